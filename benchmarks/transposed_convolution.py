@@ -1,0 +1,184 @@
+"""Time kgen's convolutions against Keras' own, forward + backward, on the backend of KERAS_BACKEND.
+
+    KERAS_BACKEND=jax python benchmarks/transposed_convolution.py
+
+Both run in one process, compiled where the backend compiles, by turns, on the same weights and
+images; their gradients, with respect to both, are first checked to agree. A ratio above 1 says that
+kgen is faster: it is the ratio of the medians, with its 95 % bootstrap interval. The raw samples go
+to `benchmarks/records/transposed_convolution-<backend>.json`.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import keras
+import numpy as np
+from keras import ops
+
+import kgen.layers
+from kgen import backend
+
+RECORDS = Path(__file__).parent / "records"
+COLUMNS = "{:<52} {:>9} {:>9}  {}"
+
+
+class Case(NamedTuple):
+    """Layers one after the other, on images (batch, height, width, channels)."""
+
+    layer: str
+    images: tuple
+    filters: tuple
+    kernel_size: int
+    strides: int = 2
+
+    def __str__(self):
+        images = "x".join(map(str, self.images))
+        filters = ", ".join(map(str, self.filters))
+        kernel = f"{self.kernel_size}x{self.kernel_size}/{self.strides}"
+        return f"{self.layer} {kernel}, {images} -> {filters}"
+
+
+def dcgan_cases(batch, kernel_size):
+    """The DCGAN for 28x28 grey images: its generator, each layer of it, its discriminator."""
+    return [
+        Case("Conv2DTranspose", (batch, 7, 7, 128), (64, 1), kernel_size),
+        Case("Conv2DTranspose", (batch, 7, 7, 128), (64,), kernel_size),
+        Case("Conv2DTranspose", (batch, 14, 14, 64), (1,), kernel_size),
+        Case("Conv2D", (batch, 28, 28, 1), (64, 128), kernel_size),
+    ]
+
+
+CASES = [
+    *dcgan_cases(batch=64, kernel_size=4),
+    *dcgan_cases(batch=64, kernel_size=5),
+    *dcgan_cases(batch=128, kernel_size=4),
+    Case("Conv2DTranspose", (8, 4, 4, 512), (256, 128, 64, 3), 4),  # DCGAN, 64x64 in colour
+    Case("Conv2D", (8, 64, 64, 3), (64, 128, 256, 512), 4),
+    Case("Conv2D", (64, 28, 28, 64), (64,), 3, strides=1),  # inside a PixelCNN or U-Net
+]
+
+
+class Stack(keras.Model):
+    """The layers of a case, and its images as a weight, so that they too have a gradient."""
+
+    def __init__(self, case, package):
+        super().__init__()
+        layer = getattr(package, case.layer)
+        options = {"strides": case.strides, "padding": "same"}
+        self.stack = [layer(filters, case.kernel_size, **options) for filters in case.filters]
+        self.images = self.add_weight(shape=case.images, initializer="random_normal")
+        shape = case.images
+        for layer in self.stack:
+            layer.build(shape)
+            shape = layer.compute_output_shape(shape)
+
+    def loss_of_outputs(self):
+        outputs = self.images
+        for layer in self.stack:
+            outputs = layer(outputs)
+        return ops.mean(ops.square(outputs)), ()
+
+    def forward_backward(self):
+        """A compiled function, without arguments, that returns the gradients of the loss."""
+        return backend.compiled(
+            self,
+            lambda: backend.value_and_grad(self, self.loss_of_outputs, self.trainable_variables)[1],
+        )
+
+
+def measure(case, warm_ups, repeats):
+    """Seconds of every repeat: {"keras": [...], "kgen": [...]}."""
+    keras_stack, kgen_stack = Stack(case, keras.layers), Stack(case, kgen.layers)
+    kgen_stack.set_weights(keras_stack.get_weights())
+    functions = {"keras": keras_stack.forward_backward(), "kgen": kgen_stack.forward_backward()}
+    check_equal(functions["keras"](), functions["kgen"]())
+    seconds = {name: [] for name in functions}
+    for _ in range(warm_ups + repeats):
+        for name, function in functions.items():
+            start = time.perf_counter()
+            backend.synchronise(function())
+            seconds[name].append(time.perf_counter() - start)
+    return {name: samples[warm_ups:] for name, samples in seconds.items()}
+
+
+def check_equal(keras_gradients, kgen_gradients):
+    for expected, ours in zip(keras_gradients, kgen_gradients, strict=True):
+        expected, ours = ops.convert_to_numpy(expected), ops.convert_to_numpy(ours)
+        scale = np.abs(expected).max()
+        np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-3 * scale)
+
+
+def ratio_of_medians(seconds, resamples=2000):
+    """median(keras) / median(kgen), and the ends of its 95 % interval (pairs resampled)."""
+    pairs = np.array([seconds["keras"], seconds["kgen"]])  # (2, repeats)
+    drawn = np.random.default_rng(0).integers(pairs.shape[1], size=(resamples, pairs.shape[1]))
+    medians = np.median(pairs[:, drawn], axis=-1)  # (2, resamples)
+    low, high = np.quantile(medians[0] / medians[1], [0.025, 0.975])
+    keras_median, kgen_median = np.median(pairs, axis=1)
+    return keras_median / kgen_median, low, high
+
+
+def machine():
+    """What the figures depend on besides the code."""
+    changes = git("status", "--porcelain")
+    return {
+        "backend": backend.name(),
+        "device": backend.device(),
+        "machine": platform.machine(),
+        "cpus": os.cpu_count(),
+        "threads": {
+            name: os.environ.get(name)
+            for name in ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "XLA_FLAGS")
+        },
+        "load_average": os.getloadavg(),
+        "versions": {
+            "python": platform.python_version(),
+            "keras": keras.__version__,
+            backend.name(): backend.version(),
+            "numpy": np.__version__,
+        },
+        "commit": git("rev-parse", "HEAD"),
+        "dirty": None if changes is None else bool(changes),
+    }
+
+
+def git(*arguments):
+    """What git answers about this repository, None where it cannot."""
+    command = ["git", "-C", Path(__file__).parent, *arguments]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    return answer.stdout.strip() if answer.returncode == 0 else None
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--warm-ups", type=int, default=10)
+    parser.add_argument("--repeats", type=int, default=40)
+    options = parser.parse_args()
+
+    record = {"before": machine(), **vars(options), "cases": []}
+    print(f"{backend.name()} {backend.version()} on {backend.device()}")
+    print(COLUMNS.format("layers", "Keras ms", "kgen ms", "ratio [95 % interval]"))
+    for case in CASES:
+        seconds = measure(case, options.warm_ups, options.repeats)
+        ratio, low, high = ratio_of_medians(seconds)
+        medians = [f"{1000 * np.median(seconds[name]):.1f}" for name in ("keras", "kgen")]
+        print(
+            COLUMNS.format(str(case), *medians, f"{ratio:.2f} [{low:.2f}, {high:.2f}]"), flush=True
+        )
+        record["cases"].append({**case._asdict(), "seconds": seconds})
+    record["load_average_after"] = os.getloadavg()
+
+    RECORDS.mkdir(exist_ok=True)
+    path = RECORDS / f"transposed_convolution-{backend.name()}.json"
+    path.write_text(json.dumps(record, indent=1) + "\n")
+    print(f"Samples in {path}")
+
+
+if __name__ == "__main__":
+    main()

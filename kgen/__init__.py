@@ -1,0 +1,40 @@
+"""kgen: deep generative image models in Keras 3, on TensorFlow, JAX and PyTorch.
+
+    import kgen
+    data = kgen.data.load("mnist")
+    model = kgen.models.create("vae", data)  # or kgen.VAE(image_shape=(28, 28, 1), levels=256)
+    model.compile()
+    model.fit(data.train.images, epochs=10)
+    images = model.sample(64, seed=0)
+
+Importing kgen imports no framework; the first name that needs one does.
+"""
+
+import importlib
+
+__version__ = "0.1.0"
+
+# Where each public name lives; `kgen.models` adds the class of every registered model.
+_HOMES = {
+    "GenerativeModel": "kgen.training",
+    "KgenError": "kgen.errors",
+    "NonFiniteLossError": "kgen.training",
+    "load": "kgen.models.saving",
+    "save": "kgen.models.saving",
+    "set_seed": "kgen.training",
+}
+_PACKAGES = ("backend", "data", "distributions", "layers", "models", "pictures", "training")
+
+
+def __getattr__(name):
+    if name in _PACKAGES:
+        return importlib.import_module(f"kgen.{name}")
+    home = _HOMES.get(name) or importlib.import_module("kgen.models").homes().get(name)
+    if home is None:
+        raise AttributeError(f"module 'kgen' has no attribute {name!r}")
+    return getattr(importlib.import_module(home), name)
+
+
+def __dir__():
+    classes = importlib.import_module("kgen.models").homes()
+    return sorted({*globals(), *_HOMES, *_PACKAGES, *classes})

@@ -1,0 +1,192 @@
+"""JAX: stateful steps become pure functions, compiled with their state donated.
+
+Everything rests on one idea. Keras' `StatelessScope` redirects every read and `assign` of a
+variable to a mapping; a stateful function run inside it is a pure function of the mapping's values
+(`_pure`). Nested scopes see only the innermost mapping, so each carries all the variables in use.
+"""
+
+import functools
+import itertools
+
+import jax
+import keras
+import numpy as np
+
+from kgen.backend.jax_convolution import conv, conv_transpose
+from kgen.backend.process import process_peak_memory
+
+__all__ = [
+    "compiled",
+    "conv",
+    "conv_transpose",
+    "device",
+    "input_gradient",
+    "make_test_function",
+    "make_train_function",
+    "peak_memory",
+    "seed_framework",
+    "synchronise",
+    "value_and_grad",
+    "version",
+]
+
+
+def _pure(function, variables):
+    """`function(*args)`, which reads and assigns `variables`: (values, *args) -> (result, new)."""
+
+    def pure(values, *args):
+        mapping = list(zip(variables, values, strict=True))
+        with keras.StatelessScope(state_mapping=mapping) as scope:
+            result = function(*args)
+        return result, [scope.get_current_value(variable) for variable in variables]
+
+    return pure
+
+
+def _values(variables):
+    return [variable.value for variable in variables]
+
+
+def _assign(variables, values):
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+def value_and_grad(model, function, variables):
+    """Value of `function() -> (loss, aux)` and the gradient of loss with respect to `variables`.
+
+    `function` may read every variable of `model` and assign those that are not differentiated
+    (batch normalisation statistics, seeds); the new values are kept.
+
+    Args:
+        model: the Keras model whose variables `function` uses.
+        function: takes nothing, returns a scalar loss and any structure of tensors.
+        variables: list of Keras variables to differentiate.
+
+    Returns:
+        `((loss, aux), gradients)`, gradients in the order of `variables`, zero where the loss does
+        not depend on a variable.
+    """
+    chosen = {id(variable) for variable in variables}
+    others = [variable for variable in model.variables if id(variable) not in chosen]
+    pure = _pure(function, variables + others)
+
+    def loss_of(values, other_values):
+        (loss, aux), updated = pure(values + other_values)
+        return loss, (aux, updated[len(variables) :])
+
+    differentiate = jax.value_and_grad(loss_of, has_aux=True)
+    (loss, (aux, updated)), gradients = differentiate(_values(variables), _values(others))
+    _assign(others, updated)
+    return (loss, aux), gradients
+
+
+def input_gradient(model, function, inputs):
+    """d sum(function(inputs)) / d inputs, itself differentiable (for gradient penalties)."""
+    pure = _pure(function, model.variables)
+
+    def total(inputs):
+        outputs, updated = pure(_values(model.variables), inputs)
+        return keras.ops.sum(outputs), updated
+
+    gradient, updated = jax.grad(total, has_aux=True)(inputs)
+    _assign(model.variables, updated)
+    return gradient
+
+
+def compiled(model, function):
+    """`function(*arrays)` compiled for inference; it reads the model's variables, writes none."""
+    variables = model.variables
+    pure = jax.jit(lambda values, *args: _pure(function, variables)(values, *args)[0])
+
+    def call(*args):
+        return function(*args) if model.run_eagerly else pure(_values(variables), *args)
+
+    return call
+
+
+def make_train_function(model):
+    """The function Keras' JAX `fit` calls: (state, iterator of batches) -> (logs, state)."""
+    groups = (
+        model.trainable_variables,
+        model.non_trainable_variables,
+        model.optimizer.variables,
+        model.metrics_variables,
+    )
+    return _step_function(model, model.train_step, groups)
+
+
+def make_test_function(model):
+    """As `make_train_function`, for `evaluate`, whose state has no optimizer."""
+    groups = (model.trainable_variables, model.non_trainable_variables, model.metrics_variables)
+    return _step_function(model, model.test_step, groups)
+
+
+def _step_function(model, step, groups):
+    pure = _pure(step, [variable for group in groups for variable in group])
+
+    def one_step(state, batch):
+        logs, new = pure([value for values in state for value in values], batch)
+        new = iter(new)
+        return tuple(list(itertools.islice(new, len(group))) for group in groups), logs
+
+    def many_steps(state, batches):
+        state, logs = jax.lax.scan(one_step, state, batches)
+        return state, jax.tree.map(lambda values: values[-1], logs)
+
+    def compile(steps):
+        if model.run_eagerly or not model.jit_compile:
+            return steps
+        return jax.jit(steps, donate_argnums=0)
+
+    run_one, run_many = compile(one_step), compile(many_steps)
+
+    def function(state, iterator):
+        batches = list(itertools.islice(iterator, model.steps_per_execution))
+        if not batches:
+            raise StopIteration
+        if len(batches) == model.steps_per_execution > 1 and _same_shapes(batches):
+            state, logs = run_many(state, jax.tree.map(_stack, *batches))
+            return logs, state
+        for batch in batches:  # the only one, or the remainder of an epoch
+            state, logs = run_one(state, batch)
+        return logs, state
+
+    return function
+
+
+def _stack(*parts):
+    on_host = isinstance(parts[0], np.ndarray)
+    return np.stack(parts) if on_host else jax.numpy.stack(parts)
+
+
+def _same_shapes(batches):
+    shapes = [jax.tree.map(np.shape, batch) for batch in batches]
+    return all(shape == shapes[0] for shape in shapes)
+
+
+def synchronise(tensors):
+    """Wait until `tensors` (any structure) are computed; return them."""
+    return jax.block_until_ready(tensors)
+
+
+def peak_memory():
+    """Most bytes in use so far: of the device where it counts them, else of this process."""
+    statistics = jax.devices()[0].memory_stats() or {}
+    return statistics.get("peak_bytes_in_use") or process_peak_memory()
+
+
+@functools.cache
+def device():
+    """What the computation runs on, in words: "cpu" or the accelerator's name."""
+    first = jax.devices()[0]
+    return "cpu" if first.platform == "cpu" else first.device_kind
+
+
+def version():
+    """The framework's version."""
+    return jax.__version__
+
+
+def seed_framework(seed):
+    """JAX has no global generator to seed."""

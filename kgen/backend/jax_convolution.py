@@ -1,0 +1,135 @@
+"""Convolutions of images whose gradients XLA computes fast on the CPU too, and inside loops.
+
+XLA's fast CPU routine wants images (batch, height, width, channels), kernels (height, width, in,
+out) and no kernel larger than the image; all else takes plain loops, ten times slower and more.
+JAX's own gradients come in other layouts, which XLA rearranges everywhere but inside `lax.scan`,
+and its kernel gradient of a transposed convolution slides the large image over the small one. So
+the gradients are written out here. All follow from one sum, linear in each of x, w and y,
+
+    sum over positions p and taps k of  x[stride * p + k - low] * w[k] * y[p]
+
+with images x (batch, height, width, channels), zero outside; a kernel w (rows, columns, channels,
+filters); smaller images y (batch, height', width', filters). Its three partial derivatives,
+
+    d/dy: convolution of x by w,  d/dx: transposed convolution of y by w,  d/dw: `_kernel_of(x, y)`,
+
+are linear in their two arguments, and the gradients of each are the other two: reverse mode works
+to any order (forward mode does not). Each is given the `strides` and, per side of the image, the
+`padding` (low, high) of the convolution from x to y, with high such that the last position ends
+there exactly: stride * (height' - 1) + rows = low + height + high. A negative one crops.
+"""
+
+import functools
+import itertools
+
+import jax
+import keras
+from jax import lax, numpy
+
+__all__ = ["conv", "conv_transpose"]
+
+_linear_in_two = functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+_layout = ("NHWC", "HWIO", "NHWC")
+
+
+@_linear_in_two
+def _convolution(x, w, strides, padding):
+    """y[p] = sum over k of x[stride * p + k - low] w[k]."""
+    return lax.conv_general_dilated(x, w, strides, padding, dimension_numbers=_layout)
+
+
+@_linear_in_two
+def _transposed(y, w, strides, padding):
+    """x[q] = sum over those p and k with stride * p + k - low = q of y[p] w[k].
+
+    This convolves y, with stride - 1 zeros between its pixels, by the kernel turned around.
+    """
+    turned = w[::-1, ::-1].swapaxes(2, 3)
+    reach = [
+        (taps - 1 - low, taps - 1 - high)
+        for taps, (low, high) in zip(w.shape[:2], padding, strict=True)
+    ]
+    return lax.conv_general_dilated(
+        y, turned, (1, 1), reach, lhs_dilation=strides, dimension_numbers=_layout
+    )
+
+
+@_linear_in_two
+def _kernel_of(x, y, strides, padding):
+    """w[k] = sum over p of x[stride * p + k - low] y[p]: one matrix product for each tap k.
+
+    As a convolution, whose kernel is all of y, it takes up to six times longer.
+    """
+    channels, filters = x.shape[3], y.shape[3]
+    spans = [stride * (size - 1) + 1 for stride, size in zip(strides, y.shape[1:3], strict=True)]
+    x = lax.pad(
+        x, numpy.zeros((), x.dtype), [(0, 0, 0), *((*side, 0) for side in padding), (0, 0, 0)]
+    )
+    rows, columns = (size - span + 1 for size, span in zip(x.shape[1:3], spans, strict=True))
+
+    def seen(row, column):
+        """What this tap sees of x from each position: (positions, channels)."""
+        part = x[:, row : row + spans[0] : strides[0], column : column + spans[1] : strides[1]]
+        return part.reshape(-1, channels)
+
+    y = y.reshape(-1, filters)
+    taps = [seen(*tap).T @ y for tap in itertools.product(range(rows), range(columns))]
+    return numpy.stack(taps).reshape(rows, columns, channels, filters)
+
+
+def _set_gradients(function, gradients):
+    def forward(first, second, *geometry):
+        return function(first, second, *geometry), (first, second)
+
+    def backward(strides, padding, arguments, of_result):
+        return gradients(*arguments, of_result, strides, padding)
+
+    function.defvjp(forward, backward)
+
+
+_set_gradients(_convolution, lambda x, w, y, *to: (_transposed(y, w, *to), _kernel_of(x, y, *to)))
+_set_gradients(_transposed, lambda y, w, x, *to: (_convolution(x, w, *to), _kernel_of(x, y, *to)))
+_set_gradients(_kernel_of, lambda x, y, w, *to: (_transposed(y, w, *to), _convolution(x, w, *to)))
+
+
+def conv(inputs, kernel, strides, padding, data_format, dilation_rate):
+    """`keras.ops.conv` of images; on the CPU with the gradients of this module."""
+    grouped = kernel.shape[2] != inputs.shape[-1]
+    if grouped or not _is_ours(data_format, dilation_rate):
+        return keras.ops.conv(inputs, kernel, strides, padding, data_format, dilation_rate)
+
+    def total_padding(size, taps, stride):
+        positions = -(-size // stride) if padding == "same" else (size - taps) // stride + 1
+        return stride * (positions - 1) + taps - size
+
+    kernel = keras.ops.convert_to_tensor(kernel)
+    inputs = keras.ops.convert_to_tensor(inputs, dtype=kernel.dtype)
+    totals = map(total_padding, inputs.shape[1:3], kernel.shape[:2], strides)
+    return _convolution(inputs, kernel, strides, tuple(map(_halves, totals)))
+
+
+def conv_transpose(inputs, kernel, strides, padding, output_padding, data_format, dilation_rate):
+    """`keras.ops.conv_transpose` of images; on the CPU with the gradients of this module."""
+    if output_padding is not None or not _is_ours(data_format, dilation_rate):
+        return keras.ops.conv_transpose(
+            inputs, kernel, strides, padding, output_padding, data_format, dilation_rate
+        )
+
+    def total_padding(taps, stride):  # "same": outputs are stride times larger; "valid": no crop
+        return taps - stride if padding == "same" else min(taps - stride, 0)
+
+    kernel = keras.ops.convert_to_tensor(kernel)
+    inputs = keras.ops.convert_to_tensor(inputs, dtype=kernel.dtype)
+    totals = map(total_padding, kernel.shape[:2], strides)
+    return _transposed(inputs, kernel, strides, tuple(map(_halves, totals)))
+
+
+def _is_ours(data_format, dilation_rate):
+    usual = data_format == "channels_last" and tuple(dilation_rate) == (1, 1)
+    return usual and jax.default_backend() == "cpu"
+
+
+def _halves(total):
+    """(low, high) of the padding, the odd pixel high; a crop is all high."""
+    low = max(total, 0) // 2
+    return low, total - low

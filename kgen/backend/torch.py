@@ -1,0 +1,117 @@
+"""PyTorch: steps run eagerly, without a graph except inside `value_and_grad`."""
+
+import functools
+import warnings
+
+import keras
+import torch
+from keras.ops import conv, conv_transpose
+
+from kgen.backend.process import process_peak_memory
+
+__all__ = [
+    "compiled",
+    "conv",
+    "conv_transpose",
+    "device",
+    "input_gradient",
+    "make_test_function",
+    "make_train_function",
+    "peak_memory",
+    "seed_framework",
+    "synchronise",
+    "value_and_grad",
+    "version",
+]
+
+
+def value_and_grad(model, function, variables):
+    """Value of `function() -> (loss, aux)` and the gradient of loss with respect to `variables`.
+
+    See `kgen.backend.jax.value_and_grad`. Nothing accumulates in `.grad`, and the gradients of
+    other variables that the loss depends on are not computed.
+    """
+    with torch.enable_grad():
+        loss, aux = function()
+    parameters = [variable.value for variable in variables]
+    gradients = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
+    return keras.tree.map_structure(_detached, (loss, aux)), list(gradients)
+
+
+def _detached(value):
+    return value.detach() if isinstance(value, torch.Tensor) else value
+
+
+def input_gradient(model, function, inputs):
+    """d sum(function(inputs)) / d inputs, itself differentiable (for gradient penalties)."""
+    differentiable = torch.is_grad_enabled()  # inside value_and_grad, not in a test step
+    with torch.enable_grad():
+        inputs = inputs if inputs.requires_grad else inputs.detach().requires_grad_()
+        total = function(inputs).sum()
+        (gradient,) = torch.autograd.grad(total, inputs, create_graph=differentiable)
+    return gradient
+
+
+def compiled(model, function):
+    """`function(*arrays)` for inference: eager on PyTorch, no graph kept."""
+
+    def call(*args):
+        with torch.no_grad():
+            return function(*map(keras.ops.convert_to_tensor, args))
+
+    return call
+
+
+def make_train_function(model):
+    """The function Keras' PyTorch `fit` calls with a list of `steps_per_execution` batches.
+
+    Keras' own refuses more than one step, and compiles the whole step for `jit_compile=True`,
+    which recompiles again and again, ends slower than eager and has no double backward.
+    """
+    return _step_function(model, model.train_step)
+
+
+def make_test_function(model):
+    """As `make_train_function`, for `evaluate`."""
+    return _step_function(model, model.test_step)
+
+
+def _step_function(model, step):
+    if model.jit_compile:
+        warnings.warn("jit_compile=True has no effect on PyTorch: steps run eagerly.", stacklevel=4)
+
+    def function(batches):
+        with torch.no_grad():
+            for batch in batches:
+                logs = step(batch)
+        return logs
+
+    return function
+
+
+def synchronise(tensors):
+    """Wait until `tensors` (any structure) are computed; return them."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return tensors
+
+
+def peak_memory():
+    """Most bytes in use so far: of the device where it counts them, else of this process."""
+    return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else process_peak_memory()
+
+
+@functools.cache
+def device():
+    """What the computation runs on, in words: "cpu" or the accelerator's name."""
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+
+
+def version():
+    """The framework's version."""
+    return torch.__version__
+
+
+def seed_framework(seed):
+    """Seed PyTorch's global generator (the shuffles of the user's own `DataLoader`s)."""
+    torch.manual_seed(seed)

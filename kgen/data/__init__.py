@@ -1,0 +1,14 @@
+"""Real images as `uint8` arrays: named sets, folders of pictures, the user's own arrays.
+
+    data = kgen.data.load("mnist")    # data.train.images, data.train.labels, data.test, data.levels
+    data = kgen.data.load("my/pictures", size=64, grayscale=True)
+
+Named sets are found in the folder that the variable KGEN_DATA_DIR names (`$KGEN_DATA_DIR/mnist/`),
+else in the user's cache, else downloaded into that cache; checksums are verified in every case.
+"""
+
+from kgen.data.dynamic import DynamicallyBinarized
+from kgen.data.image_data import ImageData, Split
+from kgen.data.loading import load, names
+
+__all__ = ["DynamicallyBinarized", "ImageData", "Split", "load", "names"]

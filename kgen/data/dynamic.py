@@ -1,0 +1,59 @@
+"""Grey images as Bernoulli probabilities, drawn anew every epoch."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class DynamicallyBinarized:
+    """Binary images whose pixels are drawn again every epoch: P(1) = grey / (levels - 1), exactly.
+
+    This is the dynamic binarisation of Burda, Grosse and Salakhutdinov (2016, arXiv:1509.00519).
+    Used as an array it is epoch 0's draw. Each such use draws the whole set: who walks through
+    the images calls `at_epoch` once and walks through what it returns.
+
+    Attributes:
+        grey: uint8 (n, height, width, 1), values 0..levels-1.
+        levels: number of grey levels, 3..256.
+        seed: non-negative int; with the epoch it decides every draw.
+    """
+
+    grey: np.ndarray
+    levels: int
+    seed: int
+
+    def at_epoch(self, epoch: int) -> np.ndarray:
+        """Epoch `epoch`'s draw, epoch >= 0: uint8 of 0 and 1, a pure function of seed and epoch."""
+        random = np.random.default_rng([self.seed, epoch])
+        # One of levels - 1 equally likely values lies below `grey` in exactly `grey` cases of them.
+        threshold = random.integers(0, self.levels - 1, size=self.grey.shape, dtype=np.uint8)
+        return (threshold < self.grey).view(np.uint8)
+
+    def subset(self, rows) -> "DynamicallyBinarized":
+        """The images at `rows` (anything that indexes an array's first axis), still dynamic."""
+        return replace(self, grey=self.grey[rows])
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.grey.shape
+
+    @property
+    def ndim(self) -> int:
+        return self.grey.ndim
+
+    @property
+    def dtype(self) -> np.dtype:
+        return np.dtype(np.uint8)
+
+    def __len__(self) -> int:
+        return len(self.grey)
+
+    def __getitem__(self, index):
+        return self.at_epoch(0)[index]
+
+    def __array__(self, dtype=None, copy=None) -> np.ndarray:
+        return np.asarray(self.at_epoch(0), dtype=dtype)
+
+    def __repr__(self) -> str:
+        return f"DynamicallyBinarized(shape={self.shape}, levels={self.levels}, seed={self.seed})"

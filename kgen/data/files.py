@@ -1,0 +1,121 @@
+"""Where the files of a named set are: KGEN_DATA_DIR, else the cache, else the web."""
+
+import errno
+import hashlib
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from kgen.data.image_data import Split
+from kgen.errors import KgenError
+
+
+@dataclass(frozen=True)
+class Release:
+    """One published form of a set.
+
+    Attributes:
+        source: who published it, and where.
+        files: {file name: its sha256}; empty for a set that comes with an installed package.
+        read: from the folder that holds the files to the splits (train, test).
+        url: what precedes the file names on the web; empty where there is no download.
+    """
+
+    source: str
+    files: Mapping[str, str]
+    read: Callable[[Path], tuple[Split, Split]]
+    url: str = ""
+
+
+def locate(name: str, releases: tuple[Release, ...]) -> tuple[Release, Path]:
+    """The release of the set `name` that is at hand, and the folder of its verified files.
+
+    `releases` are in order of preference. Each is looked for in `$KGEN_DATA_DIR/name`; if none is
+    there, the first one is taken from the cache, where what is missing or damaged is downloaded.
+
+    Raises KgenError where a file in KGEN_DATA_DIR is damaged or a download fails; a failed
+    download leaves no file behind.
+    """
+    folder = _data_folder(name)
+    for release in releases if folder else ():
+        if not _missing(release, folder):
+            _verify(release, folder)
+            return release, folder
+    return releases[0], _cached(name, releases[0])
+
+
+def cache_folder() -> Path:
+    """The folder that downloaded sets are kept in, one sub-folder for each."""
+    import platformdirs
+
+    return platformdirs.user_cache_path("kgen") / "data"
+
+
+def _data_folder(name: str) -> Path | None:
+    root = os.environ.get("KGEN_DATA_DIR")
+    return Path(root).expanduser() / name if root else None
+
+
+def _missing(release: Release, folder: Path | None) -> list[str]:
+    return [file for file in release.files if folder is None or not (folder / file).is_file()]
+
+
+def _verify(release: Release, folder: Path) -> None:
+    for file, expected in release.files.items():
+        received = _sha256(folder / file)
+        if received != expected:
+            raise KgenError(
+                f"{folder / file} is damaged: expected sha256 {expected}, received {received}:"
+                " replace the file, or move it away to have it downloaded"
+            )
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as content:
+            return hashlib.file_digest(content, "sha256").hexdigest()
+    except OSError as error:
+        raise KgenError(f"{path}: expected a readable file ({error.strerror}): mend it") from error
+
+
+def _cached(name: str, release: Release) -> Path:
+    folder = cache_folder() / name
+    for file, sha256 in release.files.items():
+        try:
+            _retrieve(release.url + file, sha256, folder / file)
+        # requests' exceptions are OSErrors; pooch reports a wrong checksum by a ValueError.
+        except (OSError, ValueError) as error:
+            raise KgenError(_unavailable(name, release, file, error)) from error
+    return folder
+
+
+def _retrieve(url: str, sha256: str, path: Path) -> None:
+    """Downloads `url` to `path`, unless it is there whole.
+
+    pooch writes beside `path` and renames the verified file, so that `path` is never half-written.
+    """
+    import pooch
+
+    pooch.retrieve(url, f"sha256:{sha256}", path.name, path.parent, progressbar=True)
+
+
+def _unavailable(name: str, release: Release, file: str, error: Exception) -> str:
+    folder = _data_folder(name)
+    missing = ", ".join(_missing(release, folder))
+    return (
+        f"{name}: expected {missing} in {folder or 'KGEN_DATA_DIR (which is not set)'}, and"
+        f" downloading {release.url}{file} to {cache_folder() / name} failed ({_reason(error)}):"
+        f" put the files into a folder {name}/ and set KGEN_DATA_DIR to its parent, or mend what"
+        " failed and try again"
+    )
+
+
+def _reason(error: Exception) -> str:
+    import requests
+
+    if isinstance(error, requests.ConnectionError | requests.Timeout):
+        return f"no connection to the server: {type(error).__name__}"
+    if getattr(error, "errno", None) == errno.ENOSPC:
+        return "the disk is full"
+    return " ".join(str(error).split())

@@ -1,0 +1,96 @@
+"""Readers of the published files: from the folder that holds them to (train, test).
+
+They trust the files, whose checksums are verified before.
+"""
+
+import gzip
+import tarfile
+from pathlib import Path
+
+import numpy as np
+
+from kgen.data.image_data import Split
+
+_DIGITS_SEED, _DIGITS_TEST = 0, 359
+
+
+def read_digits(folder: Path) -> tuple[Split, Split]:
+    """scikit-learn's 1,797 digits, which need no folder: 80 % for training, 20 % for testing.
+
+    They come without a test split, so one is drawn at random with a fixed seed.
+    """
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    images = digits.images.astype(np.uint8)[..., np.newaxis]
+    everything = Split(images, digits.target.astype(np.int64))
+    order = np.random.default_rng(_DIGITS_SEED).permutation(len(everything))
+    return everything.take(order[_DIGITS_TEST:]), everything.take(order[:_DIGITS_TEST])
+
+
+def read_idx_files(folder: Path) -> tuple[Split, Split]:
+    """The four gzipped IDX files of MNIST, and of the sets that took over its format."""
+    return _idx_split(folder, "train"), _idx_split(folder, "t10k")
+
+
+def _idx_split(folder: Path, part: str) -> Split:
+    images = _idx_array(folder / f"{part}-images-idx3-ubyte.gz")
+    labels = _idx_array(folder / f"{part}-labels-idx1-ubyte.gz")
+    return Split(images[..., np.newaxis], labels.astype(np.int64))
+
+
+def _idx_array(path: Path) -> np.ndarray:
+    """Two zero bytes, the type, the number of axes, each axis as a big-endian int32, the values."""
+    with gzip.open(path) as file:
+        content = file.read()
+    axes = content[3]
+    shape = np.frombuffer(content, ">i4", count=axes, offset=4)
+    return np.frombuffer(content, np.uint8, offset=4 + 4 * axes).reshape(shape).copy()
+
+
+def read_amat_files(folder: Path) -> tuple[Split, Split]:
+    """Binarised MNIST as text; the 10,000 validation images of the protocol are not read."""
+    train = _amat_images(folder / "binarized_mnist_train.amat")
+    test = _amat_images(folder / "binarized_mnist_test.amat")
+    return Split(train), Split(test)
+
+
+def _amat_images(path: Path) -> np.ndarray:
+    # Every digit is followed by one space or newline: the pixels are every second byte.
+    digits = np.frombuffer(path.read_bytes(), np.uint8)[::2]
+    return (digits - ord("0")).reshape(-1, 28, 28, 1)
+
+
+def read_packed_bits(folder: Path) -> tuple[Split, Split]:
+    """Binarised MNIST as `binarized_mnist.npz`, eight pixels a byte; `valid` is not read."""
+    with np.load(folder / "binarized_mnist.npz") as archive:
+        train, test = (np.unpackbits(archive[part], axis=1) for part in ("train", "test"))
+    return Split(train.reshape(-1, 28, 28, 1)), Split(test.reshape(-1, 28, 28, 1))
+
+
+def read_cifar_archive(folder: Path) -> tuple[Split, Split]:
+    """CIFAR-10 in its binary version: a tar file of five training batches and a test batch."""
+    with tarfile.open(folder / "cifar-10-binary.tar.gz") as archive:
+        # In the archive's own order, as a compressed archive is slow to go back in.
+        batches = {
+            Path(member.name).stem: archive.extractfile(member).read()
+            for member in archive
+            if member.name.endswith(".bin")
+        }
+    train = b"".join(batches[f"data_batch_{number}"] for number in range(1, 6))
+    return _cifar_split(train), _cifar_split(batches["test_batch"])
+
+
+def _cifar_split(content: bytes) -> Split:
+    """Records of one label byte and three colour planes of 32 x 32."""
+    records = np.frombuffer(content, np.uint8).reshape(-1, 1 + 3 * 32 * 32)
+    images = records[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+    return Split(np.ascontiguousarray(images), records[:, 0].astype(np.int64))
+
+
+def read_cifar_subset(folder: Path) -> tuple[Split, Split]:
+    """CIFAR-10's first training batch and first 1,000 test images, as `cifar10_subset.npz`."""
+    with np.load(folder / "cifar10_subset.npz") as archive:
+        train = Split(archive["x_train"], archive["y_train"].astype(np.int64))
+        test = Split(archive["x_test"], archive["y_test"].astype(np.int64))
+    return train, test

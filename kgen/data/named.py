@@ -1,0 +1,195 @@
+"""The named sets: their files, checksums, sources and licences."""
+
+from dataclasses import dataclass
+
+from kgen.data import formats
+from kgen.data.files import Release, locate
+from kgen.data.image_data import ImageData
+
+
+@dataclass(frozen=True)
+class NamedSet:
+    """What is known of a named set before it is read.
+
+    Attributes:
+        description: one line, for lists.
+        levels, licence, label_names: as in `ImageData`.
+        releases: in order of preference; the first is the one that is downloaded.
+    """
+
+    description: str
+    levels: int
+    licence: str
+    label_names: tuple[str, ...] | None
+    releases: tuple[Release, ...]
+
+
+def read_named(name: str) -> ImageData:
+    """The set `name`, a key of `SETS`. Raises KgenError where its files cannot be had."""
+    known = SETS[name]
+    release, folder = locate(name, known.releases)
+    train, test = release.read(folder)
+    return ImageData(
+        name, train, test, known.levels, release.source, known.licence, known.label_names
+    )
+
+
+_TEN_DIGITS = tuple("0123456789")
+
+_CIFAR10 = 'CIFAR-10, Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009'
+
+_BINARIZED_MNIST = (
+    "the fixed binarisation of MNIST, Larochelle and Murray, 2011, after Salakhutdinov and Murray,"
+    " 2008: 50,000 training and 10,000 test images (the 10,000 validation images are left out)"
+)
+
+SETS: dict[str, NamedSet] = {
+    "digits": NamedSet(
+        description="1,797 handwritten digits, 8x8 grey, 17 levels; comes with scikit-learn",
+        levels=17,
+        licence="CC BY 4.0",
+        label_names=_TEN_DIGITS,
+        releases=(
+            Release(
+                source="Optical Recognition of Handwritten Digits, Alpaydin and Kaynak, UCI, 1998,"
+                " the 1,797 images in scikit-learn, a random 359 of them for testing",
+                files={},
+                read=formats.read_digits,
+            ),
+        ),
+    ),
+    "mnist": NamedSet(
+        description="70,000 handwritten digits, 28x28 grey",
+        levels=256,
+        licence="CC BY-SA 3.0",
+        label_names=_TEN_DIGITS,
+        releases=(
+            Release(
+                source="MNIST, LeCun, Cortes and Burges, 1998",
+                files={
+                    "train-images-idx3-ubyte.gz": (
+                        "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"
+                    ),
+                    "train-labels-idx1-ubyte.gz": (
+                        "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c"
+                    ),
+                    "t10k-images-idx3-ubyte.gz": (
+                        "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6"
+                    ),
+                    "t10k-labels-idx1-ubyte.gz": (
+                        "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"
+                    ),
+                },
+                read=formats.read_idx_files,
+                url="https://storage.googleapis.com/cvdf-datasets/mnist/",
+            ),
+        ),
+    ),
+    "fashion_mnist": NamedSet(
+        description="70,000 articles of clothing, 28x28 grey",
+        levels=256,
+        licence="MIT",
+        label_names=(
+            "T-shirt/top",
+            "trouser",
+            "pullover",
+            "dress",
+            "coat",
+            "sandal",
+            "shirt",
+            "sneaker",
+            "bag",
+            "ankle boot",
+        ),
+        releases=(
+            Release(
+                source="Fashion-MNIST, Xiao, Rasul and Vollgraf, Zalando, 2017, arXiv:1708.07747",
+                files={
+                    "train-images-idx3-ubyte.gz": (
+                        "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84"
+                    ),
+                    "train-labels-idx1-ubyte.gz": (
+                        "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845"
+                    ),
+                    "t10k-images-idx3-ubyte.gz": (
+                        "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073"
+                    ),
+                    "t10k-labels-idx1-ubyte.gz": (
+                        "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"
+                    ),
+                },
+                read=formats.read_idx_files,
+                url="https://fashion-mnist.s3.eu-central-1.amazonaws.com/",
+            ),
+        ),
+    ),
+    "binarized_mnist": NamedSet(
+        description="60,000 handwritten digits, 28x28 binary, the fixed binarisation of the papers",
+        levels=2,
+        licence="none stated; derived from MNIST, which is CC BY-SA 3.0",
+        label_names=None,
+        releases=(
+            Release(
+                source=_BINARIZED_MNIST,
+                files={
+                    "binarized_mnist_train.amat": (
+                        "ad693b29f94c14277b095f5238ddefbbdaaae0939789dd2f4f0205278cee3e4d"
+                    ),
+                    "binarized_mnist_test.amat": (
+                        "e6687bfea3f820c174f33b7865140b2a2dd2930ef786f35d45795fc193b5ab2c"
+                    ),
+                },
+                read=formats.read_amat_files,
+                url="http://www.cs.toronto.edu/~larocheh/public/datasets/binarized_mnist/",
+            ),
+            Release(
+                source=_BINARIZED_MNIST,
+                files={
+                    "binarized_mnist.npz": (
+                        "50de2c8299a5a297789293ab2c30f6fc3cb8c359a15e5e88d5501aa18ebb8fa5"
+                    ),
+                },
+                read=formats.read_packed_bits,
+            ),
+        ),
+    ),
+    "cifar10": NamedSet(
+        description="60,000 photographs of ten kinds of things, 32x32 colour",
+        levels=256,
+        licence="none stated; its publisher asks users to cite the source",
+        label_names=(
+            "airplane",
+            "automobile",
+            "bird",
+            "cat",
+            "deer",
+            "dog",
+            "frog",
+            "horse",
+            "ship",
+            "truck",
+        ),
+        releases=(
+            Release(
+                source=_CIFAR10,
+                files={
+                    "cifar-10-binary.tar.gz": (
+                        "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"
+                    ),
+                },
+                read=formats.read_cifar_archive,
+                url="https://www.cs.toronto.edu/~kriz/",
+            ),
+            Release(
+                source=f"{_CIFAR10}; subset: 10,000 training, 1,000 test images; not comparable"
+                " with published figures",
+                files={
+                    "cifar10_subset.npz": (
+                        "36a9cc4af923f1a74496b4a6f238f2e62e116ca2ab8d2ae5fc2435b798e43be5"
+                    ),
+                },
+                read=formats.read_cifar_subset,
+            ),
+        ),
+    ),
+}

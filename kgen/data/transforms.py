@@ -1,0 +1,71 @@
+"""What `load` does to a set once it is read: grey, another size, binary."""
+
+import operator
+from dataclasses import replace
+
+import numpy as np
+
+from kgen.data import pictures
+from kgen.data.dynamic import DynamicallyBinarized
+from kgen.data.image_data import ImageData, Split
+from kgen.errors import KgenError
+
+_TRAIN_SEED, _TEST_SEED = 0, 1
+
+
+def height_and_width(size) -> tuple[int, int] | None:
+    """The argument `size=` of `load`, an int or a pair, as (height, width); None stays None."""
+    if size is None:
+        return None
+    try:
+        height, width = size if isinstance(size, tuple | list) else (size, size)
+        pair = operator.index(height), operator.index(width)
+    except (TypeError, ValueError):
+        pair = (0, 0)
+    if min(pair) < 1:
+        raise KgenError(
+            f"size: expected a positive int or a pair (height, width) of them, received {size!r}"
+        )
+    return pair
+
+
+def reshaped(data: ImageData, size: tuple[int, int] | None, grayscale: bool) -> ImageData:
+    """`data` with its images turned grey where asked, and brought to `size` where given."""
+    height, width, channels = data.image_shape
+    grayscale = grayscale and channels == 3
+    if size in (None, (height, width)) and not grayscale:
+        return data
+
+    def changed(split: Split) -> Split:
+        adapted = [pictures.adapted(image, size, grayscale) for image in split.images]
+        # Bicubic resizing overshoots at edges; pillow clips that at 255, not at levels - 1.
+        return replace(split, images=np.minimum(np.stack(adapted), np.uint8(data.levels - 1)))
+
+    train, test = changed(data.train), changed(data.test)
+    note = "brought to {}x{}x{}".format(*train.images.shape[1:])
+    return data.changed(note, train=train, test=test)
+
+
+def binarized(data: ImageData, how: str) -> ImageData:
+    """`data` with binary images, drawn once (`how` is "static") or every epoch ("dynamic").
+
+    Raises KgenError where the images are in colour or binary already.
+    """
+    if data.image_shape[-1] != 1:
+        raise KgenError(
+            f"binarize: expected grey images, received {data.image_shape[-1]} channels in"
+            f" {data.name}: add grayscale=True"
+        )
+    if data.levels == 2:
+        raise KgenError(
+            f"binarize: expected more than 2 levels, but the images of {data.name} are binary"
+            " already: leave binarize out"
+        )
+    train = DynamicallyBinarized(data.train.images, data.levels, _TRAIN_SEED)
+    test = DynamicallyBinarized(data.test.images, data.levels, _TEST_SEED)
+    return data.changed(
+        f"{how} binarisation",
+        train=replace(data.train, images=train if how == "dynamic" else train.at_epoch(0)),
+        test=replace(data.test, images=test.at_epoch(0)),
+        levels=2,
+    )

@@ -1,0 +1,44 @@
+"""Halving and doubling the size of images, for any size: 28 <-> 14 <-> 7, 15 <-> 8 <-> 4."""
+
+import keras
+
+from kgen.layers.convolution import Conv2DTranspose
+
+
+def halved_sizes(image_shape):
+    """Sizes from (height, width) down, each half the one before, rounded up as strided
+    convolutions do, until the smaller side is below 8: [(28, 20), (14, 10), (7, 5)]."""
+    sizes = [tuple(image_shape[:2])]
+    while min(sizes[-1]) >= 8:
+        height, width = sizes[-1]
+        sizes.append((-(-height // 2), -(-width // 2)))
+    return sizes
+
+
+@keras.saving.register_keras_serializable("kgen")
+class Doubling(Conv2DTranspose):
+    """Transposed convolution of stride 2 from half of `size`, rounded up, to `size`.
+
+    Twice the rounded-up half of an odd size is one too many: the last row or column is cut off.
+    Kernels of 4 overlap evenly at stride 2, without the checkerboard of odd ones.
+
+    Args:
+        filters: output channels.
+        size: (height, width) of the output.
+        kernel_size, kwargs: as of `keras.layers.Conv2DTranspose`.
+    """
+
+    def __init__(self, filters, size, kernel_size=4, **kwargs):
+        kwargs = {**kwargs, "strides": 2, "padding": "same"}
+        super().__init__(filters, kernel_size, **kwargs)
+        self.size = tuple(size)
+
+    def call(self, inputs):
+        height, width = self.size
+        return super().call(inputs)[:, :height, :width]
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], *self.size, self.filters)
+
+    def get_config(self):
+        return {**super().get_config(), "size": self.size}

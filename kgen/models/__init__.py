@@ -1,0 +1,66 @@
+"""The models, by name. A new model is its own file and one line here."""
+
+import difflib
+import importlib
+from dataclasses import dataclass
+
+from kgen.errors import KgenError
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where a model is found, without importing it (which would import a framework)."""
+
+    module: str
+    class_name: str
+    description: str
+
+
+REGISTRY = {
+    "vae": Entry("autoencoders.vae", "VAE", "variational autoencoder (Kingma & Welling 2013)"),
+    "dcgan": Entry("gans.dcgan", "DCGAN", "deep convolutional GAN (Radford et al. 2015)"),
+}
+
+
+def names():
+    """The registered models: {name: one line that describes it}."""
+    return {name: entry.description for name, entry in REGISTRY.items()}
+
+
+def homes():
+    """{class name: module} of every registered model."""
+    return {entry.class_name: f"{__name__}.{entry.module}" for entry in REGISTRY.values()}
+
+
+def check_name(name):
+    """Raise KgenError, with the nearest name, unless a model is registered as `name`."""
+    if name not in REGISTRY:
+        nearest = difflib.get_close_matches(str(name), REGISTRY, n=1)
+        hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+        raise KgenError(f"Expected a model, one of {', '.join(REGISTRY)}, received {name!r}.{hint}")
+
+
+def get(name):
+    """The class registered as `name`."""
+    check_name(name)
+    entry = REGISTRY[name]
+    return getattr(importlib.import_module(f"{__name__}.{entry.module}"), entry.class_name)
+
+
+def name_of(model):
+    """The name under which a model's class is registered; KgenError if it is not."""
+    home = (type(model).__module__, type(model).__name__)
+    for name, entry in REGISTRY.items():
+        if home == (f"{__name__}.{entry.module}", entry.class_name):
+            return name
+    raise KgenError(
+        f"Expected a registered model, one of {', '.join(REGISTRY)}, received "
+        f"{type(model).__name__}: save it with model.save('x.keras'), or register it."
+    )
+
+
+def create(name, data=None, **settings):
+    """A model by name, its image shape and levels taken from `data` (a `kgen.data.ImageData`)."""
+    if data is not None:
+        settings = {"image_shape": data.image_shape, "levels": data.levels, **settings}
+    return get(name)(**settings)

@@ -1,0 +1,1 @@
+"""Autoencoders: an encoder to latents and a decoder back."""

@@ -1,0 +1,53 @@
+"""`python -m kgen.sample RUN`: images from a trained run, on any backend."""
+
+from pathlib import Path
+
+from kgen import cli
+from kgen.errors import KgenError
+from kgen.files import whole_file
+
+
+def parser():
+    parser = cli.Parser("python -m kgen.sample", description="Draw images from a trained run.")
+    parser.add_argument("run", metavar="RUN", type=Path, help="folder that kgen.fit wrote")
+    parser.add_argument("-n", type=cli.whole_number(1), default=64, help="images (default 64)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE.png|FILE.npy",
+        help="a grid, or the uint8 array (n, height, width, channels); default RUN/samples.png",
+    )
+    parser.add_argument(
+        "--seed", type=cli.whole_number(0), help="equal seeds, equal images (default: new ones)"
+    )
+    return parser
+
+
+def main(arguments=None):
+    options = parser().parse_args(arguments)
+    out = options.out or options.run / "samples.png"
+    if out.suffix not in (".png", ".npy"):
+        raise KgenError(f"Expected --out to end in .png or .npy, received {out}.")
+    folder = options.run / "model"
+    if not folder.is_dir():
+        raise KgenError(
+            f"Expected {options.run} to be a finished run of kgen.fit, but there is no {folder}."
+        )
+    cli.choose_backend()
+
+    import numpy as np
+
+    import kgen
+
+    model = kgen.load(folder)
+    images = model.sample(options.n, seed=options.seed)
+    if out.suffix == ".npy":
+        with whole_file(out) as path:
+            np.save(path, images)
+    else:
+        kgen.pictures.save_grid(out, images, model.levels)
+    print(out)
+
+
+if __name__ == "__main__":
+    cli.run(main)

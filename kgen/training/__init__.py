@@ -1,0 +1,16 @@
+"""What every model shares: the training step, its optimizers, terms, data order and checkpoints."""
+
+from kgen.training.inference import in_chunks, inference
+from kgen.training.model import GenerativeModel
+from kgen.training.optimizers import OptimizerGroup
+from kgen.training.seeds import set_seed
+from kgen.training.terms import NonFiniteLossError
+
+__all__ = [
+    "GenerativeModel",
+    "NonFiniteLossError",
+    "OptimizerGroup",
+    "in_chunks",
+    "inference",
+    "set_seed",
+]

@@ -1,0 +1,54 @@
+"""What models accept: uint8 images, checked before training starts."""
+
+import keras
+import numpy as np
+
+from kgen.errors import KgenError
+
+
+def check_batch(images, image_shape):
+    """Check dtype and shape of a batch, inside a training step, where values are not known yet."""
+    dtype = keras.backend.standardize_dtype(images.dtype)
+    if dtype != "uint8" or tuple(images.shape)[1:] != image_shape:
+        raise KgenError(
+            f"Expected uint8 images of shape (n, {', '.join(map(str, image_shape))}), "
+            f"received {dtype} of shape {tuple(images.shape)}."
+        )
+
+
+def check_images(images, image_shape, levels, at_least=1):
+    """Check dtype, shape, range and number of an array of images before training on it.
+
+    Raises:
+        KgenError: says what was expected, what was received and what to do.
+    """
+    check_batch(images, image_shape)
+    if len(images) < at_least:
+        raise KgenError(
+            f"Expected at least one batch of {at_least} images, received {len(images)}: "
+            "pass a smaller batch_size."
+        )
+    largest = int(np.max(np.asarray(images)))
+    if largest >= levels:
+        raise KgenError(
+            f"Expected values 0..{levels - 1} (levels={levels}), received up to {largest}: "
+            "create the model with the data's levels."
+        )
+
+
+def split_validation(images, labels, fraction, validation_data):
+    """Hold out the last `fraction` of the images for validation, as Keras does."""
+    if not fraction or validation_data is not None:
+        return (images, labels), validation_data
+    kept = len(images) - int(len(images) * fraction)
+    held_out = tuple(part[kept:] for part in (images, labels) if part is not None)
+    return (images[:kept], None if labels is None else labels[:kept]), held_out
+
+
+def checked_validation(validation_data, image_shape, levels):
+    """`validation_data` of `fit`, its images checked and, if array-likes, made arrays."""
+    given = validation_data if isinstance(validation_data, tuple | list) else (validation_data,)
+    if not hasattr(given[0], "shape"):
+        return validation_data  # None, or batches
+    check_images(given[0], image_shape, levels)
+    return (np.asarray(given[0]), *given[1:])

@@ -1,0 +1,34 @@
+"""Methods of a model compiled for inference, and computed in chunks."""
+
+import functools
+
+import keras
+import numpy as np
+from keras import ops
+
+from kgen import backend
+
+
+def inference(method):
+    """Compile a method of a model that maps arrays to tensors; called with and returning NumPy.
+
+    The method may read the model's variables and assigns none; randomness enters as an argument.
+    """
+
+    @functools.wraps(method)
+    def call(self, *arrays):
+        # Not `setattr`: neither Keras nor PyTorch need to track compiled functions.
+        functions = self.__dict__.setdefault("inference_functions", {})
+        if method.__qualname__ not in functions:
+            functions[method.__qualname__] = backend.compiled(self, functools.partial(method, self))
+        outputs = functions[method.__qualname__](*arrays)
+        return keras.tree.map_structure(ops.convert_to_numpy, outputs)
+
+    return call
+
+
+def in_chunks(function, *arrays, size=256):
+    """`function(*arrays)` computed `size` rows at a time and concatenated, to bound memory."""
+    starts = range(0, len(arrays[0]), size)
+    parts = [function(*(array[start : start + size] for array in arrays)) for start in starts]
+    return keras.tree.map_structure(lambda *parts: np.concatenate(parts), *parts)

@@ -1,0 +1,67 @@
+"""Data order: batch i of epoch e is a pure function of (seed, e, i), equal on every backend."""
+
+import keras
+import numpy as np
+
+
+class Batches(keras.utils.PyDataset):
+    """Arrays in batches, shuffled anew every epoch.
+
+    Epochs are permutations drawn from (seed, epoch) laid end to end; `fit` walks along them,
+    `steps_per_epoch` batches at a time. The last batch of a permutation may be smaller.
+
+    Args:
+        images: uint8 array (n, h, w, c), or an array-like whose method `at_epoch(e)` returns the
+            images of epoch e (dynamic binarisation).
+        labels: array (n, ...) or None.
+        batch_size: images per batch.
+        seed: non-negative int.
+        shuffle: False keeps the order of the arrays.
+        steps_per_epoch: batches an epoch of `fit` has; None for one pass over the data.
+    """
+
+    def __init__(self, images, labels, batch_size, seed, shuffle=True, steps_per_epoch=None):
+        super().__init__()
+        self.images, self.labels = images, labels
+        self.batch_size, self.seed, self.shuffle = batch_size, seed, shuffle
+        self.batches_per_pass = -(-len(images) // batch_size)
+        self.steps_per_epoch = steps_per_epoch or self.batches_per_pass
+        self.epoch = 0
+        self._drawn = None
+
+    @property
+    def num_batches(self):
+        return self.steps_per_epoch
+
+    def __getitem__(self, index):
+        return self.batch(self.epoch, index)
+
+    def batch(self, epoch, index):
+        """Batch `index` of epoch `epoch` (both from 0) as (images,) or (images, labels)."""
+        passes, index = divmod(epoch * self.steps_per_epoch + index, self.batches_per_pass)
+        images, order = self._draw(passes)
+        chosen = order[index * self.batch_size : (index + 1) * self.batch_size]
+        return (images[chosen],) if self.labels is None else (images[chosen], self.labels[chosen])
+
+    def _draw(self, passes):
+        # One attribute, replaced whole: TensorFlow's prefetching thread may still ask for the
+        # previous epoch while the next one begins.
+        drawn = self._drawn
+        if drawn is None or drawn[0] != passes:
+            at_epoch = getattr(self.images, "at_epoch", None)
+            images = self.images if at_epoch is None else at_epoch(passes)
+            order = np.arange(len(images))
+            if self.shuffle:
+                order = np.random.default_rng([self.seed, passes]).permutation(order)
+            drawn = self._drawn = (passes, images, order)
+        return drawn[1:]
+
+
+def number_of_batches(data, batch_size=None):
+    """Batches of one pass over arrays or over what `fit` takes instead; None if unknown."""
+    if hasattr(data, "shape"):
+        return -(-len(data) // (batch_size or 32))
+    try:
+        return getattr(data, "num_batches", None) or len(data)
+    except TypeError:  # a tf.data pipeline of unknown length, a generator
+        return None

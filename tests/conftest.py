@@ -1,0 +1,46 @@
+"""What the tests share: tiny settings of every model, and which environment runs which file."""
+
+import importlib.util
+import os
+from pathlib import Path
+
+import pytest
+
+FRAMEWORKS = ("jax", "tensorflow", "torch")
+
+# Compiling dominates the tests under JAX. Equal programs are compiled once: every check traces the
+# model anew, and XLA's part is read from the disk.
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(".pytest_cache", "jax").resolve()))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+# Before a framework starts its threads: two teams spin against each other on few cores.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+# The only thing the tests know about single models: arguments that make them small. A model that is
+# registered and not listed is tested with its defaults.
+SMALL = {
+    "vae": {"latent_size": 4, "hidden": (16,)},
+    "dcgan": {"latent_size": 4, "width": 4},
+}
+# Further forms of a model that are tested like a model of their own: {"name-form": arguments}.
+VARIANTS = {
+    "vae-conv": {"latent_size": 4, "architecture": "conv", "width": 4},
+    "vae-binary": {"latent_size": 4, "hidden": (16,), "levels": 2},
+}
+
+# Models are carried from backend to backend only where all three are installed; elsewhere there is
+# nothing to carry them to, and the file is not collected.
+collect_ignore = (
+    [] if all(map(importlib.util.find_spec, FRAMEWORKS)) else ["test_cross_backend.py"]
+)
+
+
+@pytest.fixture
+def policy():
+    """Sets the dtype policy for one test."""
+    import keras
+
+    before = keras.config.dtype_policy()
+    yield keras.config.set_dtype_policy
+    keras.config.set_dtype_policy(before)

@@ -1,0 +1,924 @@
+"""What every registered model must do, one named check per promise.
+
+A check is a function of a `Case` (and of any pytest fixtures it names). Checks that need a
+capability say so in `@check(...)` and are not collected for models without it.
+"""
+
+import contextlib
+import functools
+import itertools
+import json
+from dataclasses import dataclass
+from typing import NamedTuple
+from unittest import mock
+
+import keras
+import numpy as np
+import pytest
+from conftest import SMALL, VARIANTS
+
+import kgen
+from kgen.models.saving import named_variables
+from kgen.training.order import Batches
+from kgen.training.parameters import constructor_parameters
+
+BACKEND = keras.backend.backend()
+IMAGES, BATCH_SIZE = 100, 32  # batches of 32, 32, 32 and 4
+CHECKS = []
+
+# === Models ===
+
+
+def cases():
+    """Names of what is tested: every registered model, and the variants of some."""
+    return [*kgen.models.REGISTRY, *VARIANTS]
+
+
+def class_of(name):
+    """The class of a case; "vae-conv" is a form of "vae"."""
+    return kgen.models.get(name if name in kgen.models.REGISTRY else name.split("-")[0])
+
+
+@functools.cache
+def case_of(name):
+    """The case of that name; what one check trains, the next ones read."""
+    return Case(name)
+
+
+class Trained(NamedTuple):
+    """A model after `fit`: read it, do not train it."""
+
+    model: kgen.GenerativeModel
+    history: dict
+    state: dict  # its variables right after `fit`
+
+
+class Move(NamedTuple):
+    """One `minimize` of a training step."""
+
+    player: str | None
+    loss: float
+    terms: dict
+    gradients: dict  # {name: array}
+    changed: set  # names of the trainable variables of the model that it changed
+
+
+class Case:
+    """A model in one form, and images for it; trained models are shared between checks."""
+
+    def __init__(self, name):
+        self.name = name
+        self.model_class = class_of(name)
+        self.arguments = {
+            "image_shape": (8, 8, 1),
+            "levels": 17,
+            **(SMALL.get(name) or VARIANTS.get(name) or {}),
+        }
+        digits = kgen.data.load("digits").train
+        levels = self.arguments["levels"]
+        self.all_images = digits.images * (levels - 1) // 16 if levels < 17 else digits.images
+        self.images, self.labels = self.all_images[:IMAGES], digits.labels[:IMAGES]
+
+    def create(self, seed=0):
+        kgen.set_seed(seed)
+        return self.model_class(**self.arguments)
+
+    def compiled(self, seed=0, **settings):
+        model = self.create(seed)
+        model.compile(**settings)
+        return model
+
+    def fit(self, model, epochs=2, **settings):
+        """Fit as `trained` was fitted, unless told otherwise; returns {name: means by epoch}."""
+        settings = {"batch_size": BATCH_SIZE, "verbose": 0, **settings}
+        return model.fit(self.images, self.labels, epochs=epochs, **settings).history
+
+    def still(self, rate=0.0):
+        """An optimizer of the model's kind that does not move."""
+        if not self.model_class.players:
+            return keras.optimizers.SGD(rate)
+        return {player: keras.optimizers.SGD(rate) for player in self.model_class.players}
+
+    @functools.cached_property
+    def trained(self):
+        model = self.compiled()
+        history = self.fit(model)
+        return Trained(model, history, state_of(model))
+
+    @functools.cached_property
+    def in_order(self):
+        """State after one epoch in the order of the arrays."""
+        model = self.compiled()
+        self.fit(model, epochs=1, shuffle=False)
+        return state_of(model)
+
+    @functools.cached_property
+    def taught(self):
+        """A model trained long enough to have learned something, and its history."""
+        model = self.compiled()
+        images = self.all_images[:640]
+        history = model.fit(images, batch_size=BATCH_SIZE, epochs=8, verbose=0).history
+        return Trained(model, history, state_of(model))
+
+    @functools.cached_property
+    def moves(self):
+        """Every `minimize` of the first training step."""
+        model = self.compiled(run_eagerly=True)
+        return recorded_moves(model, self.images[:BATCH_SIZE], self.labels[:BATCH_SIZE])
+
+
+def recorded_moves(model, images, labels=None):
+    """The moves of one training step of a model compiled with `run_eagerly=True`."""
+    moves, gradients, names = [], [], names_of(model)
+    differentiate, minimize = kgen.backend.value_and_grad, type(model).minimize
+
+    def recording_differentiate(model, function, variables):
+        result = differentiate(model, function, variables)
+        named = zip((names[id(v)] for v in variables), result[1], strict=True)
+        gradients.append({name: array(gradient) for name, gradient in named})
+        return result
+
+    def recording_minimize(model, loss_function, player=None, *args):
+        before = trainable(model)
+        loss, terms = minimize(model, loss_function, player, *args)
+        changed = {name for name, value in trainable(model).items() if not same(before[name], value)}
+        terms = {name: float(array(value)) for name, value in terms.items()}
+        moves.append(Move(player, float(array(loss)), terms, gradients[-1], changed))
+        return loss, terms
+
+    with (
+        mock.patch.object(kgen.backend, "value_and_grad", recording_differentiate),
+        mock.patch.object(type(model), "minimize", recording_minimize),
+    ):
+        model.train_on_batch(images, labels)
+    return moves
+
+
+# === Helpers ===
+
+
+def array(tensor):
+    """A copy that outlives the tensor: JAX deletes donated ones, also on the CPU."""
+    return np.array(keras.ops.convert_to_numpy(tensor))
+
+
+def state_of(model):
+    return {name: array(variable.value) for name, variable in named_variables(model).items()}
+
+
+def weights_in(state):
+    return {name: value for name, value in state.items() if name.startswith("model/")}
+
+
+def trainable(model):
+    """{name: array} of the trainable variables, under names that equal models share."""
+    names = names_of(model)
+    return {names[id(v)]: array(v.value) for v in model.trainable_variables}
+
+
+def names_of(model):
+    """{id of a variable: its name}: Keras' own paths count layers over the whole process."""
+    return {id(variable): name for name, variable in named_variables(model).items()}
+
+
+def same(a, b):
+    return a.shape == b.shape and a.dtype == b.dtype and np.array_equal(a, b)
+
+
+def assert_same(received, expected):
+    assert received.keys() == expected.keys()
+    assert [name for name in expected if not same(received[name], expected[name])] == []
+
+
+def assert_close(received, expected, tolerance):
+    """Within `tolerance` of each array's largest entry (or of 1 where that is smaller)."""
+    assert received.keys() == expected.keys()
+    far = {
+        name: float(np.max(np.abs(np.subtract(received[name], value, dtype="float64"))))
+        for name, value in expected.items()
+        if not np.allclose(
+            received[name], value, rtol=0, atol=tolerance * max(1, np.max(np.abs(value)))
+        )
+    }
+    assert far == {}
+
+
+def finite(history):
+    return all(np.isfinite(values).all() for values in history.values())
+
+
+@contextlib.contextmanager
+def refused(*words):
+    """The block raises a KgenError of one line that contains every word."""
+    with pytest.raises(kgen.KgenError) as caught:
+        yield
+    message = str(caught.value)
+    assert "\n" not in message
+    assert [word for word in words if word not in message] == []
+
+
+class AsPyDataset(keras.utils.PyDataset):
+    """Batches in the order of the arrays."""
+
+    def __init__(self, *arrays):
+        super().__init__()
+        self.arrays = arrays
+
+    def __len__(self):
+        return -(-len(self.arrays[0]) // BATCH_SIZE)
+
+    def __getitem__(self, index):
+        chosen = slice(index * BATCH_SIZE, (index + 1) * BATCH_SIZE)
+        return tuple(part[chosen] for part in self.arrays)
+
+
+@dataclass(frozen=True)
+class Check:
+    function: callable
+    needs: callable
+    backends: tuple
+
+    @property
+    def name(self):
+        return self.function.__name__
+
+    def applies_to(self, case_name):
+        return BACKEND in self.backends and self.needs(class_of(case_name))
+
+
+def check(function=None, *, needs=lambda model_class: True, on=("jax", "tensorflow", "torch")):
+    """Add a check for the models that satisfy `needs`, on the backends `on`."""
+    if function is None:
+        return functools.partial(check, needs=needs, on=on)
+    CHECKS.append(Check(function, needs, on))
+    return function
+
+
+def has_likelihood(model_class):
+    return model_class.likelihood is not None
+
+
+def has_bound(model_class):
+    return model_class.likelihood == "bound"
+
+
+def has_players(model_class):
+    return bool(model_class.players)
+
+
+def has_one_loss(model_class):
+    return not model_class.players
+
+
+def has_latents(model_class):
+    return model_class.has_latents
+
+
+# === Construction and configuration ===
+
+
+@check
+def is_rebuilt_from_its_config(case):
+    config = case.create().get_config()
+    assert case.model_class.from_config(config).get_config() == config
+
+
+@check
+def config_survives_json(case):
+    config = case.create().get_config()
+    rebuilt = case.model_class.from_config(json.loads(json.dumps(config)))
+    assert rebuilt.get_config() == config
+
+
+@check
+def config_lists_every_constructor_argument(case):
+    expected = {*constructor_parameters(case.model_class), "name", "dtype"}
+    assert set(case.create().get_config()) == expected
+
+
+@check
+def keeps_every_argument_under_its_name(case):
+    model = case.create()
+    assert {name: getattr(model, name) for name in case.arguments} == case.arguments
+
+
+@check
+def has_all_variables_when_constructed(case):
+    assert trainable(case.create()).keys() == trainable(case.trained.model).keys()
+
+
+@check
+def weights_are_float32(case):
+    assert {variable.dtype for variable in case.create().trainable_variables} == {"float32"}
+
+
+@check
+def recommends_a_new_optimizer_at_every_call(case):
+    model = case.create()
+    first, second = (keras.tree.flatten(model.recommended_optimizer()) for _ in range(2))
+    assert not {id(optimizer) for optimizer in first} & {id(optimizer) for optimizer in second}
+
+
+@check
+def creation_from_data_takes_shape_and_levels(case):
+    data = kgen.data.load(case.images)
+    name = kgen.models.name_of(case.create())
+    settings = {k: v for k, v in case.arguments.items() if k not in ("image_shape", "levels")}
+    model = kgen.models.create(name, data, **settings)
+    assert (model.image_shape, model.levels) == (data.image_shape, data.levels)
+
+
+@check
+def summary_prints(case):
+    lines = []
+    case.create().summary(print_fn=lambda line, **_: lines.append(line))
+    assert "Trainable params" in "\n".join(lines)
+
+
+# === Training ===
+
+
+@check
+def losses_are_finite(case):
+    assert finite(case.trained.history)
+
+
+@check
+def history_has_the_tracked_terms(case):
+    assert set(case.trained.history) == set(case.model_class.tracked)
+
+
+@check
+def history_has_every_epoch(case):
+    assert {len(values) for values in case.trained.history.values()} == {2}
+
+
+@check
+def metrics_are_the_tracked_terms(case):
+    names = [metric.name for metric in case.create().metrics]
+    assert names == list(case.model_class.tracked)
+
+
+@check
+def every_trainable_variable_has_a_gradient(case):
+    gradients = {name: g for move in case.moves for name, g in move.gradients.items()}
+    assert [name for name, gradient in gradients.items() if not gradient.any()] == []
+
+
+@check
+def moves_cover_every_trainable_variable(case):
+    moved = set().union(*(move.gradients for move in case.moves))
+    assert moved == set(trainable(case.trained.model))
+
+
+@check
+def training_changes_every_trainable_variable(case):
+    before, after = trainable(case.create()), trainable(case.trained.model)
+    assert [name for name in before if same(before[name], after[name])] == []
+
+
+@check(needs=has_players)
+def a_move_changes_only_its_player(case):
+    model = case.trained.model
+    names = names_of(model)
+    for move in case.moves:
+        assert move.changed == {names[id(v)] for v in model.variables_of(move.player)}
+
+
+@check(needs=has_players)
+def every_player_moves_in_turn(case):
+    players = [player for player, _ in itertools.groupby(move.player for move in case.moves)]
+    assert players == list(case.model_class.players)
+
+
+@check(needs=has_players)
+def players_share_no_variable(case):
+    model = case.create()
+    owned = [id(v) for player in model.players for v in model.variables_of(player)]
+    assert sorted(owned) == sorted(id(v) for v in model.trainable_variables)
+
+
+@check
+def optimizer_counts_the_steps(case):
+    assert int(case.trained.model.optimizer.iterations) == 2 * 4
+
+
+@check(needs=has_one_loss)
+def loss_falls(case):
+    first, *_, last = case.taught.history["loss"]
+    assert last < 0.98 * first
+
+
+@check(needs=has_players)
+def samples_move_nearer_to_the_data(case):
+    def distance(model):
+        samples = model.sample(200, seed=0)
+        return np.hypot(samples.mean() - data.mean(), samples.std() - data.std())
+
+    data = case.all_images
+    assert distance(case.taught.model) < 0.95 * distance(case.create())
+
+
+@check
+def epoch_logs_are_means_weighted_by_images(case):
+    model = case.compiled()
+    batches = Batches(case.images, case.labels, BATCH_SIZE, model.seed)
+    values, sizes = [], []
+    for index in range(batches.num_batches):
+        model.reset_metrics()
+        batch = batches.batch(0, index)
+        values.append(model.train_on_batch(*batch, return_dict=True))
+        sizes.append(len(batch[0]))
+    expected = {k: np.average([v[k] for v in values], weights=sizes) for k in case.trained.history}
+    received = {name: means[0] for name, means in case.trained.history.items()}
+    assert_close(received, expected, 1e-5)
+
+
+@check
+def a_custom_learning_rate_is_obeyed(case):
+    model = case.compiled(optimizer=case.still())
+    before = trainable(model)
+    case.fit(model, epochs=1)
+    assert_same(trainable(model), before)
+
+
+@check
+def validation_is_logged(case):
+    held_out = (case.images[:BATCH_SIZE], case.labels[:BATCH_SIZE])
+    history = case.fit(case.compiled(), epochs=1, validation_data=held_out)
+    tracked = case.model_class.tracked
+    assert set(history) == {*tracked, *(f"val_{name}" for name in tracked)}
+    assert finite(history)
+
+
+@check
+def evaluate_returns_the_tracked_terms(case):
+    logs = case.trained.model.evaluate(case.images, case.labels, verbose=0, return_dict=True)
+    assert set(logs) == set(case.model_class.tracked)
+    assert np.isfinite(list(logs.values())).all()
+
+
+@check
+def evaluate_leaves_the_weights(case):
+    model = case.trained.model
+    before = [array(weight) for weight in model.get_weights()]
+    model.evaluate(case.images, case.labels, verbose=0)
+    assert all(map(same, before, map(array, model.get_weights())))
+
+
+# === Randomness ===
+
+
+@check
+def equal_seeds_train_alike(case):
+    model = case.compiled(seed=0)
+    history = case.fit(model)
+    assert history == case.trained.history
+    assert_same(state_of(model), case.trained.state)
+
+
+@check
+def other_seeds_give_other_weights(case):
+    first, second = (model.get_weights() for model in (case.create(0), case.create(1)))
+    assert not all(map(same, first, second))
+
+
+@check
+def noise_is_new_at_every_call(case):
+    model = case.create()
+    assert not same(array(model.normal((4,))), array(model.normal((4,))))
+
+
+@check
+def noise_is_new_at_every_step(case):
+    """Steps on equal weights and images differ in their losses if they draw noise at all."""
+    model = case.compiled(optimizer=case.still())
+    before = array(model.seed_generator.state.value)
+    batch = case.images[:BATCH_SIZE], case.labels[:BATCH_SIZE]
+    history = model.fit(*batch, batch_size=BATCH_SIZE, epochs=2, shuffle=False, verbose=0).history
+    draws = not same(before, array(model.seed_generator.state.value))
+    differ = any(not np.isclose(*values, rtol=1e-6) for values in history.values())
+    assert differ == draws
+
+
+@check
+def samples_without_seed_differ(case):
+    model = case.taught.model
+    assert not same(model.sample(8), model.sample(8))
+
+
+@check
+def samples_of_equal_seeds_are_equal(case):
+    model = case.taught.model
+    assert same(model.sample(8, seed=3), model.sample(8, seed=3))
+
+
+@check
+def samples_of_other_seeds_differ(case):
+    model = case.taught.model
+    assert not same(model.sample(8, seed=3), model.sample(8, seed=4))
+
+
+@check
+def sampling_changes_no_variable(case):
+    model = case.trained.model
+    before = state_of(model)
+    model.sample(8)
+    assert_same(state_of(model), before)
+
+
+@check
+def a_callback_may_sample(case):
+    """Also in the middle of an epoch; and training goes on to the same weights."""
+
+    class Sampling(keras.callbacks.Callback):
+        samples = []  # noqa: RUF012
+
+        def on_train_batch_end(self, batch, logs=None):
+            self.samples.append(self.model.sample(2, seed=0))
+
+    model = case.compiled()
+    case.fit(model, callbacks=[Sampling()])
+    assert len(Sampling.samples) == 8
+    assert_same(state_of(model), case.trained.state)
+
+
+# === Samples ===
+
+
+@check
+def samples_have_the_shape_of_images(case):
+    assert case.trained.model.sample(5, seed=0).shape == (5, *case.arguments["image_shape"])
+
+
+@check
+def samples_are_uint8_arrays(case):
+    samples = case.trained.model.sample(5, seed=0)
+    assert isinstance(samples, np.ndarray)
+    assert samples.dtype == np.uint8
+
+
+@check
+def samples_are_levels(case):
+    assert case.taught.model.sample(100, seed=0).max() < case.arguments["levels"]
+
+
+@check
+def samples_see_new_weights(case):
+    """Compiled sampling reads the weights of the moment, not those it was compiled with."""
+    model = case.create()
+    before = model.sample(8, seed=0)
+    model.set_weights(case.taught.model.get_weights())
+    assert not same(model.sample(8, seed=0), before)
+    assert same(model.sample(8, seed=0), case.taught.model.sample(8, seed=0))
+
+
+@check
+def an_uncompiled_model_samples(case):
+    assert case.create().sample(2, seed=0).shape[0] == 2
+
+
+# === Ways to run ===
+
+
+@check
+def several_steps_per_execution_train_alike(case):
+    model = case.compiled(steps_per_execution=3)  # 4 batches: three at once, and a remainder
+    history = case.fit(model)
+    assert int(model.optimizer.iterations) == int(case.trained.model.optimizer.iterations)
+    assert_close(history, case.trained.history, 1e-5)
+    assert_close(state_of(model), case.trained.state, 1e-5)
+
+
+@check
+def eager_training_equals_compiled(case):
+    model = case.compiled(run_eagerly=True)
+    history = case.fit(model)
+    assert_close(history, case.trained.history, 1e-4)
+    assert_close(state_of(model), case.trained.state, 1e-4)
+
+
+@check(on=("jax", "tensorflow"))
+def trains_and_samples_under_xla(case):
+    model = case.compiled(jit_compile=True)
+    history = model.fit(case.images[:64], batch_size=BATCH_SIZE, verbose=0).history
+    assert finite(history)
+    assert model.sample(8, seed=0).shape[0] == 8
+
+
+@check(on=("torch",))
+def jit_compile_warns_and_trains(case):
+    model = case.compiled(jit_compile=True)
+    with pytest.warns(UserWarning, match="jit_compile"):
+        case.fit(model)
+    assert_same(state_of(model), case.trained.state)
+
+
+@check
+def trains_in_mixed_bfloat16(case, policy):
+    policy("mixed_bfloat16")
+    model = case.compiled()
+    history = model.fit(case.images[:64], batch_size=BATCH_SIZE, verbose=0).history
+    assert finite(history)
+    assert {variable.dtype for variable in model.trainable_variables} == {"float32"}
+    assert model.sample(8, seed=0).dtype == np.uint8
+
+
+@check
+def losses_are_float32_in_mixed_bfloat16(case, policy):
+    policy("mixed_bfloat16")
+    losses = []
+    differentiate = kgen.backend.value_and_grad
+
+    def recording(*args):
+        (loss, terms), gradients = differentiate(*args)
+        losses.extend([loss, *terms.values()])
+        return (loss, terms), gradients
+
+    model = case.compiled(run_eagerly=True)
+    with mock.patch.object(kgen.backend, "value_and_grad", recording):
+        model.train_on_batch(case.images[:8], case.labels[:8])
+    assert {keras.backend.standardize_dtype(loss.dtype) for loss in losses} == {"float32"}
+
+
+@check
+def mixed_float16_is_refused(case, policy):
+    policy("mixed_float16")
+    with refused("mixed_bfloat16", "mixed_float16"):
+        case.compiled()
+
+
+# === Data ===
+
+
+@check
+def trains_on_a_pydataset(case):
+    model = case.compiled()
+    model.fit(AsPyDataset(case.images, case.labels), verbose=0)
+    assert_same(state_of(model), case.in_order)
+
+
+@check(on=("tensorflow",))
+def trains_on_a_tf_dataset(case):
+    import tensorflow as tf
+
+    model = case.compiled()
+    model.fit(
+        tf.data.Dataset.from_tensor_slices((case.images, case.labels)).batch(BATCH_SIZE), verbose=0
+    )
+    assert_same(state_of(model), case.in_order)
+
+
+@check(on=("torch",))
+def trains_on_a_data_loader(case):
+    import torch
+
+    pairs = torch.utils.data.TensorDataset(*map(torch.from_numpy, (case.images, case.labels)))
+    model = case.compiled()
+    model.fit(torch.utils.data.DataLoader(pairs, BATCH_SIZE), verbose=0)
+    assert_same(state_of(model), case.in_order)
+
+
+# === Saving ===
+
+
+@check
+def loads_what_was_saved(case, tmp_path):
+    kgen.save(case.taught.model, tmp_path)
+    loaded = kgen.load(tmp_path)
+    assert loaded.get_config() == case.taught.model.get_config()
+    assert_same(state_of(loaded), case.taught.state)
+
+
+@check
+def a_loaded_model_samples_alike(case, tmp_path):
+    kgen.save(case.taught.model, tmp_path)
+    assert same(kgen.load(tmp_path).sample(8, seed=0), case.taught.model.sample(8, seed=0))
+
+
+@check
+def a_model_saved_uncompiled_is_loaded_uncompiled(case, tmp_path):
+    model = case.create()
+    kgen.save(model, tmp_path)
+    loaded = kgen.load(tmp_path)
+    assert not loaded.compiled
+    assert_same(state_of(loaded), state_of(model))
+
+
+@check
+def training_continues_where_it_was_saved(case, tmp_path):
+    """Bit for bit: weights, slots, noise and the order of the images."""
+    model = case.compiled()
+    case.fit(model, epochs=1)
+    kgen.save(model, tmp_path)
+    loaded = kgen.load(tmp_path)
+    case.fit(loaded, epochs=2, initial_epoch=1)
+    assert_same(state_of(loaded), case.trained.state)
+
+
+@check
+def keras_format_keeps_weights_and_optimizer(case, tmp_path):
+    case.taught.model.save(tmp_path / "x.keras")
+    loaded = keras.saving.load_model(tmp_path / "x.keras")
+    assert loaded.compiled
+    received, expected = state_of(loaded), case.taught.state  # its format drops the seeds' states
+    seeds = {name for name in expected if "seed_generator" in name}
+    assert_same(
+        {name: value for name, value in received.items() if name not in seeds},
+        {name: value for name, value in expected.items() if name not in seeds},
+    )
+
+
+# === Likelihood ===
+
+
+@check(needs=has_likelihood)
+def log_prob_has_one_value_per_image(case):
+    assert case.taught.model.log_prob(case.images[:5]).shape == (5,)
+
+
+@check(needs=has_likelihood)
+def log_prob_is_float64(case):
+    assert case.taught.model.log_prob(case.images[:5]).dtype == np.float64
+
+
+@check(needs=has_likelihood)
+def log_prob_is_finite(case):
+    assert np.isfinite(case.taught.model.log_prob(case.images)).all()
+
+
+@check(needs=lambda c: c.likelihood == "exact")
+def log_prob_is_at_most_zero(case):
+    assert case.taught.model.log_prob(case.images).max() <= 0
+
+
+@check(needs=has_bound)
+def bound_is_at_most_zero(case):
+    assert case.taught.model.log_prob(case.images, samples=50, seed=0).max() <= 0
+
+
+@check(needs=has_bound)
+def bound_of_equal_seeds_is_equal(case):
+    first, second = (case.taught.model.log_prob(case.images, seed=5) for _ in range(2))
+    assert same(first, second)
+
+
+@check(needs=has_bound)
+def bound_rises_with_samples(case):
+    one, many = (case.taught.model.log_prob(case.images, samples=k, seed=0) for k in (1, 50))
+    assert many.mean() > one.mean()
+
+
+@check(needs=has_likelihood)
+def training_raises_log_prob(case):
+    before, after = case.create().log_prob(case.images), case.taught.model.log_prob(case.images)
+    assert after.mean() > before.mean()
+
+
+@check(needs=lambda c: c.likelihood is None)
+def models_without_likelihood_have_no_log_prob(case):
+    assert not hasattr(case.model_class, "log_prob")
+
+
+# === Latents ===
+
+
+@check(needs=has_latents)
+def decoded_latents_are_images(case):
+    latents = np.zeros((3, case.create().latent_size), "float32")
+    decoded = case.taught.model.decode(latents)
+    assert (decoded.shape, decoded.dtype) == ((3, *case.arguments["image_shape"]), np.uint8)
+
+
+@check(needs=has_latents)
+def encoding_has_one_row_per_image(case):
+    encoded = keras.tree.flatten(case.taught.model.encode(case.images[:3]))
+    assert {part.shape for part in encoded} == {(3, case.create().latent_size)}
+
+
+@check(needs=has_latents)
+def reconstructions_are_images(case):
+    rebuilt = case.taught.model.reconstruct(case.images[:3])
+    assert (rebuilt.shape, rebuilt.dtype) == ((3, *case.arguments["image_shape"]), np.uint8)
+
+
+@check(needs=has_latents)
+def training_improves_reconstructions(case):
+    def error(model):
+        return np.mean((model.reconstruct(images).astype(float) - images) ** 2)
+
+    images = case.images
+    assert error(case.taught.model) < error(case.create())
+
+
+# === Mistakes ===
+
+
+def fit_refuses(case, images, *words):
+    with refused(*words):
+        case.compiled().fit(images, batch_size=BATCH_SIZE, verbose=0)
+
+
+@check
+def float_images_are_refused(case):
+    fit_refuses(case, case.images.astype("float32"), "uint8", "float32")
+
+
+@check
+def images_of_another_size_are_refused(case):
+    fit_refuses(case, case.images[:, :7], "8, 8, 1", "7, 8, 1")
+
+
+@check
+def images_without_channels_are_refused(case):
+    fit_refuses(case, case.images[..., 0], "8, 8, 1")
+
+
+@check
+def images_of_other_channels_are_refused(case):
+    fit_refuses(case, np.repeat(case.images, 3, axis=-1), "8, 8, 1", "8, 8, 3")
+
+
+@check
+def values_beyond_the_levels_are_refused(case):
+    levels = case.arguments["levels"]
+    fit_refuses(case, case.images + np.uint8(levels), f"levels={levels}")
+
+
+@check
+def fewer_images_than_a_batch_are_refused(case):
+    fit_refuses(case, case.images[: BATCH_SIZE - 1], str(BATCH_SIZE), str(BATCH_SIZE - 1))
+
+
+@check
+def no_images_are_refused(case):
+    fit_refuses(case, case.images[:0], "at least")
+
+
+@check
+def wrong_validation_images_are_refused(case):
+    with refused("uint8", "float32"):
+        case.fit(case.compiled(), validation_data=(case.images.astype("float32"),))
+
+
+@check
+def wrong_images_are_refused_by_evaluate(case):
+    with refused("uint8", "float32"):
+        case.compiled().evaluate(case.images.astype("float32"), verbose=0)
+
+
+@check
+def wrong_batches_are_refused(case):
+    with refused("uint8", "float32"):
+        case.compiled().fit(AsPyDataset(case.images.astype("float32")), verbose=0)
+
+
+@check
+def sample_weights_are_refused(case):
+    weights = np.ones(IMAGES, "float32")
+    with refused("sample weights"):
+        case.compiled().fit(AsPyDataset(case.images, case.labels, weights), verbose=0)
+
+
+@check
+def fit_before_compile_is_refused(case):
+    with refused("compile()"):
+        case.fit(case.create())
+
+
+@check
+def evaluate_before_compile_is_refused(case):
+    with refused("compile()"):
+        case.create().evaluate(case.images, verbose=0)
+
+
+@check(needs=has_players)
+def one_optimizer_for_players_is_refused(case):
+    with refused(*case.model_class.players):
+        case.compiled(optimizer=keras.optimizers.Adam())
+
+
+@check(needs=has_players)
+def a_missing_player_is_refused(case):
+    first, *_ = case.model_class.players
+    with refused(*case.model_class.players):
+        case.compiled(optimizer={first: keras.optimizers.Adam()})
+
+
+@check(needs=has_players)
+def an_unknown_player_is_refused(case):
+    names = [*case.model_class.players, "referee"]
+    with refused("referee"):
+        case.compiled(optimizer={name: keras.optimizers.Adam() for name in names})
+
+
+@check(needs=has_one_loss)
+def players_of_a_model_without_any_are_refused(case):
+    with refused("generator"):
+        case.compiled(optimizer={"generator": keras.optimizers.Adam()})
+
+
+@check
+def another_dtype_than_the_policy_is_refused(case):
+    with refused("set_dtype_policy", "mixed_bfloat16"):
+        case.model_class(**case.arguments, dtype="mixed_bfloat16")

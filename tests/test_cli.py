@@ -1,0 +1,224 @@
+"""The command line, run as a user runs it."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kgen import cli, fit, sample
+
+SMALL = ["--limit", "64", "--batch-size", "32", "--epochs", "2", "--set", "hidden=(16,)"]
+
+
+def run(module, *arguments, folder, **environment):
+    """A verb in a process of its own: (exit status, standard output, standard error, seconds)."""
+    environment = {**os.environ, "PYTHONPATH": os.getcwd(), **environment}
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    result = subprocess.run(
+        [sys.executable, "-m", module, *map(str, arguments)],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return result.returncode, result.stdout, result.stderr, seconds
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    return folder, run("kgen.fit", *SMALL, folder=folder)
+
+
+def refused(arguments, tmp_path, module="kgen.fit", **environment):
+    """The one line with which a verb refuses; its status is 2 and it leaves nothing behind."""
+    before = sorted(tmp_path.rglob("*"))
+    status, _, errors, _ = run(module, *arguments, folder=tmp_path, **environment)
+    assert status == 2, errors
+    assert errors.startswith("kgen: ")
+    assert errors.count("\n") == 1
+    assert sorted(tmp_path.rglob("*")) == before
+    return errors
+
+
+def test_fit_ends_with_the_picture_and_the_next_command(trained):
+    folder, (status, output, _, _) = trained
+    assert status == 0
+    *_, picture, following = output.splitlines()
+    assert (folder / picture.removeprefix("picture: ")).is_file()
+    assert following.startswith("next: python -m kgen.sample runs/vae-digits")
+
+
+def test_fit_prints_backend_and_device(trained):
+    _, (_, output, _, _) = trained
+    assert f"backend: {os.environ['KERAS_BACKEND']}" in output
+    assert " on " in output
+
+
+def test_fit_shows_a_progress_bar_with_the_time_left(trained):
+    _, (_, _, errors, _) = trained
+    assert "4/4 [" in errors
+    assert "step" in errors
+
+
+def test_fit_writes_every_file_of_a_run(trained):
+    run_folder = trained[0] / "runs" / "vae-digits"
+    files = {str(path.relative_to(run_folder)) for path in run_folder.rglob("*") if path.is_file()}
+    assert files == {
+        "run.json",
+        "history.csv",
+        "losses.png",
+        "model/model.json",
+        "model/variables.safetensors",
+        "samples/epoch-001.png",
+        "samples/epoch-002.png",
+    }
+
+
+def test_run_json_records_what_was_run(trained):
+    record = json.loads((trained[0] / "runs/vae-digits/run.json").read_text())
+    assert record["status"] == "finished"
+    assert record["settings"] == {"hidden": [16]}
+    assert record["backend"] == os.environ["KERAS_BACKEND"]
+    assert record["seed"] == 0
+    assert {"commit", "versions", "device", "command"} <= set(record)
+
+
+def test_history_has_a_row_per_epoch(trained):
+    lines = (trained[0] / "runs/vae-digits/history.csv").read_text().splitlines()
+    assert lines[0].startswith("epoch,")
+    assert "val_loss" in lines[0]
+    assert len(lines) == 3
+
+
+def test_a_second_run_takes_a_new_folder(trained):
+    folder, _ = trained
+    status, output, _, _ = run("kgen.fit", *SMALL, folder=folder)
+    assert status == 0
+    assert "runs/vae-digits-2" in output
+
+
+def test_sample_writes_a_picture(trained, tmp_path):
+    out = tmp_path / "grid.png"
+    sample.main([str(trained[0] / "runs/vae-digits"), "-n", "6", "--out", str(out)])
+    assert Image.open(out).size == (3 * 58 + 2, 2 * 58 + 2)
+
+
+def test_sample_writes_an_array_equal_for_equal_seeds(trained, tmp_path):
+    arrays = []
+    for name in ("a.npy", "b.npy"):
+        arguments = ["-n", "5", "--seed", "3", "--out", str(tmp_path / name)]
+        sample.main([str(trained[0] / "runs/vae-digits"), *arguments])
+        arrays.append(np.load(tmp_path / name))
+    assert arrays[0].shape == (5, 8, 8, 1)
+    assert arrays[0].dtype == np.uint8
+    np.testing.assert_array_equal(*arrays)
+
+
+def test_list_shows_models_and_data_sets(capsys):
+    fit.main(["--list"])
+    output = capsys.readouterr().out
+    for name in ("vae", "dcgan", "digits", "mnist", "fashion_mnist", "binarized_mnist", "cifar10"):
+        assert f"  {name} " in output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--model", "vea"], "Did you mean 'vae'"),
+        (["--data", "mnits"], "did you mean 'mnist'"),
+        (["--epochs", "none"], "expected a whole number of at least 1, received 'none'"),
+        (["--epocs", "3"], "--epocs"),
+        (["--batch-size", "100000"], "smaller --batch-size"),
+        (["--set", "latent_sise=3"], "did you mean latent_size"),
+        (["--set", "latent_size=big"], "expected a whole number, received 'big'"),
+        (["--set", "hidden=(1.5,)"], "expected a tuple of a whole number"),
+        (["--set", "architecture=cnn"], "expected dense or conv, received 'cnn'"),
+        (["--set", "latent_size"], "key=value"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_mistake_is_one_line(arguments, words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stop:
+        cli.run(fit.main, arguments)
+    errors = capsys.readouterr().err
+    assert stop.value.code == 2
+    assert errors.count("\n") == 1
+    assert words in errors
+    assert not any(path.is_file() for path in tmp_path.rglob("*"))
+
+
+def test_unknown_backend(tmp_path):
+    assert "'numpy'" in refused([], tmp_path, KERAS_BACKEND="numpy")
+
+
+def test_missing_backend_says_how_to_install_it(monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    monkeypatch.setattr(cli.importlib.util, "find_spec", lambda name: None if name == "jax" else 1)
+    with pytest.raises(cli.KgenError, match=r"pip install 'kgen\[jax\]'"):
+        cli.choose_backend()
+
+
+def test_without_a_choice_the_installed_backend_runs(monkeypatch, tmp_path):
+    monkeypatch.delenv("KERAS_BACKEND")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(cli.importlib.util, "find_spec", lambda name: name == "torch" or None)
+    assert cli.choose_backend() == "torch"
+
+
+def test_no_such_run(tmp_path):
+    assert "finished run" in refused(["nowhere"], tmp_path, module="kgen.sample")
+
+
+def test_sample_refuses_another_ending(tmp_path):
+    assert ".png or .npy" in refused(["x", "--out", "x.gif"], tmp_path, module="kgen.sample")
+
+
+def test_out_that_exists_is_not_overwritten(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("kept")
+    assert "exists already" in refused(["--out", "mine"], tmp_path)
+
+
+def test_unwritable_place(tmp_path):
+    (tmp_path / "file").write_text("")
+    assert "Expected to write" in refused(["--out", "file/run"], tmp_path)
+
+
+def test_full_disk_leaves_nothing_half_written(tmp_path):
+    code = (
+        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000));"
+        "from kgen import cli, fit; cli.run(fit.main, sys.argv[1:])"
+    )
+    command = [sys.executable, "-c", code, *SMALL, "--set", "latent_size=40", "--out", "run"]
+    environment = {**os.environ, "PYTHONPATH": os.getcwd()}
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert result.returncode == 2, result.stderr
+    assert "Expected to write" in result.stderr.splitlines()[-1]
+    assert "Traceback" not in result.stderr
+    assert all(path.stat().st_size < 20000 for path in tmp_path.rglob("*") if path.is_file())
+    assert not (tmp_path / "run" / "model" / "model.json").exists()
+
+
+@pytest.mark.parametrize("module", ["kgen.fit", "kgen.sample"])
+def test_help_is_quick_and_imports_no_framework(module, tmp_path):
+    status, output, _, seconds = run(module, "--help", folder=tmp_path)
+    assert status == 0
+    assert "usage" in output
+    assert seconds < 0.5
+
+
+def test_import_kgen_is_quick():
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-c", "import kgen"], check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.5

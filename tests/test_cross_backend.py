@@ -1,0 +1,109 @@
+"""A model saved on one backend is the same model on the others; each runs without the others."""
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import FRAMEWORKS, SMALL
+
+from kgen.models import REGISTRY
+
+pytestmark = pytest.mark.cross
+ROOT = Path(__file__).parent.parent
+
+# Each process works through all models, since importing a framework takes seconds.
+TRAIN = """
+for name, settings in models.items():
+    kgen.set_seed(0)
+    model = kgen.models.create(name, image_shape=(8, 8, 1), levels=17, **settings)
+    model.compile()
+    model.fit(images, batch_size=32, epochs=1, verbose=0)
+    kgen.save(model, folder / backend / name)
+"""
+LOAD = """
+for name, saved_by in itertools.product(models, backends):
+    model = kgen.load(folder / saved_by / name)
+    weights = {str(i): np.array(w) for i, w in enumerate(model.get_weights())}
+    steps = int(model.optimizer.iterations)
+    np.savez(folder / f"{name}-{saved_by}-{backend}.npz",
+        samples=model.sample(8, seed=0), steps=steps, **weights)
+"""
+FRAME = """
+import itertools, json, os, sys
+from pathlib import Path
+import numpy as np
+import kgen
+backend, folder = os.environ["KERAS_BACKEND"], Path(sys.argv[1])
+models, backends = json.loads(sys.argv[2]), json.loads(sys.argv[3])
+images = kgen.data.load("digits").train.images[:64]
+{code}
+foreign = [name for name in backends if name != backend and name in sys.modules]
+print("imported:", *foreign)
+"""
+
+
+def run(backend, code, folder):
+    """Runs `code` in a process of its own; returns the other frameworks that it imported."""
+    models = {name: SMALL.get(name, {}) for name in REGISTRY}
+    result = subprocess.run(
+        [sys.executable, "-c", FRAME.format(code=code), str(folder)]
+        + [json.dumps(models), json.dumps(FRAMEWORKS)],
+        env={**os.environ, "KERAS_BACKEND": backend},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout.split("imported:")[1].split()
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """The folder of what every backend loaded, and the frameworks each process imported."""
+    folder = tmp_path_factory.mktemp("cross")
+    imported = {}
+    for code, backend in itertools.product((TRAIN, LOAD), FRAMEWORKS):
+        imported.setdefault(backend, set()).update(run(backend, code, folder))
+    return folder, imported
+
+
+def loaded(results, model, saved_by, loaded_by):
+    return np.load(results[0] / f"{model}-{saved_by}-{loaded_by}.npz")
+
+
+carried = pytest.mark.parametrize(("saved_by", "loaded_by"), itertools.permutations(FRAMEWORKS, 2))
+every_model = pytest.mark.parametrize("model", REGISTRY)
+
+
+@every_model
+@carried
+def test_weights_are_carried_exactly(results, model, saved_by, loaded_by):
+    here = loaded(results, model, saved_by, saved_by)
+    there = loaded(results, model, saved_by, loaded_by)
+    weights = [name for name in here if name.isdigit()]
+    assert weights
+    assert [name for name in weights if not np.array_equal(here[name], there[name])] == []
+
+
+@every_model
+@carried
+def test_optimizer_steps_are_carried(results, model, saved_by, loaded_by):
+    assert int(loaded(results, model, saved_by, loaded_by)["steps"]) == 2
+
+
+@every_model
+@carried
+def test_samples_are_alike_up_to_rounding(results, model, saved_by, loaded_by):
+    here = loaded(results, model, saved_by, saved_by)["samples"].astype(int)
+    there = loaded(results, model, saved_by, loaded_by)["samples"].astype(int)
+    assert np.abs(here - there).max() <= 1
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_no_other_framework_is_imported(results, backend):
+    assert results[1][backend] == set()

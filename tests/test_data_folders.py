@@ -1,0 +1,174 @@
+"""Folders of image files."""
+
+import numpy as np
+import pytest
+from PIL import Image
+from test_data import error_line, some_images
+
+from kgen.data import load
+
+
+def write(path, image, mode="RGB"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(image).convert(mode).save(path)
+    return path
+
+
+def write_many(folder, n=12, mode="RGB", suffix=".png", shape=(6, 8)):
+    images = some_images(n, *shape, 3)
+    for number, image in enumerate(images):
+        write(folder / f"{number:03}{suffix}", image, mode)
+    return images
+
+
+def test_colour_files_are_read_in_sorted_order(tmp_path):
+    images = write_many(tmp_path)
+    data = load(tmp_path)
+    assert (data.levels, data.train.labels, data.name) == (256, None, tmp_path.name)
+    assert np.array_equal(data.test.images, images[[0, 10]])
+    assert np.array_equal(data.train.images[0], images[1])
+
+
+def test_path_may_be_text(tmp_path):
+    write_many(tmp_path)
+    assert len(load(str(tmp_path)).train) == 10
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".JPEG", ".webp"])
+def test_formats(tmp_path, suffix):
+    write_many(tmp_path, 3, suffix=suffix)
+    assert load(tmp_path).image_shape == (6, 8, 3)
+
+
+def test_grey_files_have_one_channel(tmp_path):
+    write_many(tmp_path, mode="L")
+    assert load(tmp_path).image_shape == (6, 8, 1)
+
+
+def test_black_and_white_files_have_256_levels(tmp_path):
+    write_many(tmp_path, mode="1")
+    data = load(tmp_path)
+    assert data.levels == 256
+    assert set(np.unique(data.train.images)) == {0, 255}
+
+
+def test_palette_files_become_their_colours(tmp_path):
+    for name in ("a.png", "b.png"):
+        write(tmp_path / name, np.full((2, 2, 3), (255, 0, 7), np.uint8), "P")
+    palette = Image.new("P", (2, 2))
+    palette.putpalette([9, 8, 7])
+    palette.save(tmp_path / "b.png")
+    assert load(tmp_path).train.images[0, 0, 0].tolist() == [9, 8, 7]
+
+
+@pytest.mark.parametrize(("mode", "channels"), [("RGBA", 3), ("LA", 1)])
+def test_transparent_files_are_put_on_white(tmp_path, mode, channels):
+    for name in ("a.png", "b.png"):
+        Image.new(mode, (2, 2), (0,) * (channels + 1)).save(tmp_path / name)
+    images = load(tmp_path).train.images
+    assert images.shape == (1, 2, 2, channels)
+    assert (images == 255).all()
+
+
+def test_sideways_photographs_are_turned_upright(tmp_path):
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    for name in ("a.jpg", "b.jpg"):
+        Image.new("RGB", (8, 4)).save(tmp_path / name, exif=turned)
+    assert load(tmp_path).image_shape == (8, 4, 3)
+
+
+def test_sub_folders_are_labels(tmp_path):
+    write_many(tmp_path / "cats", 20)
+    write_many(tmp_path / "dogs" / "young", 10)
+    (tmp_path / "empty").mkdir()
+    data = load(tmp_path)
+    assert data.label_names == ("cats", "dogs")
+    assert data.train.labels.dtype == np.int64
+    assert np.bincount(data.train.labels).tolist() == [18, 9]
+    assert np.bincount(data.test.labels).tolist() == [2, 1]
+
+
+def test_other_and_hidden_files_are_ignored(tmp_path):
+    write_many(tmp_path, 5)
+    (tmp_path / "notes.txt").write_text("no image")
+    (tmp_path / "._000.png").write_bytes(b"no image")
+    write_many(tmp_path / ".thumbnails", 5)
+    assert len(load(tmp_path).train) == 4
+
+
+def test_images_beside_sub_folders_are_an_error(tmp_path):
+    write_many(tmp_path / "cats", 5)
+    write(tmp_path / "stray.png", some_images(1, 6, 8, 3)[0])
+    assert "stray.png beside sub-folders" in error_line(tmp_path)
+
+
+@pytest.mark.parametrize("n", [0, 1])
+def test_too_few_images_are_an_error(tmp_path, n):
+    write_many(tmp_path, n)
+    assert str(tmp_path) in error_line(tmp_path)
+
+
+@pytest.mark.parametrize("keep", [0, 20, 100])
+def test_broken_image_is_named(tmp_path, keep):
+    write_many(tmp_path, shape=(30, 30))
+    broken = tmp_path / "005.png"
+    broken.write_bytes(broken.read_bytes()[:keep])
+    message = error_line(tmp_path)
+    assert "005.png" in message
+    assert "repair or remove" in message
+
+
+def test_sixteen_bit_image_is_named(tmp_path):
+    write_many(tmp_path, 3, mode="L")
+    Image.fromarray(np.zeros((6, 8), np.uint16)).save(tmp_path / "deep.png")
+    assert "deep.png: expected an image of 8 bits" in error_line(tmp_path, grayscale=True)
+
+
+def test_mixed_modes_are_an_error_that_names_one_file_of_each(tmp_path):
+    image = some_images(1, 4, 4, 3)[0]
+    for mode in ("L", "RGB", "RGBA"):
+        write(tmp_path / f"{mode}.png", image, mode)
+    message = error_line(tmp_path)
+    assert all(f"{mode}.png" in message for mode in ("L", "RGB", "RGBA"))
+    assert "grayscale=True" in message
+    assert "white" in message
+
+
+def test_grayscale_unites_mixed_modes(tmp_path):
+    image = np.full((4, 4, 3), 102, np.uint8)
+    for mode in ("L", "RGB", "RGBA", "P"):
+        write(tmp_path / f"{mode}.png", image, mode)
+    Image.new("RGBA", (4, 4), (102, 102, 102, 0)).save(tmp_path / "z.png")
+    images = load(tmp_path, grayscale=True).train.images
+    assert images[:, 0, 0, 0].tolist() == [102, 102, 102, 255]
+
+
+def test_mixed_sizes_are_an_error_that_names_two_files(tmp_path):
+    write(tmp_path / "a.png", some_images(1, 6, 8, 3)[0])
+    write(tmp_path / "b.png", some_images(1, 7, 8, 3)[0])
+    message = error_line(tmp_path)
+    assert "a.png" in message
+    assert "b.png" in message
+    assert "size=6" in message
+
+
+def test_size_crops_to_the_centre_and_resizes(tmp_path):
+    wide, tall = np.zeros((10, 30, 3), np.uint8), np.zeros((30, 10, 3), np.uint8)
+    wide[:, 7:23] = tall[7:23] = 255
+    write(tmp_path / "a.png", tall)
+    write(tmp_path / "b.png", wide)
+    data = load(tmp_path, size=5)
+    assert data.image_shape == (5, 5, 3)
+    assert (data.train.images == 255).all()
+    assert (data.test.images == 255).all()
+
+
+def test_size_is_height_and_width(tmp_path):
+    write_many(tmp_path, 3)
+    assert load(tmp_path, size=(3, 7)).image_shape == (3, 7, 3)
+
+
+def test_file_that_is_no_folder_is_an_error(tmp_path):
+    path = write(tmp_path / "a.png", some_images(1, 6, 8, 3)[0])
+    assert "expected a folder of images or an .npz file" in error_line(path)

@@ -1,0 +1,179 @@
+"""The rules of the house that a machine can read off the source."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kgen.models import REGISTRY
+
+ROOT = Path(__file__).parent.parent
+FILES = {str(path.relative_to(ROOT)): path for path in sorted(ROOT.glob("kgen/**/*.py"))}
+FRAMEWORKS = {"jax", "jaxlib", "tensorflow", "torch"}
+ADAPTERS = ("jax", "tensorflow", "torch")
+
+# What each room may import of the others. Rooms not listed (cli, fit, sample, ...) are verbs, which
+# may import everything except each other's insides; nobody imports them but verbs.
+BASIC = {"errors", "files"}
+MAY_IMPORT = {
+    "errors": set(),
+    "files": BASIC,
+    "pictures": BASIC,
+    "distributions": BASIC,
+    "data": BASIC,
+    "backend": BASIC,
+    "layers": BASIC | {"backend"},
+    "metrics": BASIC | {"backend", "data", "distributions"},
+    "training": BASIC | {"backend", "data", "distributions"},
+    "models": BASIC | {"backend", "data", "distributions", "layers", "training"},
+}
+every_file = pytest.mark.parametrize("name", FILES)
+
+
+def tree(name):
+    return ast.parse(FILES[name].read_text())
+
+
+def imported(name):
+    """Full names of all modules (and names of modules) that a file imports, wherever it does so."""
+    for node in ast.walk(tree(name)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name}: a relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def room(name):
+    """kgen/data/named.py -> data, kgen/fit.py -> fit, kgen/__init__.py -> the house itself."""
+    return Path(name).parts[1].removesuffix(".py")
+
+
+def in_adapters(name):
+    return room(name) == "backend"
+
+
+@every_file
+def test_frameworks_are_imported_in_the_backend_only(name):
+    found = {module.split(".")[0] for module in imported(name)} & FRAMEWORKS
+    assert in_adapters(name) or not found
+
+
+@every_file
+def test_which_backend_runs_is_asked_in_the_backend_only(name):
+    calls = [ast.unparse(node.func) for node in ast.walk(tree(name)) if isinstance(node, ast.Call)]
+    asks = [c for c in calls if c.endswith(("backend.backend", "config.backend"))]
+    assert in_adapters(name) or not asks
+
+
+@every_file
+def test_the_environment_variable_of_keras_is_read_by_the_command_line_only(name):
+    named = {
+        ast.unparse(node)
+        for node in ast.walk(tree(name))
+        if isinstance(node, ast.Call | ast.Subscript) and "environ" in ast.unparse(node)
+    }
+    assert room(name) == "cli" or not any("KERAS_BACKEND" in text for text in named)
+
+
+@every_file
+def test_imports_point_one_way(name):
+    own = room(name)
+    rooms = {module.split(".")[1] for module in imported(name) if module.startswith("kgen.")}
+    if own == "__init__":
+        assert rooms == set()
+    elif own in MAY_IMPORT:
+        assert rooms <= MAY_IMPORT[own] | {own}
+
+
+@every_file
+def test_no_file_is_long(name):
+    assert len(FILES[name].read_text().splitlines()) <= 320
+
+
+@every_file
+def test_every_file_says_what_it_is(name):
+    assert ast.get_docstring(tree(name))
+
+
+@pytest.mark.parametrize("model", REGISTRY)
+def test_a_model_file_opens_with_its_paper(model):
+    assert "arXiv" in ast.get_docstring(tree(file_of(model)))
+
+
+@pytest.mark.parametrize("model", REGISTRY)
+def test_a_model_file_is_at_most_250_lines(model):
+    assert len(FILES[file_of(model)].read_text().splitlines()) <= 250
+
+
+@pytest.mark.parametrize("model", REGISTRY)
+def test_a_model_is_named_only_where_it_is_registered(model):
+    """A new model touches its own file and one line: no other file knows its class."""
+    own = {file_of(model), "kgen/models/__init__.py"}
+    class_name = REGISTRY[model].class_name
+    knows = [
+        name
+        for name in FILES
+        if name not in own
+        and any(
+            class_name == getattr(node, "id", getattr(node, "attr", None))
+            for node in ast.walk(tree(name))
+        )
+    ]
+    assert knows == []
+
+
+def file_of(model):
+    return f"kgen/models/{REGISTRY[model].module.replace('.', '/')}.py"
+
+
+def exported(adapter):
+    """The names in `__all__` of an adapter, read without importing its framework."""
+    (names,) = (
+        ast.literal_eval(node.value)
+        for node in tree(f"kgen/backend/{adapter}.py").body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+    )
+    return names
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+def test_adapters_export_the_same_names(adapter):
+    assert exported(adapter) == exported(ADAPTERS[0])
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+def test_adapters_define_what_they_export(adapter):
+    body = tree(f"kgen/backend/{adapter}.py").body
+    defined = {node.name for node in body if isinstance(node, ast.FunctionDef)}
+    shared = {
+        alias.name
+        for node in body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert set(exported(adapter)) <= defined | shared
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+def test_adapters_take_the_same_arguments(adapter):
+    def signatures(adapter):
+        return {
+            node.name: ast.unparse(node.args)
+            for node in tree(f"kgen/backend/{adapter}.py").body
+            if isinstance(node, ast.FunctionDef) and node.name in exported(adapter)
+        }
+
+    here, there = signatures(adapter), signatures(ADAPTERS[0])
+    assert {n: here[n] for n in here if n in there} == {n: there[n] for n in there if n in here}
+
+
+@pytest.mark.parametrize("module", ["kgen", "kgen.models", "kgen.data", "kgen.fit", "kgen.sample"])
+def test_importing_imports_no_framework(module):
+    code = f"import sys, {module}; print(*({{*{FRAMEWORKS}, 'keras'}} & set(sys.modules)))"
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    assert result.stdout.split() == []

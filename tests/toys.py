@@ -1,0 +1,133 @@
+"""Models small enough to know the right answer, for the tests of the engine."""
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+import kgen
+from kgen import backend
+
+
+class ToyWGANGP(kgen.GenerativeModel):
+    """Wasserstein GAN with gradient penalty, of dense networks; the critic moves 3 times a step."""
+
+    tracked = ("critic_loss", "gradient_penalty", "generator_loss")
+    players = ("critic", "generator")
+
+    def __init__(self, image_shape=(8, 8, 1), levels=17, critic_steps=3, units=8, **kwargs):
+        super().__init__(image_shape, levels, **kwargs)
+        self.critic_steps = critic_steps
+        self.units = units
+        hidden = [layers.Dense(units, "tanh")] if units else []  # 0 units: a linear critic
+        score = layers.Dense(1, use_bias=False)  # a constant has no part in any loss
+        self.critic = keras.Sequential(
+            [layers.Input(self.image_shape), layers.Flatten(), *hidden, score]
+        )
+        self.generator = keras.Sequential(
+            [
+                layers.Input((4,)),
+                layers.Dense(8, use_bias=False),
+                layers.BatchNormalization(),
+                layers.Dense(int(np.prod(self.image_shape)), "tanh"),
+                layers.Reshape(self.image_shape),
+            ]
+        )
+
+    def recommended_optimizer(self):
+        return {player: keras.optimizers.Adam(1e-3, beta_1=0.5) for player in self.players}
+
+    def train_step(self, data):
+        images, _ = self.unpack(data)
+        for _ in range(self.critic_steps):
+            critic_loss, terms = self.minimize(self.critic_loss, "critic", images)
+        generator_loss, _ = self.minimize(self.generator_loss, "generator", ops.shape(images)[0])
+        return self.track(images, critic_loss=critic_loss, generator_loss=generator_loss, **terms)
+
+    def test_step(self, data):
+        images, _ = self.unpack(data)
+        critic_loss, terms = self.critic_loss(images)
+        generator_loss, _ = self.generator_loss(ops.shape(images)[0])
+        return self.track(images, critic_loss=critic_loss, generator_loss=generator_loss, **terms)
+
+    def critic_loss(self, images):
+        real = self.scale(images)
+        fakes = ops.stop_gradient(self.generate(ops.shape(images)[0]))
+        penalty = self.penalty((real + fakes) / 2)
+        loss = ops.mean(self.critic(fakes)) - ops.mean(self.critic(real))
+        return loss + 10.0 * penalty, {"gradient_penalty": penalty}
+
+    def penalty(self, inputs):
+        gradient = backend.input_gradient(self, self.critic, inputs)
+        norms = ops.sqrt(ops.sum(gradient**2, axis=(1, 2, 3)))
+        return ops.mean((norms - 1.0) ** 2)
+
+    def generator_loss(self, count):
+        return -ops.mean(self.critic(self.generate(count))), {}
+
+    def generate(self, count):
+        return self.generator(self.normal((count, 4)), training=True)
+
+
+class Quadratic(kgen.GenerativeModel):
+    """One weight per pixel; loss = |weights - mean image|^2 / 2. `unused` is in no loss."""
+
+    def __init__(self, image_shape=(8, 8, 1), levels=17, **kwargs):
+        super().__init__(image_shape, levels, **kwargs)
+        self.mean = self.add_weight(shape=self.image_shape, initializer="zeros", name="mean")
+        self.unused = self.add_weight(shape=(3,), initializer="ones", name="unused")
+        self.calls = self.add_weight(
+            shape=(), initializer="zeros", trainable=False, autocast=False, name="calls"
+        )
+
+    def recommended_optimizer(self):
+        return keras.optimizers.SGD(0.1)
+
+    def objective(self, images, labels, training):
+        if training:
+            self.calls.assign_add(1.0)
+        difference = self.mean - ops.mean(self.scale(images), axis=0)
+        return 0.5 * ops.sum(difference**2), {}
+
+
+class Failing(Quadratic):
+    """Its term `second` is not a number at training step `fails_at` (from 1), and only there."""
+
+    tracked = ("loss", "first", "second")
+
+    def __init__(self, fails_at, **kwargs):
+        super().__init__(**kwargs)
+        self.fails_at = fails_at
+
+    def objective(self, images, labels, training):
+        loss, _ = super().objective(images, labels, training)
+        fails = ops.logical_and(ops.equal(self.calls, self.fails_at), training)
+        second = ops.where(fails, float("nan"), 1.0)
+        return loss, {"first": loss, "second": second}
+
+
+class FailingPlayer(ToyWGANGP):
+    """Its generator's loss is infinite at training step `fails_at` (from 1), and only there."""
+
+    def __init__(self, fails_at, **kwargs):
+        super().__init__(critic_steps=1, **kwargs)
+        self.fails_at = fails_at
+        self.calls = self.add_weight(shape=(), initializer="zeros", trainable=False, name="calls")
+
+    def generator_loss(self, count):
+        self.calls.assign_add(1.0)
+        loss, terms = super().generator_loss(count)
+        return ops.where(ops.equal(self.calls, self.fails_at), float("inf"), loss), terms
+
+
+class Drawing(kgen.GenerativeModel):
+    """Its losses are the noise it draws."""
+
+    def __init__(self, image_shape=(8, 8, 1), levels=17, **kwargs):
+        super().__init__(image_shape, levels, **kwargs)
+        self.weight = self.add_weight(shape=(), initializer="zeros", name="weight")
+
+    def recommended_optimizer(self):
+        return keras.optimizers.SGD(0.0)
+
+    def objective(self, images, labels, training):
+        return self.weight + ops.sum(self.normal((1,))), {}
