@@ -31,9 +31,7 @@ VARIANTS = {
 
 # Models are carried from backend to backend only where all three are installed; elsewhere there is
 # nothing to carry them to, and the file is not collected.
-collect_ignore = (
-    [] if all(map(importlib.util.find_spec, FRAMEWORKS)) else ["test_cross_backend.py"]
-)
+collect_ignore = [] if all(map(importlib.util.find_spec, FRAMEWORKS)) else ["test_cross_backend.py"]
 
 
 @pytest.fixture

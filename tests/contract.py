@@ -141,7 +141,9 @@ def recorded_moves(model, images, labels=None):
     def recording_minimize(model, loss_function, player=None, *args):
         before = trainable(model)
         loss, terms = minimize(model, loss_function, player, *args)
-        changed = {name for name, value in trainable(model).items() if not same(before[name], value)}
+        changed = {
+            name for name, value in trainable(model).items() if not same(before[name], value)
+        }
         terms = {name: float(array(value)) for name, value in terms.items()}
         moves.append(Move(player, float(array(loss)), terms, gradients[-1], changed))
         return loss, terms

@@ -50,9 +50,9 @@ print("imported:", *foreign)
 def run(backend, code, folder):
     """Runs `code` in a process of its own; returns the other frameworks that it imported."""
     models = {name: SMALL.get(name, {}) for name in REGISTRY}
+    arguments = str(folder), json.dumps(models), json.dumps(FRAMEWORKS)
     result = subprocess.run(
-        [sys.executable, "-c", FRAME.format(code=code), str(folder)]
-        + [json.dumps(models), json.dumps(FRAMEWORKS)],
+        [sys.executable, "-c", FRAME.format(code=code), *arguments],
         env={**os.environ, "KERAS_BACKEND": backend},
         cwd=ROOT,
         capture_output=True,
@@ -76,7 +76,9 @@ def loaded(results, model, saved_by, loaded_by):
     return np.load(results[0] / f"{model}-{saved_by}-{loaded_by}.npz")
 
 
-carried = pytest.mark.parametrize(("saved_by", "loaded_by"), itertools.permutations(FRAMEWORKS, 2))
+carried = pytest.mark.parametrize(
+    ("saved_by", "loaded_by"), list(itertools.permutations(FRAMEWORKS, 2))
+)
 every_model = pytest.mark.parametrize("model", REGISTRY)
 
 
@@ -104,6 +106,9 @@ def test_samples_are_alike_up_to_rounding(results, model, saved_by, loaded_by):
     assert np.abs(here - there).max() <= 1
 
 
-@pytest.mark.parametrize("backend", ["jax", "torch"])
-def test_no_other_framework_is_imported(results, backend):
-    assert results[1][backend] == set()
+# Keras itself imports JAX, where it is installed, under every backend (for its Orbax callback).
+@pytest.mark.parametrize(
+    ("backend", "foreign"), [("jax", "tensorflow"), ("jax", "torch"), ("torch", "tensorflow")]
+)
+def test_no_other_framework_is_imported(results, backend, foreign):
+    assert foreign not in results[1][backend]

@@ -8,16 +8,13 @@ import pytest
 from keras import layers, ops
 from scipy import special
 
+import kgen
 from kgen import backend
 from kgen.errors import KgenError
 from kgen.layers import Doubling
 from kgen.models.gans.dcgan import DCGAN
 
-SHAPES = [
-    (height, width, channels)
-    for height, width in [(8, 8), (9, 13), (28, 28), (28, 20), (32, 32), (64, 64)]
-    for channels in (1, 3)
-]
+SHAPES = [(8, 8, 1), (9, 13, 3), (28, 28, 1), (28, 20, 3), (32, 32, 3), (64, 64, 1), (64, 8, 3)]
 SMALL = (9, 13, 3)  # two halvings
 COUNT = 6
 
@@ -177,14 +174,15 @@ def test_channels_double_with_each_halving():
 
 
 def test_initial_weights_are_normal_of_deviation_0_02():
-    model = DCGAN((16, 16, 3), latent_size=50, width=16)
+    kgen.set_seed(0)
+    model = DCGAN((8, 8, 3), latent_size=50, width=16)
     kernels = [
         numpy(layer.kernel)
         for network in (model.generator, model.discriminator)
         for layer in network.layers
         if hasattr(layer, "kernel")
     ]
-    assert len(kernels) == 6
+    assert len(kernels) == 4
     for kernel in kernels:
         assert abs(kernel.std() / 0.02 - 1) < 4 / np.sqrt(2 * kernel.size)
         assert abs(kernel.mean() / 0.02) < 4 / np.sqrt(kernel.size)
@@ -244,12 +242,12 @@ def test_scale_and_to_levels_are_inverse_for_all_levels():
     model = DCGAN((8, 8, 1), latent_size=5, width=2)
     for levels in range(2, 257):
         model.levels = levels
-        values = np.arange(levels, dtype="uint8")
+        values = np.minimum(np.arange(256), levels - 1).astype("uint8")  # one shape for all
         scaled = model.scale(ops.convert_to_tensor(values))
         found = numpy(model.to_levels(scaled))
         assert found.dtype == np.uint8
         assert np.array_equal(found, values)
-        np.testing.assert_allclose(numpy(scaled), np.linspace(-1, 1, levels), atol=1e-6)
+        np.testing.assert_allclose(numpy(scaled)[:levels], np.linspace(-1, 1, levels), atol=1e-6)
 
 
 def test_values_beyond_the_range_become_the_outermost_levels():
@@ -357,6 +355,7 @@ def test_discriminator_loss_has_no_gradient_in_the_generator(trained):
 
 @pytest.mark.parametrize("player", ["discriminator", "generator"])
 def test_a_move_lowers_the_players_loss(known_fakes, player):
+    kgen.set_seed(0)
     model = DCGAN(SMALL, latent_size=5, width=2)
     model.compile({player: keras.optimizers.SGD(0.01) for player in model.players})
     images = ops.convert_to_tensor(some_images(model))
@@ -377,6 +376,7 @@ def test_test_step_changes_no_weights(trained):
 
 
 def test_fit_logs_both_losses():
+    kgen.set_seed(0)
     model = DCGAN((8, 8, 1), latent_size=5, width=2)
     model.compile()
     history = model.fit(some_images(model, 8), batch_size=4, epochs=1, verbose=0).history

@@ -191,8 +191,9 @@ def test_device_is_named():
 def test_version_is_the_frameworks():
     import importlib.metadata
 
-    assert backend.version().split("+")[0] == (
-        importlib.metadata.version(keras.backend.backend()).split("+")[0]
+    assert (
+        backend.version().split("+")[0]
+        == (importlib.metadata.version(keras.backend.backend()).split("+")[0])
     )
 
 

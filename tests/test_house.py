@@ -149,10 +149,7 @@ def test_adapters_define_what_they_export(adapter):
     body = tree(f"kgen/backend/{adapter}.py").body
     defined = {node.name for node in body if isinstance(node, ast.FunctionDef)}
     shared = {
-        alias.name
-        for node in body
-        if isinstance(node, ast.ImportFrom)
-        for alias in node.names
+        alias.name for node in body if isinstance(node, ast.ImportFrom) for alias in node.names
     }
     assert set(exported(adapter)) <= defined | shared
 
