@@ -12,6 +12,7 @@ from kgen import backend
 from kgen.training.callbacks import CallbackList
 from kgen.training.optimizers import OptimizerGroup
 from kgen.training.order import Batches
+from kgen.training.terms import Term
 
 IMAGES = kgen.data.load("digits").train.images[:96]
 BATCH_SIZE = 32
@@ -403,6 +404,13 @@ def test_batch_callbacks_receive_floats():
 
     fit(compiled(Quadratic), callbacks=[Reading()])
     assert [type(value) for value in received] == [float] * 3
+
+
+def test_a_term_is_weighted_by_images():
+    term = Term("loss")
+    term.update_state(1.0, 32)
+    term.update_state(4.0, 4)
+    assert float(array(term.result())) == pytest.approx((32 * 1 + 4 * 4) / 36)
 
 
 # === Non-finite losses ===
