@@ -1,5 +1,7 @@
 """`GenerativeModel`: the base class of every model, with the one training step."""
 
+import warnings
+
 import keras
 import numpy as np
 from keras import ops
@@ -257,19 +259,22 @@ class GenerativeModel(keras.Model):
             steps=steps_per_epoch or number_of_batches(x),
             model=self,
         )
-        return super().fit(
-            x,
-            y,
-            epochs=epochs,
-            verbose=verbose,
-            callbacks=callbacks,
-            validation_data=validation_data,
-            shuffle=False,
-            initial_epoch=initial_epoch,
-            steps_per_epoch=steps_per_epoch,
-            validation_batch_size=validation_batch_size or batch_size,
-            **kwargs,
-        )
+        with warnings.catch_warnings():
+            if batches is not None:  # Keras on PyTorch takes an epoch's remainder for a shortage
+                warnings.filterwarnings("ignore", message="Your input ran out of data")
+            return super().fit(
+                x,
+                y,
+                epochs=epochs,
+                verbose=verbose,
+                callbacks=callbacks,
+                validation_data=validation_data,
+                shuffle=False,
+                initial_epoch=initial_epoch,
+                steps_per_epoch=steps_per_epoch,
+                validation_batch_size=validation_batch_size or batch_size,
+                **kwargs,
+            )
 
     def evaluate(self, x=None, y=None, batch_size=None, verbose="auto", callbacks=None, **kwargs):
         """Means of the terms over images (and labels), as Keras' `evaluate`."""
