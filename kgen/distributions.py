@@ -66,6 +66,7 @@ class DiscretisedLogistic:
 
     parameters_per_value = 2
     smallest_log_scale = -7.0  # as in Salimans et al.: about an eighth of a bin of 8-bit images
+    largest_log_scale = 50.0  # beyond it float32 loses the inner bins altogether
 
     def __init__(self, levels):
         self.levels = levels
@@ -103,7 +104,7 @@ class DiscretisedLogistic:
 
     def _split(self, parameters):
         location, log_scale = ops.split(parameters, 2, axis=-1)
-        return location, ops.maximum(log_scale, self.smallest_log_scale)
+        return location, ops.clip(log_scale, self.smallest_log_scale, self.largest_log_scale)
 
     def _nearest(self, values):
         values = ops.round((values + 1.0) * (0.5 * (self.levels - 1)))

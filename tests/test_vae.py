@@ -436,3 +436,39 @@ def test_likelihoods_are_float32_under_mixed_precision(policy, architecture):
     assert [code.dtype for code in model.encode(images)] == [np.float32, np.float32]
     assert keras.backend.standardize_dtype(model.decoder(np.zeros((2, 3))).dtype) == "float32"
     assert np.isfinite(objective(model, images, some_noise(model, 2))[0])
+
+
+def test_convolutions_need_eight_pixels():
+    with pytest.raises(KgenError, match="use 'dense'"):
+        VAE((4, 8, 1), levels=2, architecture="conv")
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (np.zeros((2, 2, 2, 1), "float32"), "Expected uint8"),
+        (np.zeros((2, 3, 2, 1), "uint8"), r"of shape \(n, 2, 2, 1\)"),
+        (np.full((2, 2, 2, 1), 2, "uint8"), "Expected values 0..1"),
+        (np.zeros((0, 2, 2, 1), "uint8"), "at least"),
+    ],
+    ids=["floats", "shape", "range", "none"],
+)
+@pytest.mark.parametrize("method", ["encode", "log_prob", "reconstruct"])
+def test_wrong_images_are_an_error(method, images, message):
+    model = VAE((2, 2, 1), levels=2, latent_size=1, hidden=(2,))
+    with pytest.raises(KgenError, match=message):
+        getattr(model, method)(images)
+
+
+def test_no_samples_are_an_error():
+    model = VAE((2, 2, 1), levels=2, latent_size=1, hidden=(2,))
+    with pytest.raises(KgenError, match="at least 1"):
+        model.sample(0)
+    with pytest.raises(KgenError, match="at least 1"):
+        model.log_prob(np.zeros((1, 2, 2, 1), "uint8"), samples=0)
+
+
+@pytest.mark.parametrize("levels", [0, 1, 257])
+def test_levels_out_of_range_are_an_error(levels):
+    with pytest.raises(KgenError, match="from 2 to 256 levels"):
+        VAE((2, 2, 1), levels=levels)

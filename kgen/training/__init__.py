@@ -1,5 +1,6 @@
 """What every model shares: the training step, its optimizers, terms, data order and checkpoints."""
 
+from kgen.training.images import check_images
 from kgen.training.inference import in_chunks, inference
 from kgen.training.model import GenerativeModel
 from kgen.training.optimizers import OptimizerGroup
@@ -10,6 +11,7 @@ __all__ = [
     "GenerativeModel",
     "NonFiniteLossError",
     "OptimizerGroup",
+    "check_images",
     "in_chunks",
     "inference",
     "set_seed",

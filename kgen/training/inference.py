@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from kgen import backend
+from kgen.errors import KgenError
 
 
 def inference(method):
@@ -28,7 +29,13 @@ def inference(method):
 
 
 def in_chunks(function, *arrays, size=256):
-    """`function(*arrays)` computed `size` rows at a time and concatenated, to bound memory."""
+    """`function(*arrays)` computed `size` rows at a time and concatenated, to bound memory.
+
+    Raises:
+        KgenError: if there are no rows.
+    """
+    if not len(arrays[0]):
+        raise KgenError("Expected at least 1 image, received 0.")
     starts = range(0, len(arrays[0]), size)
     parts = [function(*(array[start : start + size] for array in arrays)) for start in starts]
     return keras.tree.map_structure(lambda *parts: np.concatenate(parts), *parts)

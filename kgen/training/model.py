@@ -62,6 +62,8 @@ class GenerativeModel(keras.Model):
                 f"Expected no dtype, received {self.dtype_policy.name!r}: set it for all layers, "
                 f"keras.config.set_dtype_policy({self.dtype_policy.name!r})."
             )
+        if not 2 <= levels <= 256:
+            raise KgenError(f"Expected from 2 to 256 levels, received {levels}.")
         self.image_shape = tuple(image_shape)
         self.levels = levels
         self.seed_generator = keras.random.SeedGenerator()

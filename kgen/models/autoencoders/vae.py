@@ -30,7 +30,7 @@ from kgen.distributions import (
 )
 from kgen.errors import KgenError
 from kgen.layers import Conv2D, Doubling, halved_sizes
-from kgen.training import GenerativeModel, in_chunks, inference
+from kgen.training import GenerativeModel, check_images, in_chunks, inference
 
 IMAGES_PER_CHUNK = 100
 SAMPLES_PER_CHUNK = 20
@@ -75,6 +75,11 @@ class VAE(GenerativeModel):
         output_shape = (*size, channels * self.pixels.parameters_per_value)
         if architecture not in ("dense", "conv"):
             raise KgenError(f"Expected architecture 'dense' or 'conv', received {architecture!r}.")
+        if architecture == "conv" and min(size) < 8:
+            raise KgenError(
+                f"Expected images from 8x8 for architecture 'conv', received {size[0]}x{size[1]}: "
+                "use 'dense'."
+            )
         if architecture == "conv":
             self.encoder = convolutional_encoder(self.image_shape, width, 2 * latent_size)
             self.decoder = convolutional_decoder(latent_size, width, output_shape)
@@ -105,6 +110,7 @@ class VAE(GenerativeModel):
 
     def encode(self, images):
         """Mean and log variance of q(z|x), arrays (n, latent_size), for uint8 images."""
+        check_images(images, self.image_shape, self.levels)
         return in_chunks(self._encode, images)
 
     def decode(self, latents):
@@ -135,6 +141,9 @@ class VAE(GenerativeModel):
         log 1/k sum_k p(x|z_k) p(z_k) / q(z_k|x), z_k ~ q(z|x) (Burda et al. 2015, arXiv:1509.00519,
         equation 8). For one sample an unbiased estimate of the ELBO; the bound rises with k.
         """
+        check_images(images, self.image_shape, self.levels)
+        if samples < 1:
+            raise KgenError(f"Expected at least 1 sample, received {samples}.")
         generator = np.random.default_rng(seed)
 
         def bound(images):
