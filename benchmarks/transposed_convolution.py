@@ -11,8 +11,6 @@ to `benchmarks/records/transposed_convolution-<backend>.json`.
 import argparse
 import json
 import os
-import platform
-import subprocess
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -23,8 +21,10 @@ from keras import ops
 
 import kgen.layers
 from kgen import backend
+from kgen.run import circumstances
 
 RECORDS = Path(__file__).parent / "records"
+THREADS = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "XLA_FLAGS")
 COLUMNS = "{:<52} {:>9} {:>9}  {}"
 
 
@@ -124,44 +124,19 @@ def ratio_of_medians(seconds, resamples=2000):
     return keras_median / kgen_median, low, high
 
 
-def machine():
-    """What the figures depend on besides the code."""
-    changes = git("status", "--porcelain")
-    return {
-        "backend": backend.name(),
-        "device": backend.device(),
-        "machine": platform.machine(),
-        "cpus": os.cpu_count(),
-        "threads": {
-            name: os.environ.get(name)
-            for name in ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "XLA_FLAGS")
-        },
-        "load_average": os.getloadavg(),
-        "versions": {
-            "python": platform.python_version(),
-            "keras": keras.__version__,
-            backend.name(): backend.version(),
-            "numpy": np.__version__,
-        },
-        "commit": git("rev-parse", "HEAD"),
-        "dirty": None if changes is None else bool(changes),
-    }
-
-
-def git(*arguments):
-    """What git answers about this repository, None where it cannot."""
-    command = ["git", "-C", Path(__file__).parent, *arguments]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False)
-    return answer.stdout.strip() if answer.returncode == 0 else None
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--warm-ups", type=int, default=10)
     parser.add_argument("--repeats", type=int, default=40)
     options = parser.parse_args()
 
-    record = {"before": machine(), **vars(options), "cases": []}
+    record = {
+        **circumstances(),
+        **vars(options),
+        "threads": {name: os.environ.get(name) for name in THREADS},
+        "load_average_before": os.getloadavg(),
+        "cases": [],
+    }
     print(f"{backend.name()} {backend.version()} on {backend.device()}")
     print(COLUMNS.format("layers", "Keras ms", "kgen ms", "ratio [95 % interval]"))
     for case in CASES:

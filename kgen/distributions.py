@@ -28,6 +28,12 @@ def normal_kl(mean, log_variance):
     return 0.5 * ops.sum(terms, axis=-1)
 
 
+def nearest_level(values, levels):
+    """Floats, of which [-1, 1] is the range of images, as the nearest uint8 of 0..levels-1."""
+    values = ops.round((values + 1.0) * (0.5 * (levels - 1)))
+    return ops.cast(ops.clip(values, 0, levels - 1), "uint8")
+
+
 def pixel_distribution(levels):
     """The distribution of a pixel with `levels` values: Bernoulli for 2, else logistic."""
     return Bernoulli() if levels == 2 else DiscretisedLogistic(levels)
@@ -93,19 +99,15 @@ class DiscretisedLogistic:
 
     def median(self, parameters):
         """The value whose bin holds the location, uint8."""
-        return self._nearest(self._split(parameters)[0])
+        return nearest_level(self._split(parameters)[0], self.levels)
 
     def sample(self, parameters, uniform):
         """Draws, uint8; `uniform` in [0, 1) has the shape of the images."""
         location, log_scale = self._split(parameters)
         uniform = ops.clip(uniform, 1e-7, 1.0 - 1e-7)
         logistic = ops.log(uniform) - ops.log1p(-uniform)
-        return self._nearest(location + ops.exp(log_scale) * logistic)
+        return nearest_level(location + ops.exp(log_scale) * logistic, self.levels)
 
     def _split(self, parameters):
         location, log_scale = ops.split(parameters, 2, axis=-1)
         return location, ops.clip(log_scale, self.smallest_log_scale, self.largest_log_scale)
-
-    def _nearest(self, values):
-        values = ops.round((values + 1.0) * (0.5 * (self.levels - 1)))
-        return ops.cast(ops.clip(values, 0, self.levels - 1), "uint8")

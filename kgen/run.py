@@ -116,7 +116,7 @@ def circumstances():
     versions = {package: metadata.version(package) for package in packages}
     versions[backend.name()] = backend.version()
     return {
-        "command": " ".join(["python", "-m", "kgen.fit", *sys.argv[1:]]),
+        "command": " ".join(["python", *sys.orig_argv[1:]]),
         "backend": backend.name(),
         "device": backend.device(),
         "versions": {"kgen": kgen.__version__, "python": platform.python_version(), **versions},

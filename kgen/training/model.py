@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from kgen import backend
+from kgen.distributions import nearest_level
 from kgen.errors import KgenError
 from kgen.training.callbacks import CallbackList
 from kgen.training.images import (
@@ -90,8 +91,7 @@ class GenerativeModel(keras.Model):
 
     def to_levels(self, values):
         """Floats in [-1, 1] as the nearest of the uint8 levels 0..levels-1."""
-        levels = ops.round((values + 1.0) * (0.5 * (self.levels - 1)))
-        return ops.cast(ops.clip(levels, 0, self.levels - 1), "uint8")
+        return nearest_level(values, self.levels)
 
     def normal(self, shape):
         """Standard normal noise, new at every call and every step."""
