@@ -83,7 +83,9 @@ class Recorder(keras.callbacks.Callback):
             kgen.save(self.model, self.folder / "model")
         if self.history:
             pictures.save_loss_plot(self.folder / "losses.png", self.history)
-        self._write_record("finished" if kind is None else f"stopped: {str(error) or kind.__name__}")
+        self._write_record(
+            "finished" if kind is None else f"stopped: {str(error) or kind.__name__}"
+        )
 
     def on_epoch_end(self, epoch, logs=None):
         for name, value in logs.items():
