@@ -24,6 +24,7 @@ __all__ = [
     "make_test_function",
     "make_train_function",
     "peak_memory",
+    "scan",
     "seed_framework",
     "synchronise",
     "value_and_grad",
@@ -94,8 +95,11 @@ def input_gradient(model, function, inputs):
     return gradient
 
 
-def compiled(model, function):
-    """`function(*arrays)` compiled for inference; it reads the model's variables, writes none."""
+def compiled(model, function, loop=False):
+    """`function(*arrays)` compiled for inference; it reads the model's variables, writes none.
+
+    `loop` says that it is a long loop of small operations: TensorFlow has it compiled by XLA, too.
+    """
     variables = model.variables
     pure = jax.jit(lambda values, *args: _pure(function, variables)(values, *args)[0])
 
@@ -103,6 +107,20 @@ def compiled(model, function):
         return function(*args) if model.run_eagerly else pure(_values(variables), *args)
 
     return call
+
+
+def scan(function, carry, inputs):
+    """`carry, output = function(carry, input)` for each input; returns (carry, all outputs).
+
+    Args:
+        function: takes and returns any structures of tensors; those of `carry` keep their shapes.
+        carry: for the first call.
+        inputs: a structure of tensors; each call gets the next entry of their first axes.
+
+    Returns:
+        The last carry, and the structure of the outputs, stacked along new first axes.
+    """
+    return jax.lax.scan(function, carry, inputs)
 
 
 def make_train_function(model):

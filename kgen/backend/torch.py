@@ -18,6 +18,7 @@ __all__ = [
     "make_test_function",
     "make_train_function",
     "peak_memory",
+    "scan",
     "seed_framework",
     "synchronise",
     "value_and_grad",
@@ -52,7 +53,7 @@ def input_gradient(model, function, inputs):
     return gradient
 
 
-def compiled(model, function):
+def compiled(model, function, loop=False):
     """`function(*arrays)` for inference: eager on PyTorch, no graph kept."""
 
     def call(*args):
@@ -60,6 +61,18 @@ def compiled(model, function):
             return function(*map(keras.ops.convert_to_tensor, args))
 
     return call
+
+
+def scan(function, carry, inputs):
+    """`carry, output = function(carry, input)` for each input; returns (carry, all outputs).
+
+    See `kgen.backend.jax.scan`.
+    """
+    outputs = []
+    for entries in zip(*map(torch.unbind, keras.tree.flatten(inputs)), strict=True):
+        carry, output = function(carry, keras.tree.pack_sequence_as(inputs, entries))
+        outputs.append(output)
+    return carry, keras.tree.map_structure(lambda *parts: torch.stack(parts), *outputs)
 
 
 def make_train_function(model):

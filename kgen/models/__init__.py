@@ -19,6 +19,12 @@ class Entry:
 REGISTRY = {
     "vae": Entry("autoencoders.vae", "VAE", "variational autoencoder (Kingma & Welling 2013)"),
     "dcgan": Entry("gans.dcgan", "DCGAN", "deep convolutional GAN (Radford et al. 2015)"),
+    "pixelcnn": Entry("autoregressive.pixelcnn", "PixelCNN", "PixelCNN (van den Oord et al. 2016)"),
+    "gated_pixelcnn": Entry(
+        "autoregressive.gated_pixelcnn",
+        "GatedPixelCNN",
+        "PixelCNN with gates and two stacks (van den Oord et al. 2016)",
+    ),
 }
 
 
