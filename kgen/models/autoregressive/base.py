@@ -173,13 +173,13 @@ class Autoregressive(GenerativeModel):
     @inference(loop=True)
     def _complete(self, images, mask, uniform, *labels):
         """Row by row, and in each row pixel by pixel, with what the pixels before left behind."""
-        condition = self.condition(*labels)
+        count, condition = images.shape[0], self.condition(*labels)
         matrices = {layer.name: layer.matrix_and_bias() for layer in self._parts(HorizontalConv2D)}
 
         def complete_row(carry, row):
             windows, links = carry
             row = (*row, {name: ops.transpose(link, (1, 0, 2)) for name, link in links.items()})
-            start = self._empty_windows(len(images))
+            start = self._empty_windows(count)
             _, (pixels, inputs) = backend.scan(complete_pixel, start, row)
             inputs = {name: ops.transpose(x, (1, 0, 2)) for name, x in inputs.items()}
             return self._links(windows, ops.transpose(pixels, (1, 0, 2)), inputs, condition), pixels
@@ -189,7 +189,7 @@ class Autoregressive(GenerativeModel):
             return self._drawn(OfPixel(matrices, windows, links), *pixel, condition)
 
         rows = [ops.transpose(x, (1, 2, 0, 3)) for x in (images, mask, uniform)]  # (h, w, n, c)
-        _, pixels = backend.scan(complete_row, self._empty_links(len(images), condition), rows)
+        _, pixels = backend.scan(complete_row, self._empty_links(count, condition), rows)
         return ops.transpose(pixels, (2, 0, 1, 3))
 
     def _drawn(self, apply, pixel, mask, uniform, condition):
