@@ -25,6 +25,8 @@ SMALL = {
     "beta_vae": {"latent_size": 4, "hidden": (16,), "beta": 2.0},
     "cvae": {"latent_size": 4, "hidden": (16,), "classes": 10},
     "iwae": {"latent_size": 4, "hidden": (16,), "samples": 3},
+    "pixelcnn": {"features": 8, "blocks": 1},
+    "gated_pixelcnn": {"features": 6, "blocks": 2, "classes": 10},
     "dcgan": {"latent_size": 4, "width": 4},
 }
 # Further forms of a model that are tested like a model of their own: {"name-form": arguments}.

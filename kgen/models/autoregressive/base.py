@@ -8,6 +8,7 @@ for both: `OfImages` applies layers to images (n, height, width, channels), `OfP
 (n, channels) of one row and column.
 """
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -118,6 +119,11 @@ class Autoregressive(GenerativeModel):
 
     # === Training ===
 
+    def recommended_optimizer(self):
+        # A falling rate: at 1e-3 throughout, the last steps' noise costs more than the steps gain.
+        rate = keras.optimizers.schedules.InverseTimeDecay(1e-3, decay_steps=3000, decay_rate=1.0)
+        return keras.optimizers.Adam(rate)
+
     def objective(self, images, labels, training):
         return -ops.mean(self.pixels.log_prob(images, self.parameters_of(images, labels))), {}
 
@@ -133,12 +139,15 @@ class Autoregressive(GenerativeModel):
     def log_prob(self, images, labels=None):
         """log p(x) in nats per image, exact, (n,)."""
         check_images(images, self.image_shape, self.levels)
-        return in_chunks(self._log_prob, images).astype("float64")
+        labels = self.checked_labels(labels, len(images))
+        return in_chunks(self._log_prob, images, *labels).astype("float64")
 
     def sample(self, count, labels=None, seed=None):
-        """`count` exact draws x ~ p(x)."""
-        known = np.zeros((count, *self.image_shape), "uint8")
-        return self._completed(known, np.ones(known.shape[:3], bool), labels, seed)
+        """`count` exact draws x ~ p(x); those of a conditional model without labels are of the
+        classes in turn."""
+        unknown = np.zeros((count, *self.image_shape), "uint8")
+        labels = self.labels_to_sample(labels, count)
+        return self._completed(unknown, np.ones(unknown.shape[:3], bool), labels, seed)
 
     def complete(self, images, mask, labels=None, seed=None):
         """Images with the pixels where `mask` is True drawn anew, in raster order.
@@ -160,11 +169,12 @@ class Autoregressive(GenerativeModel):
                 f"Expected a mask of bool and shape {shape[1:]} or {shape}, received "
                 f"{mask.dtype} of shape {mask.shape}: True where a pixel is to be filled in."
             )
+        labels = self.checked_labels(labels, len(images))
         return self._completed(np.asarray(images), np.broadcast_to(mask, shape), labels, seed)
 
     def _completed(self, images, mask, labels, seed):
         uniform = np.random.default_rng(seed).random(images.shape, "float32")
-        return in_chunks(self._complete, images, mask[..., None], uniform)
+        return in_chunks(self._complete, images, mask[..., None], uniform, *labels)
 
     @inference
     def _log_prob(self, images, *labels):

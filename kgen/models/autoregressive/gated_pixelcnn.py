@@ -14,7 +14,7 @@ it is below. Layers of both are gated; a class h adds a bias of its own to each 
 
     y = tanh(W_f * x + V_f h) sigmoid(W_g * x + V_g h).
 
-Deviations: Adam instead of RMSProp; narrower and fewer layers than the paper's for photographs;
+Deviations: Adam with a rate that falls instead of RMSProp; narrower and fewer layers than the paper's for photographs;
 colours share features evenly by their number, not in three contiguous parts.
 """
 
@@ -76,9 +76,6 @@ class GatedPixelCNN(Autoregressive):
         if classes:
             self.class_biases = layers.Embedding(classes, 2 * blocks * 2 * width)
             self.class_biases.build()
-
-    def recommended_optimizer(self):
-        return keras.optimizers.Adam(1e-3)
 
     def condition(self, labels=None):
         """Biases (n, 2 * width) of the layers: a list for each stack."""
