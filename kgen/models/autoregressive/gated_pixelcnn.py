@@ -14,8 +14,9 @@ it is below. Layers of both are gated; a class h adds a bias of its own to each 
 
     y = tanh(W_f * x + V_f h) sigmoid(W_g * x + V_g h).
 
-Deviations: Adam with a rate that falls instead of RMSProp; narrower and fewer layers than the paper's for photographs;
-colours share features evenly by their number, not in three contiguous parts.
+Deviations: Adam with a rate that falls instead of RMSProp; narrower and fewer layers than the
+paper's for photographs; a feature belongs to the colour of its number modulo 3, not to one of three
+contiguous parts.
 """
 
 import keras

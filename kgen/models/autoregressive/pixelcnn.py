@@ -16,8 +16,9 @@ with all factors computed at once by convolutions that see only the pixels befor
 As in the paper: 7x7 first, two 1x1 layers before the output, a softmax over the levels of each
 colour, logits of binary pixels.
 
-Deviations: Adam with a rate that falls instead of RMSProp; narrower and fewer blocks than the paper's for photographs;
-colours share features evenly by their number, not in three contiguous parts.
+Deviations: Adam with a rate that falls instead of RMSProp; narrower and fewer blocks than the
+paper's for photographs; a feature belongs to the colour of its number modulo 3, not to one of three
+contiguous parts.
 """
 
 import keras
@@ -65,7 +66,7 @@ class PixelCNN(Autoregressive):
             ]
             for _ in range(blocks)
         ]
-        self.last = pointwise(features, features)
+        self.last = [pointwise(features, features) for _ in range(2)]
         self.output_layer = pointwise(features, self.parameters_per_pixel, dtype="float32")
 
     def network(self, apply, x, condition):
@@ -74,5 +75,6 @@ class PixelCNN(Autoregressive):
             hidden = apply(narrow, ops.relu(x))
             hidden = apply(masked, ops.relu(hidden))
             x = x + apply(widen, ops.relu(hidden))
-        x = apply(self.last, ops.relu(x))
+        for layer in self.last:
+            x = apply(layer, ops.relu(x))
         return apply(self.output_layer, ops.relu(x))
