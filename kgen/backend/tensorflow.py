@@ -9,6 +9,7 @@ from keras.ops import conv, conv_transpose
 from kgen.backend.process import process_peak_memory
 
 __all__ = [
+    "affine",
     "compiled",
     "conv",
     "conv_transpose",
@@ -63,6 +64,11 @@ def compiled(model, function, loop=False):
         return function(*args) if model.run_eagerly else graph(*args)
 
     return call
+
+
+def affine(inputs, matrix, bias):
+    """`inputs @ matrix + bias`, (n, inputs) -> (n, outputs), where every microsecond counts."""
+    return tf.cast(inputs, matrix.dtype) @ matrix + bias
 
 
 def scan(function, carry, inputs):

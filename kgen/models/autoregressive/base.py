@@ -59,7 +59,7 @@ class OfPixel:
             seen = ops.concatenate([self.windows[layer.name], x], axis=-1)
             self.moved[layer.name] = seen[:, layer.channels :]
             x = seen if layer.taps > layer.reach else self.windows[layer.name]
-        return ops.matmul(x, matrix) + bias
+        return backend.affine(x, matrix, bias)
 
 
 class OfRow:
