@@ -127,8 +127,10 @@ class Categorical:
     def log_prob(self, images, parameters):
         """Nats per image (...,) of uint8 images (..., height, width, channels)."""
         logits = self._split(parameters)
-        chosen = ops.one_hot(ops.cast(images, "int32"), self.levels, axis=-2, dtype="float32")
-        log_prob = ops.sum(chosen * logits, axis=-2) - ops.logsumexp(logits, axis=-2)
+        values = ops.expand_dims(ops.cast(images, "int32"), -2)  # (..., 1, channels)
+        chosen = values == ops.reshape(ops.arange(self.levels, dtype="int32"), (-1, 1))
+        chosen_logits = ops.sum(ops.where(chosen, logits, 0.0), axis=-2)
+        log_prob = chosen_logits - ops.logsumexp(logits, axis=-2)
         return ops.sum(log_prob, axis=(-3, -2, -1))
 
     def sample(self, parameters, uniform):

@@ -129,7 +129,10 @@ class Autoregressive(GenerativeModel):
 
     def parameters_of(self, images, labels=None):
         """The parameters of every pixel given those before it, from uint8 images."""
-        x, condition = self.scale(images), self.condition(labels)
+        return self.parameters_given(self.scale(images), self.condition(labels))
+
+    def parameters_given(self, x, condition):
+        """As `parameters_of`, from scaled images."""
         stack = self.vertical_stack(OfImages(), x, condition)
         links = {name: shifted_down(rows) for name, rows in stack.items()}
         return self.network(OfImages(links), x, condition)
