@@ -13,6 +13,7 @@ import argparse
 import time
 
 import numpy as np
+from keras import ops
 from masked_convolution import COLUMNS, ratio_of_medians, record_of, write
 
 import kgen
@@ -38,7 +39,7 @@ def plain_loop(model):
         for row, column in pixels:
             place = np.int32(row), np.int32(column)
             drawn = draw(images, uniform[:, row, column], *place)
-            images[:, row, column] = kgen.backend.synchronise(drawn)
+            images[:, row, column] = ops.convert_to_numpy(drawn)
 
     return loop
 
