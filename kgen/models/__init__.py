@@ -19,6 +19,8 @@ class Entry:
 REGISTRY = {
     "vae": Entry("autoencoders.vae", "VAE", "variational autoencoder (Kingma & Welling 2013)"),
     "dcgan": Entry("gans.dcgan", "DCGAN", "deep convolutional GAN (Radford et al. 2015)"),
+    "realnvp": Entry("flows.realnvp", "RealNVP", "real-valued flow (Dinh et al. 2017)"),
+    "glow": Entry("flows.glow", "Glow", "flow with 1x1 convolutions (Kingma & Dhariwal 2018)"),
 }
 
 

@@ -9,6 +9,9 @@ from keras import ops
 from kgen import backend
 from kgen.errors import KgenError
 
+IMAGES_PER_CHUNK = 100  # of a bound: 2,000 latents at a time
+SAMPLES_PER_CHUNK = 20
+
 
 def inference(method):
     """Compile a method of a model that maps arrays to tensors; called with and returning NumPy.
@@ -39,3 +42,31 @@ def in_chunks(function, *arrays, size=256):
     starts = range(0, len(arrays[0]), size)
     parts = [function(*(array[start : start + size] for array in arrays)) for start in starts]
     return keras.tree.map_structure(lambda *parts: np.concatenate(parts), *parts)
+
+
+def sample_bound(log_weights, samples, noise, *arrays):
+    """log 1/k sum_k exp(w_k) for each row of `arrays`, (n,) in float64, with k = `samples`.
+
+    A lower bound on log p(x) that rises with k, for w_k = log p(x, z_k) - log q(z_k|x), z_k ~ q
+    (Burda et al. 2015, arXiv:1509.00519, equation 8).
+
+    Args:
+        log_weights: (*arrays, noise) -> (k, n), an `inference` method.
+        samples: k.
+        noise: (k, n) -> array of noise (k, n, ...).
+        arrays: images, and whatever else has a row for each.
+
+    Raises:
+        KgenError: for no samples or no images.
+    """
+    if samples < 1:
+        raise KgenError(f"Expected at least 1 sample, received {samples}.")
+    counts = [SAMPLES_PER_CHUNK] * (samples // SAMPLES_PER_CHUNK)
+    counts += [samples % SAMPLES_PER_CHUNK] if samples % SAMPLES_PER_CHUNK else []
+
+    def bound(*arrays):
+        weights = [log_weights(*arrays, noise(count, len(arrays[0]))) for count in counts]
+        weights = np.concatenate(weights).astype("float64")  # (samples, n)
+        return np.logaddexp.reduce(weights, axis=0) - np.log(samples)
+
+    return in_chunks(bound, *arrays, size=IMAGES_PER_CHUNK)

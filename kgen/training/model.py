@@ -97,6 +97,10 @@ class GenerativeModel(keras.Model):
         """Standard normal noise, new at every call and every step."""
         return keras.random.normal(shape, seed=self.seed_generator)
 
+    def uniform(self, shape):
+        """Uniform noise in [0, 1), new at every call and every step."""
+        return keras.random.uniform(shape, seed=self.seed_generator)
+
     def minimize(self, loss_function, player=None, *args):
         """One optimizer step on `loss_function(*args) -> (loss, {term: value})`.
 
@@ -203,6 +207,11 @@ class GenerativeModel(keras.Model):
             return cls(**config)
         finally:
             keras.config.set_dtype_policy(before)
+
+    @property
+    def data_dependent(self):
+        """Variables that the first training step sets from its batch, before it moves them."""
+        return []
 
     @property
     def metrics(self):

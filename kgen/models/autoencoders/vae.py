@@ -30,10 +30,7 @@ from kgen.distributions import (
 )
 from kgen.errors import KgenError
 from kgen.layers import Conv2D, Doubling, halved_sizes
-from kgen.training import GenerativeModel, check_images, in_chunks, inference
-
-IMAGES_PER_CHUNK = 100
-SAMPLES_PER_CHUNK = 20
+from kgen.training import GenerativeModel, check_images, in_chunks, inference, sample_bound
 
 
 @keras.saving.register_keras_serializable("kgen")
@@ -142,23 +139,12 @@ class VAE(GenerativeModel):
         equation 8). For one sample an unbiased estimate of the ELBO; the bound rises with k.
         """
         check_images(images, self.image_shape, self.levels)
-        if samples < 1:
-            raise KgenError(f"Expected at least 1 sample, received {samples}.")
         generator = np.random.default_rng(seed)
 
-        def bound(images):
-            weights = [
-                self._log_weights(images, generator.standard_normal(shape, "float32"))
-                for shape in self._noise_shapes(samples, len(images))
-            ]
-            weights = np.concatenate(weights).astype("float64")  # (samples, n)
-            return np.logaddexp.reduce(weights, axis=0) - np.log(samples)
+        def noise(samples, images):
+            return generator.standard_normal((samples, images, self.latent_size), "float32")
 
-        return in_chunks(bound, images, size=IMAGES_PER_CHUNK)
-
-    def _noise_shapes(self, samples, images):
-        for start in range(0, samples, SAMPLES_PER_CHUNK):
-            yield min(SAMPLES_PER_CHUNK, samples - start), images, self.latent_size
+        return sample_bound(self._log_weights, samples, noise, images)
 
     def _prior(self, count, generator):
         return generator.standard_normal((count, self.latent_size), "float32")
