@@ -23,7 +23,16 @@ _HOMES = {
     "save": "kgen.models.saving",
     "set_seed": "kgen.training",
 }
-_PACKAGES = ("backend", "data", "distributions", "layers", "models", "pictures", "training")
+_PACKAGES = (
+    "backend",
+    "data",
+    "distributions",
+    "latent",
+    "layers",
+    "models",
+    "pictures",
+    "training",
+)
 
 
 def __getattr__(name):

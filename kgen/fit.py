@@ -135,7 +135,8 @@ def train(options, images, folder):
     }
     print(f"{options.model} on {images.name}: {epochs} epochs of {steps} steps")
     print(f"backend: {kgen.backend.name()} {kgen.backend.version()} on {kgen.backend.device()}")
-    with Recorder(folder, configuration, epochs) as recorder, ProgressBar() as progress_bar:
+    recorder = Recorder(folder, configuration, epochs, images.test)
+    with recorder, ProgressBar() as progress_bar:
         model.fit(
             images.train.images,
             images.train.labels,
@@ -146,7 +147,8 @@ def train(options, images, folder):
             callbacks=[progress_bar, recorder],
         )
     print(f"picture: {recorder.picture}")
-    print(f"next: python -m kgen.sample {folder} -n 64 --out {folder}/grid.png")
+    if model.can_sample:
+        print(f"next: python -m kgen.sample {folder} -n 64 --out {folder}/grid.png")
 
 
 def describe(images):

@@ -17,12 +17,16 @@ def grid(images, levels, columns=None):
     Small images are enlarged smoothly: an 8x8 digit shown as 64 squares is hard to read.
 
     Args:
-        images: uint8 (n, height, width, channels), values 0..levels-1, 1 or 3 channels.
+        images: uint8 (n, height, width, channels), values 0..levels-1, 1 or 3 channels; or
+            (rows, columns, height, width, channels).
         levels: number of pixel values.
-        columns: images in a row; None for the nearest to a square.
+        columns: images in a row; None for the rows given, or else the nearest to a square.
     """
     from PIL import Image
 
+    if images.ndim == 5:
+        columns = columns or images.shape[1]
+        images = images.reshape(-1, *images.shape[2:])
     count, height, width, channels = images.shape
     columns = columns or math.ceil(math.sqrt(count))
     enlargement = max(1, round(SMALLEST_SIDE / min(height, width)))

@@ -12,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 
 import keras
+import numpy as np
 import tqdm
 
 import kgen
@@ -59,16 +60,18 @@ class Recorder(keras.callbacks.Callback):
         folder: an existing folder.
         configuration: what was asked for, for `run.json`.
         epochs: how many will be trained.
+        held_out: a `kgen.data.Split`; a model that cannot sample shows its images reconstructed.
 
     Attributes:
         picture: path of the last sample grid, None before the first.
     """
 
-    def __init__(self, folder, configuration, epochs):
+    def __init__(self, folder, configuration, epochs, held_out):
         super().__init__()
         self.folder = Path(folder)
         self.configuration = configuration
         self.epochs = epochs
+        self.held_out = held_out
         self.history = {}
         self.picture = None
 
@@ -100,7 +103,10 @@ class Recorder(keras.callbacks.Callback):
             self._draw_samples(epoch + 1)
 
     def _draw_samples(self, epoch):
-        images = self.model.sample(IMAGES_PER_PICTURE, seed=SAMPLE_SEED)
+        if self.model.can_sample:
+            images = self.model.sample(IMAGES_PER_PICTURE, seed=SAMPLE_SEED)
+        else:
+            images = self.model.reconstruct(np.asarray(self.held_out.images[:IMAGES_PER_PICTURE]))
         self.picture = self.folder / "samples" / f"epoch-{epoch:03d}.png"
         pictures.save_grid(self.picture, images, self.model.levels)
 

@@ -20,7 +20,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # The only thing the tests know about single models: arguments that make them small. A model that is
 # registered and not listed is tested with its defaults.
 SMALL = {
+    "autoencoder": {"latent_size": 4, "hidden": (16,)},
     "vae": {"latent_size": 4, "hidden": (16,)},
+    "beta_vae": {"latent_size": 4, "hidden": (16,), "beta": 2.0},
+    "cvae": {"latent_size": 4, "hidden": (16,), "classes": 10},
+    "iwae": {"latent_size": 4, "hidden": (16,), "samples": 3},
     "dcgan": {"latent_size": 4, "width": 4},
 }
 # Further forms of a model that are tested like a model of their own: {"name-form": arguments}.

@@ -78,6 +78,7 @@ class Case:
         levels = self.arguments["levels"]
         self.all_images = digits.images * (levels - 1) // 16 if levels < 17 else digits.images
         self.images, self.labels = self.all_images[:IMAGES], digits.labels[:IMAGES]
+        self.all_labels = digits.labels
 
     def create(self, seed=0):
         kgen.set_seed(seed)
@@ -92,6 +93,16 @@ class Case:
         """Fit as `trained` was fitted, unless told otherwise; returns {name: means by epoch}."""
         settings = {"batch_size": BATCH_SIZE, "verbose": 0, **settings}
         return model.fit(self.images, self.labels, epochs=epochs, **settings).history
+
+    def condition(self, count):
+        """The labels of the first images, as what inference takes: nothing if none enter."""
+        return {"labels": self.labels[:count]} if "classes" in self.arguments else {}
+
+    def made_by(self, model, count=8):
+        """Images the model makes, equal at every call: samples, or else reconstructions."""
+        if model.can_sample:
+            return model.sample(count, seed=0)
+        return model.reconstruct(self.images[:count], **self.condition(count))
 
     @functools.cached_property
     def still(self):
@@ -119,8 +130,8 @@ class Case:
     def taught(self):
         """A model trained long enough to have learned something, and its history."""
         model = self.compiled()
-        images = self.all_images[:640]
-        history = model.fit(images, batch_size=BATCH_SIZE, epochs=8, verbose=0).history
+        images, labels = self.all_images[:640], self.all_labels[:640]
+        history = model.fit(images, labels, batch_size=BATCH_SIZE, epochs=8, verbose=0).history
         return Trained(model, history, state_of(model))
 
     @functools.cached_property
@@ -208,6 +219,11 @@ def assert_close(received, expected, tolerance):
     assert far == {}
 
 
+def assert_near_levels(received, expected):
+    """Equal images, up to a level where floats were rounded the other way."""
+    assert np.abs(received.astype(int) - expected.astype(int)).max() <= 1
+
+
 def finite(history):
     return all(np.isfinite(values).all() for values in history.values())
 
@@ -273,6 +289,14 @@ def has_players(model_class):
 
 def has_one_loss(model_class):
     return not model_class.players
+
+
+def can_sample(model_class):
+    return model_class.can_sample
+
+
+def is_conditional(model_class):
+    return model_class.conditional
 
 
 def has_latents(model_class):
@@ -513,25 +537,25 @@ def noise_is_new_at_every_step(case):
     assert differ == draws
 
 
-@check
+@check(needs=can_sample)
 def samples_without_seed_differ(case):
     model = case.taught.model
     assert not same(model.sample(8), model.sample(8))
 
 
-@check
+@check(needs=can_sample)
 def samples_of_equal_seeds_are_equal(case):
     model = case.taught.model
     assert same(model.sample(8, seed=3), model.sample(8, seed=3))
 
 
-@check
+@check(needs=can_sample)
 def samples_of_other_seeds_differ(case):
     model = case.taught.model
     assert not same(model.sample(8, seed=3), model.sample(8, seed=4))
 
 
-@check
+@check(needs=can_sample)
 def sampling_changes_no_variable(case):
     model = case.trained.model
     before = state_of(model)
@@ -547,7 +571,7 @@ def a_callback_may_sample(case):
         samples = []  # noqa: RUF012
 
         def on_train_batch_end(self, batch, logs=None):
-            self.samples.append(self.model.sample(2, seed=0))
+            self.samples.append(case.made_by(self.model, 2))
 
     model = case.compiled()
     case.fit(model, callbacks=[Sampling()])
@@ -560,34 +584,34 @@ def a_callback_may_sample(case):
 
 @check
 def samples_have_the_shape_of_images(case):
-    assert case.trained.model.sample(5, seed=0).shape == (5, *case.arguments["image_shape"])
+    assert case.made_by(case.trained.model, 5).shape == (5, *case.arguments["image_shape"])
 
 
 @check
 def samples_are_uint8_arrays(case):
-    samples = case.trained.model.sample(5, seed=0)
+    samples = case.made_by(case.trained.model, 5)
     assert isinstance(samples, np.ndarray)
     assert samples.dtype == np.uint8
 
 
 @check
 def samples_are_levels(case):
-    assert case.taught.model.sample(100, seed=0).max() < case.arguments["levels"]
+    assert case.made_by(case.taught.model, 100).max() < case.arguments["levels"]
 
 
 @check
 def samples_see_new_weights(case):
     """Compiled sampling reads the weights of the moment, not those it was compiled with."""
     model = case.create()
-    before = model.sample(8, seed=0)
+    before = case.made_by(model)
     model.set_weights(case.taught.model.get_weights())
-    assert not same(model.sample(8, seed=0), before)
-    assert same(model.sample(8, seed=0), case.taught.model.sample(8, seed=0))
+    assert not same(case.made_by(model), before)
+    assert same(case.made_by(model), case.made_by(case.taught.model))
 
 
 @check
 def an_uncompiled_model_samples(case):
-    assert case.create().sample(2, seed=0).shape[0] == 2
+    assert case.made_by(case.create(), 2).shape[0] == 2
 
 
 # === Ways to run ===
@@ -613,9 +637,9 @@ def eager_training_equals_compiled(case):
 @check(on=("jax", "tensorflow"))
 def trains_and_samples_under_xla(case):
     model = case.compiled(jit_compile=True)
-    history = model.fit(case.images[:64], batch_size=BATCH_SIZE, verbose=0).history
+    history = case.fit(model, epochs=1)
     assert finite(history)
-    assert model.sample(8, seed=0).shape[0] == 8
+    assert case.made_by(model).shape[0] == 8
 
 
 @check(on=("torch",))
@@ -630,10 +654,10 @@ def jit_compile_warns_and_trains(case):
 def trains_in_mixed_bfloat16(case, policy):
     policy("mixed_bfloat16")
     model = case.compiled()
-    history = model.fit(case.images[:64], batch_size=BATCH_SIZE, verbose=0).history
+    history = case.fit(model, epochs=1)
     assert finite(history)
     assert {variable.dtype for variable in model.trainable_variables} == {"float32"}
-    assert model.sample(8, seed=0).dtype == np.uint8
+    assert case.made_by(model).dtype == np.uint8
 
 
 @check
@@ -705,7 +729,7 @@ def loads_what_was_saved(case, tmp_path):
 @check
 def a_loaded_model_samples_alike(case, tmp_path):
     kgen.save(case.taught.model, tmp_path)
-    assert same(kgen.load(tmp_path).sample(8, seed=0), case.taught.model.sample(8, seed=0))
+    assert same(case.made_by(kgen.load(tmp_path)), case.made_by(case.taught.model))
 
 
 @check
@@ -746,44 +770,55 @@ def keras_format_keeps_weights_and_optimizer(case, tmp_path):
 
 @check(needs=has_likelihood)
 def log_prob_has_one_value_per_image(case):
-    assert case.taught.model.log_prob(case.images[:5]).shape == (5,)
+    assert case.taught.model.log_prob(case.images[:5], **case.condition(5)).shape == (5,)
 
 
 @check(needs=has_likelihood)
 def log_prob_is_float64(case):
-    assert case.taught.model.log_prob(case.images[:5]).dtype == np.float64
+    assert case.taught.model.log_prob(case.images[:5], **case.condition(5)).dtype == np.float64
 
 
 @check(needs=has_likelihood)
 def log_prob_is_finite(case):
-    assert np.isfinite(case.taught.model.log_prob(case.images)).all()
+    assert np.isfinite(case.taught.model.log_prob(case.images, **case.condition(IMAGES))).all()
 
 
 @check(needs=lambda c: c.likelihood == "exact")
 def log_prob_is_at_most_zero(case):
-    assert case.taught.model.log_prob(case.images).max() <= 0
+    assert case.taught.model.log_prob(case.images, **case.condition(IMAGES)).max() <= 0
 
 
 @check(needs=has_bound)
 def bound_is_at_most_zero(case):
-    assert case.taught.model.log_prob(case.images, samples=50, seed=0).max() <= 0
+    assert (
+        case.taught.model.log_prob(case.images, **case.condition(IMAGES), samples=50, seed=0).max()
+        <= 0
+    )
 
 
 @check(needs=has_bound)
 def bound_of_equal_seeds_is_equal(case):
-    first, second = (case.taught.model.log_prob(case.images, seed=5) for _ in range(2))
+    first, second = (
+        case.taught.model.log_prob(case.images, **case.condition(IMAGES), seed=5) for _ in range(2)
+    )
     assert same(first, second)
 
 
 @check(needs=has_bound)
 def bound_rises_with_samples(case):
-    one, many = (case.taught.model.log_prob(case.images, samples=k, seed=0) for k in (1, 50))
+    one, many = (
+        case.taught.model.log_prob(case.images, **case.condition(IMAGES), samples=k, seed=0)
+        for k in (1, 50)
+    )
     assert many.mean() > one.mean()
 
 
 @check(needs=has_likelihood)
 def training_raises_log_prob(case):
-    before, after = case.create().log_prob(case.images), case.taught.model.log_prob(case.images)
+    before, after = (
+        case.create().log_prob(case.images, **case.condition(IMAGES)),
+        case.taught.model.log_prob(case.images, **case.condition(IMAGES)),
+    )
     assert after.mean() > before.mean()
 
 
@@ -798,32 +833,116 @@ def models_without_likelihood_have_no_log_prob(case):
 @check(needs=has_latents)
 def decoded_latents_are_images(case):
     latents = np.zeros((3, case.create().latent_size), "float32")
-    decoded = case.taught.model.decode(latents)
+    decoded = case.taught.model.decode(latents, **case.condition(3))
     assert (decoded.shape, decoded.dtype) == ((3, *case.arguments["image_shape"]), np.uint8)
 
 
 @check(needs=has_latents)
 def encoding_has_one_row_per_image(case):
-    encoded = keras.tree.flatten(case.taught.model.encode(case.images[:3]))
+    encoded = keras.tree.flatten(case.taught.model.encode(case.images[:3], **case.condition(3)))
     assert {part.shape for part in encoded} == {(3, case.create().latent_size)}
 
 
 @check(needs=has_latents)
+def latents_are_one_point_per_image(case):
+    latents = case.taught.model.latents(case.images[:3], **case.condition(3))
+    assert latents.shape == (3, case.create().latent_size)
+
+
+@check(needs=has_latents)
+def latents_are_interpolated_between_reconstructions(case):
+    model, condition = case.taught.model, case.condition(3)
+    first, second = case.images[:3], case.images[3:6]
+    for kind in ("linear", "spherical"):
+        rows = kgen.latent.interpolate(model, first, second, steps=4, kind=kind, **condition)
+        assert rows.shape == (3, 4, *case.arguments["image_shape"])
+        assert_near_levels(rows[:, 0], model.reconstruct(first, **condition))
+        assert_near_levels(rows[:, -1], model.reconstruct(second, **condition))
+
+
+@check(needs=has_latents)
+def latent_dimensions_are_traversed(case):
+    label = {name: values[0] for name, values in case.condition(1).items()}
+    label = {"label": label["labels"]} if label else {}
+    images = kgen.latent.traverse(
+        case.taught.model, case.images[0], (0, 1), np.linspace(-3, 3, 4), **label
+    )
+    assert images.shape == (4, 4, *case.arguments["image_shape"])
+    assert not same(images[0], images[-1])
+    assert not same(images[:, 0], images[:, -1])
+
+
+@check(needs=has_latents)
 def reconstructions_are_images(case):
-    rebuilt = case.taught.model.reconstruct(case.images[:3])
+    rebuilt = case.taught.model.reconstruct(case.images[:3], **case.condition(3))
     assert (rebuilt.shape, rebuilt.dtype) == ((3, *case.arguments["image_shape"]), np.uint8)
 
 
 @check(needs=has_latents)
 def training_improves_reconstructions(case):
     def error(model):
-        return np.mean((model.reconstruct(images).astype(float) - images) ** 2)
+        return np.mean(
+            (model.reconstruct(images, **case.condition(IMAGES)).astype(float) - images) ** 2
+        )
 
     images = case.images
     assert error(case.taught.model) < error(case.create())
 
 
+# === Labels ===
+
+
+@check(needs=is_conditional)
+def labels_change_the_samples(case):
+    zeros, ones = (
+        case.taught.model.sample(8, labels=np.full(8, label), seed=0) for label in (0, 1)
+    )
+    assert not same(zeros, ones)
+
+
+@check(needs=is_conditional)
+def samples_without_labels_are_of_the_classes_in_turn(case):
+    model, labels = case.taught.model, np.arange(12) % 10
+    assert same(model.sample(12, seed=0), model.sample(12, labels=labels, seed=0))
+
+
+@check(needs=is_conditional)
+def training_without_labels_is_refused(case):
+    with refused("label", "none"):
+        case.compiled().fit(case.images, batch_size=BATCH_SIZE, verbose=0)
+    with refused("labels"):
+        case.compiled().fit(AsPyDataset(case.images), verbose=0)
+
+
+@check(needs=is_conditional)
+def labels_out_of_range_are_refused(case):
+    with refused("0..9", "10"):
+        case.compiled().fit(case.images, np.full(IMAGES, 10), batch_size=BATCH_SIZE)
+    with refused("0..9", "-1"):
+        case.create().sample(2, labels=[-1, 0])
+
+
+@check(needs=is_conditional)
+def labels_of_another_number_or_type_are_refused(case):
+    with refused("(2,)", "(3,)"):
+        case.create().sample(2, labels=[0, 1, 2])
+    with refused("whole numbers", "float64"):
+        case.create().sample(2, labels=[0.0, 1.0])
+
+
+@check(needs=lambda c: has_likelihood(c) and not c.conditional)
+def labels_that_would_not_enter_are_refused(case):
+    with refused("no labels"):
+        case.create().log_prob(case.images[:2], labels=case.labels[:2])
+
+
 # === Mistakes ===
+
+
+@check(needs=lambda c: not c.can_sample)
+def a_model_that_cannot_sample_says_why(case):
+    with refused(case.model_class.__name__, "distribution of latents", "vae"):
+        case.create().sample(8)
 
 
 def fit_refuses(case, images, *words):

@@ -3,8 +3,10 @@
 import json
 import os
 import resource
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -222,3 +224,35 @@ def test_import_kgen_is_quick():
     subprocess.run([sys.executable, "-c", "import kgen"], check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.5
+
+
+def test_a_model_that_cannot_sample_shows_reconstructions(tmp_path):
+    status, output, _, _ = run("kgen.fit", "--model", "autoencoder", *SMALL, folder=tmp_path)
+    assert status == 0
+    assert output.splitlines()[-1].startswith("picture: ")
+    path = tmp_path / output.splitlines()[-1].removeprefix("picture: ")
+    assert np.asarray(Image.open(path)).std() > 10
+    assert "vae" in refused(["runs/autoencoder-digits"], tmp_path, "kgen.sample")
+
+
+def test_ctrl_c_saves_the_model_and_says_so(tmp_path):
+    arguments = [*SMALL[:4], "--epochs", "100000", "--set", "hidden=(16,)"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "kgen.fit", *arguments],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.getcwd()},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    folder = tmp_path / "runs" / "vae-digits"
+    while process.poll() is None and not (folder / "history.csv").exists():
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors.splitlines()[-1] == "kgen: interrupted"
+    assert json.loads((folder / "run.json").read_text())["status"] == "stopped: KeyboardInterrupt"
+    status, *_ = run("kgen.sample", folder, "-n", 2, folder=tmp_path)
+    assert status == 0
+    assert (folder / "samples.png").is_file()

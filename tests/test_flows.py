@@ -1,7 +1,6 @@
-"""Flows against automatic Jacobians, their own inverses, and sums over all images of a small space."""
+"""Flows against automatic Jacobians, their own inverses, and sums over all images of a space."""
 
 import functools
-import itertools
 import math
 
 import keras
@@ -21,7 +20,6 @@ from kgen.layers import (
     squeezing,
 )
 from kgen.layers.bijections import Squeeze, lu_decomposition
-from kgen.models.flows.dequantization import VariationalDequantization
 
 LAYERS = {
     "squeeze": (Squeeze, (4, 2, 2)),

@@ -125,7 +125,7 @@ def test_log_prob_of_one_sample_is_the_bound_in_the_mean():
 
 def test_log_prob_rises_with_the_samples_towards_the_truth():
     images = np.repeat(IMAGES, 300, 0)
-    means = [toy().log_prob(images, samples, seed=0).mean() for samples in (1, 4, 16, 64)]
+    means = [toy().log_prob(images, samples=k, seed=0).mean() for k in (1, 4, 16, 64)]
     assert (np.diff([true_bound().mean() - 0.02, *means, true_log_prob().mean()]) > 0).all()
 
 
@@ -269,7 +269,7 @@ def test_log_prob_of_many_samples_decodes_few_at_once(chunks):
 
 def test_log_prob_of_many_images_decodes_few_at_once(chunks):
     count, samples = vae.IMAGES_PER_CHUNK + 30, vae.SAMPLES_PER_CHUNK + 5
-    assert toy().log_prob(np.repeat(IMAGES[:1], count, 0), samples).shape == (count,)
+    assert toy().log_prob(np.repeat(IMAGES[:1], count, 0), samples=samples).shape == (count,)
     assert sorted(chunks) == sorted(
         itertools.product((vae.SAMPLES_PER_CHUNK, 5), (vae.IMAGES_PER_CHUNK, 30), (1,))
     )
@@ -284,7 +284,7 @@ def test_log_prob_keeps_the_order_of_images():
 
 
 def test_log_prob_repeats_with_its_seed():
-    first, again, other = (toy().log_prob(IMAGES, 3, seed=seed) for seed in (0, 0, 1))
+    first, again, other = (toy().log_prob(IMAGES, samples=3, seed=seed) for seed in (0, 0, 1))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
 

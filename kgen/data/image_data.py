@@ -74,6 +74,12 @@ class ImageData:
         """(height, width, channels) of every image."""
         return self.train.images.shape[1:]
 
+    @property
+    def classes(self) -> int:
+        """Number of labels, which are 0..classes-1; 0 for a set without labels."""
+        splits = [split.labels for split in (self.train, self.test) if split.labels is not None]
+        return max((int(labels.max()) + 1 for labels in splits if len(labels)), default=0)
+
     @cached_property
     def checksum(self) -> str:
         """The sha256 (hexadecimal) of the content: shapes, pixels and labels of both splits.

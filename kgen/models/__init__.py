@@ -17,7 +17,15 @@ class Entry:
 
 
 REGISTRY = {
+    "autoencoder": Entry(
+        "autoencoders.autoencoder", "Autoencoder", "autoencoder (Hinton & Salakhutdinov 2006)"
+    ),
     "vae": Entry("autoencoders.vae", "VAE", "variational autoencoder (Kingma & Welling 2013)"),
+    "beta_vae": Entry("autoencoders.beta_vae", "BetaVAE", "beta-VAE (Higgins et al. 2017)"),
+    "cvae": Entry("autoencoders.cvae", "CVAE", "conditional VAE (Sohn et al. 2015)"),
+    "iwae": Entry(
+        "autoencoders.iwae", "IWAE", "importance weighted autoencoder (Burda et al. 2015)"
+    ),
     "dcgan": Entry("gans.dcgan", "DCGAN", "deep convolutional GAN (Radford et al. 2015)"),
     "realnvp": Entry("flows.realnvp", "RealNVP", "real-valued flow (Dinh et al. 2017)"),
     "glow": Entry("flows.glow", "Glow", "flow with 1x1 convolutions (Kingma & Dhariwal 2018)"),
@@ -62,7 +70,12 @@ def name_of(model):
 
 
 def create(name, data=None, **settings):
-    """A model by name, its image shape and levels taken from `data` (a `kgen.data.ImageData`)."""
+    """A model by name; image shape, levels and, for a conditional one, the number of classes are
+    taken from `data` (a `kgen.data.ImageData`)."""
+    model_class = get(name)
     if data is not None:
-        settings = {"image_shape": data.image_shape, "levels": data.levels, **settings}
-    return get(name)(**settings)
+        of_data = {"image_shape": data.image_shape, "levels": data.levels}
+        if model_class.conditional:
+            of_data["classes"] = data.classes
+        settings = {**of_data, **settings}
+    return model_class(**settings)

@@ -1,4 +1,4 @@
-"""What models accept: uint8 images, checked before training starts."""
+"""What models accept: uint8 images and whole labels, checked before training starts."""
 
 import keras
 import numpy as np
@@ -36,6 +36,34 @@ def check_images(images, image_shape, levels, at_least=1):
         )
 
 
+def check_labels(labels, count, classes):
+    """Labels of `count` images as an int32 array (count,), each of 0..classes-1.
+
+    Raises:
+        KgenError: if there are none, or of another shape, type or range.
+    """
+    if labels is None:
+        raise KgenError(f"Expected a label for each image, 0..{classes - 1}, received none.")
+    labels = np.asarray(labels)
+    if labels.shape != (count,) or labels.dtype.kind not in "iu":
+        raise KgenError(
+            f"Expected {count} labels, whole numbers of shape ({count},), received {labels.dtype} "
+            f"of shape {labels.shape}."
+        )
+    if count and not 0 <= labels.min() <= labels.max() < classes:
+        raise KgenError(
+            f"Expected labels 0..{classes - 1} (classes={classes}), received {labels.min()} to "
+            f"{labels.max()}."
+        )
+    return labels.astype("int32")
+
+
+def checked_arrays(model, images, labels, at_least=1):
+    """Arrays given to `fit` or `evaluate`, checked; the labels as what enters the model."""
+    check_images(images, model.image_shape, model.levels, at_least)
+    return images, check_labels(labels, len(images), model.classes) if model.classes else labels
+
+
 def split_validation(images, labels, fraction, validation_data):
     """Hold out the last `fraction` of the images for validation, as Keras does."""
     if not fraction or validation_data is not None:
@@ -45,10 +73,10 @@ def split_validation(images, labels, fraction, validation_data):
     return (images[:kept], None if labels is None else labels[:kept]), held_out
 
 
-def checked_validation(validation_data, image_shape, levels):
-    """`validation_data` of `fit`, its images checked and, if array-likes, made arrays."""
+def checked_validation(model, validation_data):
+    """`validation_data` of `fit`, checked and, if array-likes, made arrays."""
     given = validation_data if isinstance(validation_data, tuple | list) else (validation_data,)
     if not hasattr(given[0], "shape"):
         return validation_data  # None, or batches
-    check_images(given[0], image_shape, levels)
-    return (np.asarray(given[0]), *given[1:])
+    images, labels = checked_arrays(model, given[0], given[1] if len(given) > 1 else None)
+    return (np.asarray(images), *(() if labels is None else (labels,)), *given[2:])

@@ -44,29 +44,29 @@ def in_chunks(function, *arrays, size=256):
     return keras.tree.map_structure(lambda *parts: np.concatenate(parts), *parts)
 
 
-def sample_bound(log_weights, samples, noise, *arrays):
-    """log 1/k sum_k exp(w_k) for each row of `arrays`, (n,) in float64, with k = `samples`.
+def sample_bound(log_weights, samples, noise, images, *labels):
+    """log 1/k sum_k exp(w_k) in nats per image, (n,) in float64, with k = `samples`.
 
-    A lower bound on log p(x) that rises with k, for w_k = log p(x, z_k) - log q(z_k|x), z_k ~ q
+    For w_k = log p(x, z_k) - log q(z_k|x), z_k ~ q, a lower bound of log p(x) that rises with k
     (Burda et al. 2015, arXiv:1509.00519, equation 8).
 
     Args:
-        log_weights: (*arrays, noise) -> (k, n), an `inference` method.
-        samples: k.
-        noise: (k, n) -> array of noise (k, n, ...).
-        arrays: images, and whatever else has a row for each.
+        log_weights: (images, noise, *labels) -> (k, n), an `inference` method.
+        samples: k, from 1.
+        noise: (k, n) -> the noise of k samples for n images, an array (k, n, ...).
+        images, labels: arrays of n rows.
 
     Raises:
-        KgenError: for no samples or no images.
+        KgenError: if there are no samples or no images.
     """
     if samples < 1:
         raise KgenError(f"Expected at least 1 sample, received {samples}.")
-    counts = [SAMPLES_PER_CHUNK] * (samples // SAMPLES_PER_CHUNK)
-    counts += [samples % SAMPLES_PER_CHUNK] if samples % SAMPLES_PER_CHUNK else []
+    starts = range(0, samples, SAMPLES_PER_CHUNK)
+    counts = [min(SAMPLES_PER_CHUNK, samples - start) for start in starts]
 
-    def bound(*arrays):
-        weights = [log_weights(*arrays, noise(count, len(arrays[0]))) for count in counts]
+    def bound(images, *labels):
+        weights = [log_weights(images, noise(count, len(images)), *labels) for count in counts]
         weights = np.concatenate(weights).astype("float64")  # (samples, n)
         return np.logaddexp.reduce(weights, axis=0) - np.log(samples)
 
-    return in_chunks(bound, *arrays, size=IMAGES_PER_CHUNK)
+    return in_chunks(bound, images, *labels, size=IMAGES_PER_CHUNK)

@@ -10,19 +10,20 @@ from kgen import backend
 from kgen.distributions import nearest_level
 from kgen.errors import KgenError
 from kgen.training.callbacks import CallbackList
+from kgen.training.configuration import Configured
 from kgen.training.images import (
     check_batch,
-    check_images,
+    check_labels,
+    checked_arrays,
     checked_validation,
     split_validation,
 )
 from kgen.training.optimizers import checked_optimizer
 from kgen.training.order import Batches, number_of_batches
-from kgen.training.parameters import constructor_parameters
 from kgen.training.terms import Term
 
 
-class GenerativeModel(keras.Model):
+class GenerativeModel(Configured):
     """A generative model of images with `levels` discrete values per pixel and channel.
 
     To write a model with one loss, subclass, build every layer in `__init__` (which takes plain
@@ -46,15 +47,19 @@ class GenerativeModel(keras.Model):
 
     Attributes:
         likelihood: "exact", "bound" or None: what `log_prob` returns, if anything.
-        conditional: whether labels enter the model.
-        has_latents: whether it has `encode` and `decode`.
+        conditional: whether labels can enter the model: it then takes an argument `classes`.
+        classes: how many labels this model knows; 0 where none enter it.
+        has_latents: whether it has `encode`, `latents` and `decode`.
+        can_sample: whether there are new images to draw; else `sample` says why not.
     """
 
     tracked = ("loss",)
     players = ()
     likelihood = None
     conditional = False
+    classes = 0
     has_latents = False
+    can_sample = True
 
     def __init__(self, image_shape, levels, **kwargs):
         super().__init__(**kwargs)
@@ -77,13 +82,33 @@ class GenerativeModel(keras.Model):
         """A batch as `(images, labels)`: images as they came, uint8; labels None if there are none.
 
         Raises:
-            KgenError: for images of another dtype or shape, or sample weights.
+            KgenError: for images of another dtype or shape, missing labels, or sample weights.
         """
         images, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
         if weights is not None:
             raise KgenError("Expected (images,) or (images, labels), received sample weights too.")
         check_batch(images, self.image_shape)
+        if self.classes and labels is None:
+            raise KgenError(f"Expected (images, labels) for {type(self).__name__}: no labels came.")
         return images, labels
+
+    def checked_labels(self, labels, count):
+        """Labels for inference: `(int32 labels (count,),)`, and `()` for a model without classes.
+
+        Raises:
+            KgenError: for missing or wrong labels, or any where none enter the model.
+        """
+        if self.classes:
+            return (check_labels(labels, count, self.classes),)
+        if labels is not None:
+            raise KgenError(f"Expected no labels: none enter this {type(self).__name__}.")
+        return ()
+
+    def labels_to_sample(self, labels, count):
+        """As `checked_labels`; where none are given, the classes in turn: 0, 1, 2, ..., 0, 1."""
+        if self.classes and labels is None:
+            labels = np.arange(count) % self.classes
+        return self.checked_labels(labels, count)
 
     def scale(self, images):
         """Levels 0..levels-1 as float32 in [-1, 1]."""
@@ -185,29 +210,6 @@ class GenerativeModel(keras.Model):
         else:
             self.optimizer.build(self.trainable_variables)
 
-    def compile_from_config(self, config):
-        """Called by `keras.saving.load_model`; Keras' own skips models with their own `compile`."""
-        config = keras.saving.deserialize_keras_object(config)
-        names = ("optimizer", "steps_per_execution", "jit_compile", "run_eagerly")
-        self.compile(**{name: config[name] for name in names})
-
-    def get_config(self):
-        """The constructor's arguments, each read from the attribute of the same name."""
-        settings = {name: getattr(self, name) for name in constructor_parameters(type(self))}
-        return {**settings, "name": self.name, "dtype": self.dtype_policy.name}
-
-    @classmethod
-    def from_config(cls, config):
-        """A model from `get_config()`, built under the dtype policy it was saved with."""
-        config = dict(config)
-        policy = keras.dtype_policies.get(config.pop("dtype", keras.config.dtype_policy()))
-        before = keras.config.dtype_policy()
-        keras.config.set_dtype_policy(policy)
-        try:
-            return cls(**config)
-        finally:
-            keras.config.set_dtype_policy(before)
-
     @property
     def data_dependent(self):
         """Variables that the first training step sets from its batch, before it moves them."""
@@ -256,10 +258,10 @@ class GenerativeModel(keras.Model):
         if hasattr(x, "shape"):
             batch_size = batch_size or 32
             (x, y), validation_data = split_validation(x, y, validation_split, validation_data)
-            check_images(x, self.image_shape, self.levels, at_least=batch_size)
+            x, y = checked_arrays(self, x, y, at_least=batch_size)
             x = batches = Batches(x, y, batch_size, self.seed, shuffle, steps_per_epoch)
             y, steps_per_epoch = None, None
-        validation_data = checked_validation(validation_data, self.image_shape, self.levels)
+        validation_data = checked_validation(self, validation_data)
         callbacks = CallbackList(
             callbacks,
             batches=batches,
@@ -291,8 +293,7 @@ class GenerativeModel(keras.Model):
         """Means of the terms over images (and labels), as Keras' `evaluate`."""
         self._assert_compiled()
         if hasattr(x, "shape"):
-            check_images(x, self.image_shape, self.levels)
-            x = np.asarray(x)
+            x, y = checked_arrays(self, np.asarray(x), y)
         if not isinstance(callbacks, CallbackList):
             callbacks = CallbackList(
                 callbacks,

@@ -172,7 +172,7 @@ class Flow(GenerativeModel):
 
     # === Inference ===
 
-    def sample(self, count, seed=None, temperature=0.7):
+    def sample(self, count, labels=None, seed=None, temperature=0.7):
         """`count` images of latents z ~ N(0, temperature^2 I), uint8.
 
         Papers show temperatures around 0.7 (Kingma & Dhariwal 2018, section 6); 1 draws from the
@@ -180,9 +180,9 @@ class Flow(GenerativeModel):
         """
         generator = np.random.default_rng(seed)
         latents = generator.standard_normal((count, self.latent_size), "float32")
-        return self.decode(np.float32(temperature) * latents)
+        return self.decode(np.float32(temperature) * latents, labels)
 
-    def log_prob(self, images, samples=1, seed=None):
+    def log_prob(self, images, labels=None, samples=1, seed=None):
         """A lower bound of log P(x) in nats per image, (n,): importance weighted, k = `samples`.
 
         log 1/k sum_k exp(log_weight(x, u_k)), u_k ~ q(u|x); the bound rises with k.
@@ -193,20 +193,24 @@ class Flow(GenerativeModel):
         def noise(samples, images):
             return generator.random((samples, images, *self.image_shape), "float32")
 
-        return sample_bound(self._log_weights, samples, noise, images)
+        labels = self.checked_labels(labels, len(images))
+        return sample_bound(self._log_weights, samples, noise, images, *labels)
 
-    def encode(self, images):
+    def encode(self, images, labels=None):
         """Latents of the middle of every pixel's bin, float32 (n, latent_size)."""
         check_images(images, self.image_shape, self.levels)
-        return in_chunks(self._encode, images)
+        return in_chunks(self._encode, images, *self.checked_labels(labels, len(images)))
 
-    def decode(self, latents):
+    latents = encode
+
+    def decode(self, latents, labels=None):
         """The uint8 images of latents (n, latent_size): `decode(encode(images))` are the images."""
-        return in_chunks(self._decode, np.asarray(latents, "float32"))
+        latents = np.asarray(latents, "float32")
+        return in_chunks(self._decode, latents, *self.checked_labels(labels, len(latents)))
 
-    def reconstruct(self, images):
-        """Images encoded and decoded: the same images, but for errors of float32."""
-        return self.decode(self.encode(images))
+    def reconstruct(self, images, labels=None):
+        """Images encoded and decoded: the same images, as long as float32 tells bins apart."""
+        return self.decode(self.encode(images, labels), labels)
 
     @inference
     def _encode(self, images):

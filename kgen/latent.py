@@ -1,0 +1,119 @@
+"""Pictures of a latent space: ways between two images, and single dimensions varied.
+
+They work for every model with latents (`has_latents`), and return rows of images that
+`kgen.pictures.save_grid` writes as they are.
+"""
+
+import numpy as np
+
+from kgen.errors import KgenError
+
+
+def interpolate(model, first, second, steps=8, kind="linear", labels=None):
+    """Images on the way from `first` to `second` through the latent space.
+
+    "linear" goes straight, z = (1 - t) a + t b. "spherical" turns from the one direction to the
+    other, z = sin((1 - t) w) / sin(w) a + sin(t w) / sin(w) b with w the angle between a and b:
+    between draws of N(0, I), whose lengths hardly differ, it passes through latents as long as
+    theirs, a straight line through shorter ones (White 2016, arXiv:1609.04468).
+
+    Args:
+        model: with `has_latents`.
+        first, second: uint8 images (n, height, width, channels).
+        steps: images in a row, from 2: the first and the last are the reconstructions.
+        kind: "linear" or "spherical".
+        labels: for a conditional model, whole numbers (n,): those of each row.
+
+    Returns:
+        uint8 images (n, steps, height, width, channels).
+
+    Raises:
+        KgenError: for a model without latents, wrong images, fewer than 2 steps, another kind.
+    """
+    if kind not in ("linear", "spherical"):
+        raise KgenError(f"Expected kind 'linear' or 'spherical', received {kind!r}.")
+    if steps < 2:
+        raise KgenError(f"Expected at least 2 steps, received {steps}.")
+    if len(first) != len(second):
+        raise KgenError(
+            f"Expected as many second images as first ones, received {len(first)} and "
+            f"{len(second)}."
+        )
+    start, end = (_latents(model, images, labels) for images in (first, second))  # (n, d)
+    way = np.linspace(0, 1, steps, dtype="float32")[:, None]  # (steps, 1)
+    weights = _spherical_weights if kind == "spherical" else _linear_weights
+    rows = [
+        from_start * a + from_end * b
+        for a, b in zip(start, end, strict=True)
+        for from_start, from_end in [weights(a, b, way)]
+    ]  # n of (steps, d)
+    return _decoded(model, np.stack(rows), labels)
+
+
+def traverse(model, image, dimensions, values=None, label=None):
+    """Images whose latents differ from those of `image` in one or two dimensions only.
+
+    Args:
+        model: with `has_latents`.
+        image: uint8 (height, width, channels), whose latents stay in all other dimensions; None
+            for latents of zero, the centre of the prior.
+        dimensions: one dimension, 0..latent_size-1, or a pair: the rows' and the columns'.
+        values: what the dimensions are set to; None for 9 from -3 to 3, where nearly all of
+            N(0, 1) lies.
+        label: for a conditional model, a whole number.
+
+    Returns:
+        uint8 images (rows, columns, height, width, channels): one row for one dimension.
+
+    Raises:
+        KgenError: for a model without latents, or dimensions it does not have.
+    """
+    pair = np.atleast_1d(dimensions)
+    in_range = pair.dtype.kind in "iu" and (pair >= 0).all() and (pair < model.latent_size).all()
+    if len(pair) not in (1, 2) or len(set(pair.tolist())) != len(pair) or not in_range:
+        raise KgenError(
+            f"Expected one dimension of 0..{model.latent_size - 1}, or two different ones, "
+            f"received {dimensions!r}."
+        )
+    values = np.linspace(-3, 3, 9) if values is None else np.asarray(values)
+    if image is None:
+        _check_latents(model)
+        centre = np.zeros(model.latent_size, "float32")
+    else:
+        centre = _latents(model, image[None], None if label is None else [label])[0]
+    rows = values if len(pair) == 2 else values[:1]
+    latents = np.tile(centre, (len(rows), len(values), 1))
+    if len(pair) == 2:
+        latents[..., pair[0]] = rows[:, None]
+    latents[..., pair[-1]] = values
+    return _decoded(model, latents, None if label is None else np.full(len(rows), label))
+
+
+def _check_latents(model):
+    if not model.has_latents:
+        raise KgenError(f"Expected a model with latents, received {type(model).__name__}.")
+
+
+def _latents(model, images, labels):
+    _check_latents(model)
+    return model.latents(images, **({} if labels is None else {"labels": labels}))
+
+
+def _decoded(model, latents, labels):
+    """Rows of latents (n, k, d) as images (n, k, height, width, channels)."""
+    rows, columns, size = latents.shape
+    condition = {} if labels is None else {"labels": np.repeat(labels, columns)}
+    images = model.decode(latents.reshape(-1, size), **condition)
+    return images.reshape(rows, columns, *images.shape[1:])
+
+
+def _linear_weights(start, end, way):
+    return 1 - way, way
+
+
+def _spherical_weights(start, end, way):
+    cosine = start @ end / max(np.linalg.norm(start) * np.linalg.norm(end), 1e-12)
+    angle = np.arccos(np.clip(cosine, -1, 1))
+    if np.sin(angle) < 1e-6:  # the same or the opposite direction: no plane to turn in
+        return _linear_weights(start, end, way)
+    return np.sin((1 - way) * angle) / np.sin(angle), np.sin(way * angle) / np.sin(angle)

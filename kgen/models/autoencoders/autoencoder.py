@@ -1,0 +1,197 @@
+"""Autoencoder.
+
+Geoffrey Hinton, Ruslan Salakhutdinov: Reducing the Dimensionality of Data with Neural Networks.
+Science 313, 2006, doi:10.1126/science.1127647.
+
+An encoder maps an image x to a short code z, a decoder maps z back to the distribution p(x|z) of
+independent pixels; training minimises the nats it takes to write x down given its code
+
+    loss = E_x[ -log p(x | z = encoder(x)) ]
+
+It says nothing about how codes are distributed, so that there is none to draw new images from:
+that is what the variational autoencoder adds (`vae.py`, which builds on this file).
+
+Deviations: trained as a whole from random weights, by Adam and with ReLU, instead of layer by layer
+as restricted Boltzmann machines; `architecture="conv"` is ours.
+"""
+
+import math
+from typing import Literal
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from kgen.distributions import pixel_distribution
+from kgen.errors import KgenError
+from kgen.layers import Conv2D, Doubling, halved_sizes
+from kgen.training import GenerativeModel, check_images, in_chunks, inference
+
+
+@keras.saving.register_keras_serializable("kgen")
+class Autoencoder(GenerativeModel):
+    """Autoencoder (Hinton & Salakhutdinov 2006).
+
+    Args:
+        image_shape: (height, width, channels).
+        levels: values per pixel; Bernoulli pixels for 2, else discretised logistic ones.
+        latent_size: dimensions of the code z.
+        hidden: units of each hidden layer of the dense encoder; mirrored in the decoder.
+        architecture: "dense", or "conv" for strided convolutions.
+        width: "conv" only: channels of the first convolution; each further one has twice as many.
+
+    Terms: `loss`, the reconstruction in nats per image.
+    """
+
+    has_latents = True
+    can_sample = False
+    outputs_per_latent = 1  # numbers the encoder gives for each dimension of z
+
+    def __init__(
+        self,
+        image_shape: tuple[int, ...] = (28, 28, 1),
+        levels: int = 256,
+        latent_size: int = 20,
+        hidden: tuple[int, ...] = (500,),
+        architecture: Literal["dense", "conv"] = "dense",
+        width: int = 32,
+        **kwargs,
+    ):
+        super().__init__(image_shape, levels, **kwargs)
+        self.latent_size = latent_size
+        self.hidden = tuple(hidden)
+        self.architecture = architecture
+        self.width = width
+        self.pixels = pixel_distribution(levels)
+        height, breadth, _ = self.image_shape
+        if architecture not in ("dense", "conv"):
+            raise KgenError(f"Expected architecture 'dense' or 'conv', received {architecture!r}.")
+        if architecture == "conv" and min(height, breadth) < 8:
+            raise KgenError(
+                "Expected images from 8x8 for architecture 'conv', received "
+                f"{height}x{breadth}: use 'dense'."
+            )
+        self.build_networks()
+
+    def build_networks(self, further_channels=0, further_latents=0):
+        """Encoder and decoder, with room for inputs beside the image and beside the latents."""
+        *size, channels = self.image_shape
+        inputs = (*size, channels + further_channels)
+        latents = self.latent_size + further_latents
+        codes = self.outputs_per_latent * self.latent_size
+        outputs = (*size, channels * self.pixels.parameters_per_value)
+        if self.architecture == "conv":
+            self.encoder = convolutional_encoder(inputs, self.width, codes)
+            self.decoder = convolutional_decoder(latents, self.width, outputs)
+        else:
+            self.encoder = dense_encoder(inputs, self.hidden, codes)
+            self.decoder = dense_decoder(latents, self.hidden, outputs)
+
+    def recommended_optimizer(self):
+        return keras.optimizers.Adam(1e-3)
+
+    # === Training ===
+
+    def objective(self, images, labels, training):
+        latents = self.apply_encoder(images, labels, training)  # (n, latent_size)
+        parameters = self.apply_decoder(latents, labels, training)
+        return -ops.mean(self.pixels.log_prob(images, parameters)), {}
+
+    def apply_encoder(self, images, labels=None, training=False):
+        """What the encoder says of uint8 images: (n, outputs_per_latent * latent_size)."""
+        return self.encoder(self.scale(images), training=training)
+
+    def apply_decoder(self, latents, labels=None, training=False):
+        """The parameters of p(x|z), for `self.pixels`."""
+        return self.decoder(latents, training=training)
+
+    # === Inference ===
+
+    def encode(self, images, labels=None):
+        """The codes of uint8 images, an array (n, latent_size)."""
+        check_images(images, self.image_shape, self.levels)
+        return in_chunks(self._encode, images, *self.checked_labels(labels, len(images)))
+
+    def latents(self, images, labels=None):
+        """One point in the latent space per image, an array (n, latent_size)."""
+        return self.encode(images, labels)
+
+    def decode(self, latents, labels=None):
+        """The median of p(x|z), uint8 images (n, height, width, channels)."""
+        latents = np.asarray(latents, "float32")
+        return in_chunks(self._decode, latents, *self.checked_labels(labels, len(latents)))
+
+    def reconstruct(self, images, labels=None):
+        """Images decoded from the latents of uint8 images."""
+        return self.decode(self.latents(images, labels), labels)
+
+    def sample(self, count, labels=None, seed=None):
+        raise KgenError(
+            f"{type(self).__name__} cannot sample: it learns no distribution of latents to draw "
+            "from. Train a vae, or decode latents of your own: model.decode(latents)."
+        )
+
+    @inference
+    def _encode(self, images, labels=None):
+        return self.apply_encoder(images, labels)
+
+    @inference
+    def _decode(self, latents, labels=None):
+        return self.pixels.median(self.apply_decoder(latents, labels))
+
+
+# === Networks ===
+# The last layers compute in float32 under any dtype policy: likelihoods are differences of large
+# numbers.
+
+
+def dense_encoder(image_shape, hidden, outputs):
+    return keras.Sequential(
+        [
+            layers.Input(image_shape),
+            layers.Flatten(),
+            *[layers.Dense(units, "relu") for units in hidden],
+            layers.Dense(outputs, dtype="float32"),
+        ],
+        name="encoder",
+    )
+
+
+def dense_decoder(latent_size, hidden, output_shape):
+    return keras.Sequential(
+        [
+            layers.Input((latent_size,)),
+            *[layers.Dense(units, "relu") for units in reversed(hidden)],
+            layers.Dense(math.prod(output_shape), dtype="float32"),
+            layers.Reshape(output_shape, dtype="float32"),
+        ],
+        name="decoder",
+    )
+
+
+def convolutional_encoder(image_shape, width, outputs):
+    depth = len(halved_sizes(image_shape)) - 1
+    return keras.Sequential(
+        [
+            layers.Input(image_shape),
+            *[
+                Conv2D(width * 2**level, 4, strides=2, padding="same", activation="relu")
+                for level in range(depth)
+            ],
+            layers.Flatten(),
+            layers.Dense(outputs, dtype="float32"),
+        ],
+        name="encoder",
+    )
+
+
+def convolutional_decoder(latent_size, width, output_shape):
+    sizes = halved_sizes(output_shape)  # [(28, 28), (14, 14), (7, 7)]
+    smallest = (*sizes[-1], width * 2 ** (len(sizes) - 2))  # (7, 7, 64)
+    network = keras.Sequential([layers.Input((latent_size,))], name="decoder")
+    network.add(layers.Dense(math.prod(smallest), "relu"))
+    network.add(layers.Reshape(smallest))
+    for level in reversed(range(1, len(sizes) - 1)):
+        network.add(Doubling(width * 2 ** (level - 1), sizes[level], activation="relu"))
+    network.add(Doubling(output_shape[-1], sizes[0], dtype="float32"))
+    return network

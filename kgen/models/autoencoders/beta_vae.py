@@ -1,0 +1,42 @@
+"""Beta-VAE.
+
+Irina Higgins et al.: beta-VAE: Learning Basic Visual Concepts with a Constrained Variational
+Framework. ICLR 2017, openreview:Sy2fzU9gl.
+
+A variational autoencoder whose KL term weighs `beta` times as much (equation 4)
+
+    loss = reconstruction + beta * kl
+
+beta > 1 narrows the latents' channel, which pushes each dimension to stand for one independent
+factor, at the price of blurrier reconstructions. `log_prob` remains the bound of the unweighted
+model: the same p(x|z) and q(z|x), trained for another end.
+
+Deviations: those of the `vae`.
+"""
+
+import keras
+
+from kgen.errors import KgenError
+from kgen.models.autoencoders.vae import VAE
+
+
+@keras.saving.register_keras_serializable("kgen")
+class BetaVAE(VAE):
+    """Beta-VAE (Higgins et al. 2017).
+
+    Args:
+        beta: weight of the KL term, above 0; 1 is the plain variational autoencoder.
+        kwargs: as of `VAE`.
+
+    Terms: `loss` = `reconstruction` + beta * `kl`, in nats per image.
+    """
+
+    def __init__(self, beta: float = 4.0, **kwargs):
+        super().__init__(**kwargs)
+        if not beta > 0:
+            raise KgenError(f"Expected beta above 0, received {beta}.")
+        self.beta = beta
+
+    def objective(self, images, labels, training):
+        _, terms = super().objective(images, labels, training)
+        return terms["reconstruction"] + self.beta * terms["kl"], terms

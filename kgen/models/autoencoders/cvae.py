@@ -1,0 +1,59 @@
+"""Conditional variational autoencoder.
+
+Kihyuk Sohn, Honglak Lee, Xinchen Yan: Learning Structured Output Representation using Deep
+Conditional Generative Models. NeurIPS 2015.
+
+A variational autoencoder whose encoder and decoder know the label y of the image (equation 4)
+
+    log p(x|y) >= E_q(z|x,y)[ log p(x|z,y) ] - KL( q(z|x,y) || p(z) )
+
+so that z carries what the label does not say: slant, width, style.
+
+Deviations: those of the `vae`; the condition is a label, not an image; the prior of z does not
+depend on it (the paper's equation 4 has p(z|y), and its experiments relax it in the same way).
+The decoder takes the label as a one-hot vector beside z, the encoder as one more channel of the
+image, a learned picture per label, which suits dense and convolutional encoders alike.
+"""
+
+import math
+
+import keras
+from keras import layers, ops
+
+from kgen.errors import KgenError
+from kgen.models.autoencoders.vae import VAE
+
+
+@keras.saving.register_keras_serializable("kgen")
+class CVAE(VAE):
+    """Conditional variational autoencoder (Sohn et al. 2015); `fit(images, labels)`.
+
+    Args:
+        classes: number of labels, 0..classes-1.
+        kwargs: as of `VAE`.
+
+    Terms: `loss` = `reconstruction` + `kl`, all in nats per image.
+    """
+
+    conditional = True
+
+    def __init__(self, classes: int = 10, **kwargs):
+        if classes < 1:
+            raise KgenError(f"Expected labelled images, at least 1 class, received {classes}.")
+        self.classes = classes  # before the networks, which it widens, are built
+        super().__init__(**kwargs)
+
+    def build_networks(self):
+        super().build_networks(further_channels=1, further_latents=self.classes)
+        self.label_picture = layers.Embedding(self.classes, math.prod(self.image_shape[:2]))
+        self.label_picture.build()
+
+    def apply_encoder(self, images, labels=None, training=False):
+        picture = self.label_picture(labels)  # (n, height * width)
+        picture = ops.reshape(picture, (-1, *self.image_shape[:2], 1))
+        inputs = ops.concatenate([self.scale(images), ops.cast(picture, "float32")], axis=-1)
+        return self.encoder(inputs, training=training)
+
+    def apply_decoder(self, latents, labels=None, training=False):
+        one_hot = ops.one_hot(labels, self.classes)  # (n, classes)
+        return self.decoder(ops.concatenate([latents, one_hot], axis=-1), training=training)

@@ -1,0 +1,129 @@
+"""Interpolation and traversal, on a model whose latents are its pixels, and with SciPy."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.spatial import geometric_slerp
+
+import kgen
+from kgen import KgenError
+from kgen.latent import interpolate, traverse
+
+SHAPE = (2, 2, 1)
+
+
+class Pixels:
+    """Latents are the four pixels themselves."""
+
+    has_latents, latent_size = True, 4
+
+    def latents(self, images):
+        return images.reshape(-1, 4).astype("float32")
+
+    def decode(self, latents):
+        self.decoded = latents
+        return np.clip(np.round(latents), 0, 255).astype("uint8").reshape(-1, *SHAPE)
+
+
+class Labelled(Pixels):
+    def latents(self, images, labels):
+        self.encoded_labels = labels
+        return super().latents(images)
+
+    def decode(self, latents, labels):
+        self.decoded_labels = labels
+        return super().decode(latents)
+
+
+def pictures(*rows):
+    return np.array(rows, "uint8").reshape(-1, *SHAPE)
+
+
+def test_linear_interpolation_is_the_mixture_of_both_ends():
+    first, second = pictures([0, 0, 40, 8], [8, 8, 8, 8]), pictures([80, 8, 0, 8], [0, 0, 0, 0])
+    images = interpolate(Pixels(), first, second, steps=5)
+    assert images.shape == (2, 5, *SHAPE)
+    expected = [[0, 0, 40, 8], [20, 2, 30, 8], [40, 4, 20, 8], [60, 6, 10, 8], [80, 8, 0, 8]]
+    assert images[0].reshape(5, 4).tolist() == expected
+    assert images[1].reshape(5, 4).tolist() == [[value] * 4 for value in (8, 6, 4, 2, 0)]
+
+
+def test_spherical_interpolation_is_scipys():
+    start, end = np.random.default_rng(0).normal(size=(2, 4))
+    start, end = (vector / np.linalg.norm(vector) for vector in (start, end))
+    model = Pixels()
+    model.latents = lambda images: {1: start, 2: end}[int(images.ravel()[0])][None]
+    ends = pictures([1] * 4), pictures([2] * 4)
+    interpolate(model, *ends, steps=7, kind="spherical")
+    expected = geometric_slerp(start, end, np.linspace(0, 1, 7))
+    np.testing.assert_allclose(model.decoded, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("factor", [1, 3])
+def test_spherical_interpolation_of_one_direction_is_linear(factor):
+    first = pictures([10, 20, 30, 40])
+    images = interpolate(Pixels(), first, factor * first, steps=3, kind="spherical")
+    assert images[0, 1].ravel().tolist() == (first.ravel() * (1 + factor) // 2).tolist()
+
+
+def test_spherical_interpolation_from_zero_is_finite():
+    images = interpolate(Pixels(), pictures([0] * 4), pictures([8] * 4), 3, "spherical")
+    assert images[0, 1].ravel().tolist()[0] in range(4, 7)
+
+
+def test_traversing_one_dimension_leaves_the_others():
+    images = traverse(Pixels(), pictures([9, 8, 7, 6])[0], 2, values=[0, 50, 100])
+    assert images.reshape(-1, 4).tolist() == [[9, 8, 0, 6], [9, 8, 50, 6], [9, 8, 100, 6]]
+    assert images.shape == (1, 3, *SHAPE)
+
+
+def test_traversing_two_dimensions_makes_rows_and_columns():
+    images = traverse(Pixels(), None, (3, 0), values=[1, 2])
+    assert images.shape == (2, 2, *SHAPE)
+    assert images.reshape(2, 2, 4)[..., 3].tolist() == [[1, 1], [2, 2]]  # rows: dimension 3
+    assert images.reshape(2, 2, 4)[..., 0].tolist() == [[1, 2], [1, 2]]
+    assert not images.reshape(2, 2, 4)[..., 1:3].any()
+
+
+def test_labels_follow_their_rows():
+    model = Labelled()
+    interpolate(model, pictures([1] * 4, [2] * 4), pictures([3] * 4, [4] * 4), 3, labels=[7, 5])
+    assert list(model.encoded_labels) == [7, 5]
+    assert list(model.decoded_labels) == [7, 7, 7, 5, 5, 5]
+    traverse(model, pictures([1] * 4)[0], (0, 1), values=[1, 2], label=4)
+    assert list(model.decoded_labels) == [4, 4, 4, 4]
+
+
+def test_rows_become_a_picture(tmp_path):
+    rows = traverse(Pixels(), None, (0, 1), values=range(0, 250, 50))
+    kgen.pictures.save_grid(tmp_path / "grid.png", rows[:2], levels=256)
+    width, height = Image.open(tmp_path / "grid.png").size
+    assert width // height == 2  # two rows of five
+
+
+@pytest.mark.parametrize(
+    ("words", "mistake"),
+    [
+        ("'spherical'", lambda: interpolate(Pixels(), pictures(*[[1] * 4]), None, kind="slow")),
+        ("2 steps", lambda: interpolate(Pixels(), pictures([1] * 4), pictures([1] * 4), steps=1)),
+        ("1 and 2", lambda: interpolate(Pixels(), pictures([1] * 4), pictures([1] * 4, [2] * 4))),
+        ("0..3", lambda: traverse(Pixels(), None, 4)),
+        ("0..3", lambda: traverse(Pixels(), None, (0, -1))),
+        ("different", lambda: traverse(Pixels(), None, (1, 1))),
+        ("0..3", lambda: traverse(Pixels(), None, (0, 1, 2))),
+        ("0..3", lambda: traverse(Pixels(), None, 0.5)),
+    ],
+)
+def test_mistakes_are_named(words, mistake):
+    with pytest.raises(KgenError, match=words):
+        mistake()
+
+
+def test_a_model_without_latents_is_refused():
+    blind = SimpleNamespace(has_latents=False, latent_size=4)
+    with pytest.raises(KgenError, match="with latents"):
+        interpolate(blind, pictures([1] * 4), pictures([1] * 4))
+    with pytest.raises(KgenError, match="with latents"):
+        traverse(blind, None, 0)
