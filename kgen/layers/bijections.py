@@ -241,9 +241,10 @@ class CheckerboardCoupling(Bijection):
         return (outputs - shift) * ops.exp(-log_scale)
 
     def _affine(self, images, conditions):
-        seen = ops.concatenate([images * (1.0 - self.changed), *conditions], axis=-1)
+        changed = ops.convert_to_tensor(self.changed)
+        seen = ops.concatenate([images * (1.0 - changed), *conditions], axis=-1)
         raw, shift = ops.split(self.network(seen), 2, axis=-1)
-        return bounded(raw) * self.changed, shift * self.changed
+        return bounded(raw) * changed, shift * changed
 
 
 def bounded(raw):

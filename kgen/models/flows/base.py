@@ -13,6 +13,7 @@ its bin, so for u ~ q(u|x), uniform by default,
 
 import math
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -59,6 +60,17 @@ class Flow(GenerativeModel):
         self.initialised = self.add_weight(
             shape=(), dtype="bool", initializer="zeros", trainable=False, name="initialised"
         )
+
+    def recommended_optimizer(self):
+        """Adam with a warm-up, for all couplings leave the identity at once, then half a cosine.
+
+        The rate falls over 20,000 steps, an hour of the default Glow on MNIST on two processor
+        cores, and stays at a fiftieth.
+        """
+        rate = keras.optimizers.schedules.CosineDecay(
+            1e-5, decay_steps=20_000, alpha=0.02, warmup_target=1e-3, warmup_steps=200
+        )
+        return keras.optimizers.Adam(rate, global_clipnorm=100.0)
 
     def add_scales(self):
         """Build every scale; at the end of a subclass's `__init__`."""

@@ -59,9 +59,6 @@ class Glow(Flow):
         self.depth = depth
         self.add_scales()
 
-    def recommended_optimizer(self):
-        return keras.optimizers.Adam(1e-3)
-
     def steps(self, shape, last):
         bijections, shape = squeezing(shape)
         if shape[-1] < 2:

@@ -55,9 +55,6 @@ class RealNVP(Flow):
         super().__init__(image_shape, levels, scales, width, dequantization, **kwargs)
         self.add_scales()
 
-    def recommended_optimizer(self):
-        return keras.optimizers.Adam(1e-3)
-
     def steps(self, shape, last):
         bijections = []
         for number in range(4 if last else 3):
