@@ -492,7 +492,7 @@ def an_optimizer_of_the_users_own_is_obeyed(case):
     names = names_of(model)
     set_by_data = {names[id(variable)] for variable in model.data_dependent}
     moved = {name for name, value in trainable(model).items() if not same(before[name], value)}
-    assert moved == set_by_data
+    assert moved <= set_by_data
 
 
 @check
