@@ -17,6 +17,7 @@ from kgen.backend.process import process_peak_memory
 
 __all__ = [
     "compiled",
+    "cond",
     "conv",
     "conv_transpose",
     "device",
@@ -103,6 +104,16 @@ def compiled(model, function):
         return function(*args) if model.run_eagerly else pure(_values(variables), *args)
 
     return call
+
+
+def cond(predicate, if_true, if_false):
+    """`if_true()` or `if_false()`; outside a compiled function neither is compiled.
+
+    `jax.lax.cond` compiles both anew whenever it is called there.
+    """
+    if isinstance(predicate, jax.core.Tracer):
+        return jax.lax.cond(predicate, if_true, if_false)
+    return if_true() if predicate else if_false()
 
 
 def make_train_function(model):

@@ -4,12 +4,13 @@ import functools
 
 import keras
 import tensorflow as tf
-from keras.ops import conv, conv_transpose
+from keras.ops import cond, conv, conv_transpose
 
 from kgen.backend.process import process_peak_memory
 
 __all__ = [
     "compiled",
+    "cond",
     "conv",
     "conv_transpose",
     "device",

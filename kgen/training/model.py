@@ -37,9 +37,8 @@ class GenerativeModel(Configured):
     A game of several players names them in `players`, each the attribute that holds the player's
     network, in the order in which they move; it returns `{player: optimizer}` from
     `recommended_optimizer` and overrides `train_step` and `test_step`, in ordinary stateful style,
-    with one `minimize(loss_function, player, ...)` per move and `track(...)` at the end.
-
-    In either case the step runs unchanged, compiled where the backend compiles, under Keras' `fit`.
+    with one `minimize(loss_function, player, ...)` per move and `track(...)` at the end. In either
+    case the step runs unchanged, compiled where the backend compiles, under Keras' `fit`.
 
     Args:
         image_shape: (height, width, channels).
@@ -211,11 +210,6 @@ class GenerativeModel(Configured):
             self.optimizer.build(self.trainable_variables)
 
     @property
-    def data_dependent(self):
-        """Variables that the first training step sets from its batch, before it moves them."""
-        return []
-
-    @property
     def metrics(self):
         # Exactly what the steps return, so that Keras logs epoch means and JAX threads their state.
         return self.terms
@@ -314,9 +308,8 @@ class GenerativeModel(Configured):
         """The number all noise and the data order of this model start from."""
         return int(np.asarray(ops.convert_to_numpy(self.seed_generator.state))[0])
 
-    # The two private names below are overridden because Keras' own expect a stateless
-    # `train_step(state, data)` on JAX, run `steps_per_execution` as a Python loop there, and refuse
-    # it on PyTorch.
+    # Overridden because Keras' own expect a stateless `train_step(state, data)` on JAX, run
+    # `steps_per_execution` as a Python loop there, and refuse it on PyTorch.
 
     def make_train_function(self, force=False):
         if self.train_function is None or force:

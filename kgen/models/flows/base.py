@@ -17,6 +17,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from kgen import backend
 from kgen.distributions import standard_normal_log_prob
 from kgen.errors import KgenError
 from kgen.layers import ActNorm, AffineCoupling, Chain
@@ -123,7 +124,7 @@ class Flow(GenerativeModel):
         """Before the first step, and never again, fit the data-dependent variables to the batch."""
         variables = self.data_dependent
         # Both branches only compute: an assignment inside would be lost, or leak, on JAX.
-        values = ops.cond(
+        values = backend.cond(
             self.initialised.value,
             lambda: [ops.convert_to_tensor(variable) for variable in variables],
             lambda: self.fitted(images, noise),
