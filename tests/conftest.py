@@ -28,11 +28,19 @@ SMALL = {
     "pixelcnn": {"features": 8, "blocks": 1},
     "gated_pixelcnn": {"features": 6, "blocks": 2, "classes": 10},
     "dcgan": {"latent_size": 4, "width": 4},
+    "realnvp": {"scales": 2, "width": 4},
+    "glow": {"scales": 2, "depth": 1, "width": 4},
 }
 # Further forms of a model that are tested like a model of their own: {"name-form": arguments}.
 VARIANTS = {
     "vae-conv": {"latent_size": 4, "architecture": "conv", "width": 4},
     "vae-binary": {"latent_size": 4, "hidden": (16,), "levels": 2},
+    "glow-variational": {
+        "scales": 1,
+        "depth": 1,
+        "width": 4,
+        "dequantization": "variational",
+    },
 }
 
 # Models are carried from backend to backend only where all three are installed; elsewhere there is
