@@ -48,6 +48,7 @@ VARIANTS = {
 collect_ignore = [] if all(map(importlib.util.find_spec, FRAMEWORKS)) else ["test_cross_backend.py"]
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
 def pytest_collection_modifyitems(items):
     """With `--dist=loadgroup`, tests that share a trained model or a fixture share a process."""
     for item in items:
