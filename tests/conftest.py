@@ -26,7 +26,7 @@ SMALL = {
     "cvae": {"latent_size": 4, "hidden": (16,), "classes": 10},
     "iwae": {"latent_size": 4, "hidden": (16,), "samples": 3},
     "dcgan": {"latent_size": 4, "width": 4},
-    "realnvp": {"scales": 2, "width": 4},
+    "realnvp": {"scales": 1, "width": 4},
     "glow": {"scales": 2, "depth": 1, "width": 4},
 }
 # Further forms of a model that are tested like a model of their own: {"name-form": arguments}.
