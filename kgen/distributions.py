@@ -111,3 +111,36 @@ class DiscretisedLogistic:
     def _split(self, parameters):
         location, log_scale = ops.split(parameters, 2, axis=-1)
         return location, ops.clip(log_scale, self.smallest_log_scale, self.largest_log_scale)
+
+
+class Categorical:
+    """Independent pixels of `levels` values, each with a probability of its own: a softmax.
+
+    `parameters` is a float32 tensor (..., height, width, levels * channels): the logits of value 0
+    for every channel, then those of value 1, and so on.
+    """
+
+    def __init__(self, levels):
+        self.levels = levels
+        self.parameters_per_value = levels
+
+    def log_prob(self, images, parameters):
+        """Nats per image (...,) of uint8 images (..., height, width, channels)."""
+        logits = self._split(parameters)
+        values = ops.expand_dims(ops.cast(images, "int32"), -2)  # (..., 1, channels)
+        chosen = values == ops.reshape(ops.arange(self.levels, dtype="int32"), (-1, 1))
+        chosen_logits = ops.sum(ops.where(chosen, logits, 0.0), axis=-2)
+        log_prob = chosen_logits - ops.logsumexp(logits, axis=-2)
+        return ops.sum(log_prob, axis=(-3, -2, -1))
+
+    def sample(self, parameters, uniform):
+        """Draws, uint8: where the cumulative probabilities first exceed `uniform` in [0, 1), which
+        has the shape of the images."""
+        cumulative = ops.cumsum(ops.softmax(self._split(parameters), axis=-2), axis=-2)
+        passed = cumulative[..., :-1, :] <= ops.expand_dims(uniform, -2)
+        return ops.cast(ops.sum(ops.cast(passed, "int32"), axis=-2), "uint8")
+
+    def _split(self, parameters):
+        """Logits (..., levels, channels)."""
+        channels = parameters.shape[-1] // self.levels
+        return ops.reshape(parameters, (*ops.shape(parameters)[:-1], self.levels, channels))

@@ -25,6 +25,8 @@ SMALL = {
     "beta_vae": {"latent_size": 4, "hidden": (16,), "beta": 2.0},
     "cvae": {"latent_size": 4, "hidden": (16,), "classes": 10},
     "iwae": {"latent_size": 4, "hidden": (16,), "samples": 3},
+    "pixelcnn": {"features": 8, "blocks": 1},
+    "gated_pixelcnn": {"features": 6, "blocks": 2, "classes": 10},
     "dcgan": {"latent_size": 4, "width": 4},
     "realnvp": {"scales": 1, "width": 4},
     "glow": {"scales": 2, "depth": 1, "width": 4},
@@ -44,6 +46,14 @@ VARIANTS = {
 # Models are carried from backend to backend only where all three are installed; elsewhere there is
 # nothing to carry them to, and the file is not collected.
 collect_ignore = [] if all(map(importlib.util.find_spec, FRAMEWORKS)) else ["test_cross_backend.py"]
+
+
+def pytest_collection_modifyitems(items):
+    """With `--dist=loadgroup`, tests that share a trained model or a fixture share a process."""
+    for item in items:
+        case = getattr(item, "callspec", None) and item.callspec.params.get("name")
+        of_a_case = item.path.stem in ("test_contract", "test_golden")
+        item.add_marker(pytest.mark.xdist_group(case if of_a_case else item.path.stem))
 
 
 @pytest.fixture

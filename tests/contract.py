@@ -843,6 +843,98 @@ def models_without_likelihood_have_no_log_prob(case):
     assert not hasattr(case.model_class, "log_prob")
 
 
+# === Autoregressive models ===
+
+
+def is_autoregressive(model_class):
+    return model_class.likelihood == "exact" and hasattr(model_class, "complete")
+
+
+def blocked_gradients(model, labels=None):
+    """Gradients of every value's parameters with respect to every value, in raster order.
+
+    Returns those with respect to the value itself and later ones, which are to be zero, and those
+    with respect to earlier ones.
+    """
+    height, width, colours = model.image_shape
+    images = np.random.default_rng(0).normal(size=(1, height, width, colours)).astype("float32")
+    condition = model.condition(*labels or ())
+
+    def gradient(images, chosen):  # one-hot (height, width, colours)
+        def chosen_parameters(x):
+            parameters = model.parameters_given(x, condition)
+            parameters = keras.ops.reshape(parameters, (1, height, width, -1, colours))
+            # Squares: the logits of all levels, weighed differently
+            return keras.ops.square(parameters) * chosen[:, :, None]
+
+        return kgen.backend.input_gradient(model, chosen_parameters, images)
+
+    compiled = kgen.backend.compiled(model, gradient)
+    values = np.eye(images.size, dtype="float32").reshape(-1, height, width, colours)
+    jacobian = np.array([array(compiled(images, value)).ravel() for value in values])
+    later = np.triu_indices(images.size)
+    earlier = np.tril_indices(images.size, -1)
+    return jacobian[later], jacobian[earlier]
+
+
+def plainly_completed(model, images, mask, seed, labels=()):
+    """What `complete` returns, by a full pass through the network for every value."""
+    uniform = np.random.default_rng(seed).random(images.shape, "float32")
+    parameters_of = kgen.backend.compiled(model, model.parameters_of)
+    images, colours = images.copy(), images.shape[-1]
+    for row, column, colour in itertools.product(*map(range, images.shape[1:])):
+        chosen = (slice(None), slice(row, row + 1), slice(column, column + 1))
+        parameters = array(parameters_of(images, *labels))[chosen][..., colour::colours]
+        noise = uniform[chosen][..., colour : colour + 1]
+        drawn = array(model.pixels.sample(*map(keras.ops.convert_to_tensor, (parameters, noise))))
+        unknown = mask[:, row, column]
+        images[unknown, row, column, colour] = drawn[unknown, 0, 0, 0]
+    return images
+
+
+@check(needs=is_autoregressive)
+def no_pixel_sees_itself_or_a_later_one(case):
+    model = case.taught.model
+    labels = model.checked_labels(**{"labels": None, **case.condition(1)}, count=1)
+    later, earlier = blocked_gradients(model, labels)
+    assert not later.any()
+    assert earlier.any()
+
+
+@check(needs=is_autoregressive)
+def cached_sampling_gives_the_pixels_of_the_plain_loop(case):
+    model, labels = case.taught.model, case.condition(8)
+    everything = np.ones((8, *case.images.shape[1:3]), bool)
+    expected = plainly_completed(model, case.images[:8], everything, 3, tuple(labels.values()))
+    assert same(model.sample(8, **labels, seed=3), expected)
+
+
+@check(needs=is_autoregressive)
+def all_pixels_filled_in_are_a_sample(case):
+    model, labels = case.taught.model, case.condition(8)
+    mask = np.ones(case.images.shape[1:3], bool)
+    filled_in = model.complete(case.images[:8], mask, **labels, seed=3)
+    assert same(filled_in, model.sample(8, **labels, seed=3))
+
+
+@check(needs=is_autoregressive)
+def filling_in_keeps_known_pixels(case):
+    model, images = case.taught.model, case.images[:8]
+    mask = np.zeros(images.shape[1:3], bool)
+    mask[4:] = True
+    filled_in = model.complete(images, mask, **case.condition(8), seed=3)
+    assert same(filled_in[:, :4], images[:, :4])
+    assert not same(filled_in[:, 4:], images[:, 4:])
+    assert filled_in.max() < case.arguments["levels"]
+
+
+@check(needs=is_autoregressive)
+def nothing_to_fill_in_changes_nothing(case):
+    mask = np.zeros(case.images.shape[1:3], bool)
+    images = case.images[:8]
+    assert same(case.taught.model.complete(images, mask, **case.condition(8)), images)
+
+
 # === Latents ===
 
 

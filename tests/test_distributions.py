@@ -14,6 +14,7 @@ from scipy import special
 from kgen import backend
 from kgen.distributions import (
     Bernoulli,
+    Categorical,
     DiscretisedLogistic,
     normal_kl,
     normal_log_prob,
@@ -402,3 +403,41 @@ def test_logistic_median_is_that_of_the_probabilities(levels, location, log_scal
 def test_logistic_median_beyond_the_range_is_the_outermost_value():
     parameters = tensor(np.float32([-9.0, 9.0, 0.0, 0.0]).reshape(1, 1, 1, 4))
     assert numpy(DiscretisedLogistic(17).median(parameters)).ravel().tolist() == [0, 16]
+
+
+# === Categorical ===
+
+
+def some_logits(levels, channels=3):
+    generator = np.random.default_rng(0)
+    logits = generator.normal(0, 3, (4, 2, 5, levels, channels)).astype("float32")
+    return logits, tensor(logits.reshape(4, 2, 5, levels * channels))
+
+
+@pytest.mark.parametrize("levels", LEVELS)
+def test_categorical_log_prob_equals_tfp(levels):
+    logits, parameters = some_logits(levels)
+    images = np.random.default_rng(1).integers(0, levels, (4, 2, 5, 3)).astype("uint8")
+    oracle = tfd.Categorical(logits=np.moveaxis(logits, -2, -1).astype("float64"))
+    expected = oracle.log_prob(images.astype("int32")).sum((1, 2, 3))
+    received = numpy(Categorical(levels).log_prob(images, parameters))
+    np.testing.assert_allclose(received, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("levels", LEVELS)
+def test_categorical_draws_are_the_inverse_of_the_cumulative_distribution(levels):
+    logits, parameters = some_logits(levels)
+    uniform = np.random.default_rng(2).random((4, 2, 5, 3), "float32")
+    cumulative = np.cumsum(special.softmax(logits.astype("float64"), axis=-2), axis=-2)
+    expected = (cumulative[..., :-1, :] <= uniform[..., None, :]).sum(-2)
+    drawn = numpy(Categorical(levels).sample(parameters, tensor(uniform)))
+    assert drawn.dtype == np.uint8
+    np.testing.assert_array_equal(drawn, expected)
+
+
+def test_categorical_draws_only_what_is_possible():
+    """Also for the smallest and largest noise, and logits far apart."""
+    logits = np.float32([-200, -150, -200, 100, -200]).reshape(1, 1, 1, 5)
+    for noise in (0.0, 1 - 2**-24):
+        drawn = Categorical(5).sample(tensor(logits), tensor(np.full((1, 1, 1, 1), noise)))
+        assert numpy(drawn).item() == 3

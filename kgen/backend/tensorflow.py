@@ -9,6 +9,7 @@ from keras.ops import cond, conv, conv_transpose
 from kgen.backend.process import process_peak_memory
 
 __all__ = [
+    "affine",
     "compiled",
     "cond",
     "conv",
@@ -18,6 +19,7 @@ __all__ = [
     "make_test_function",
     "make_train_function",
     "peak_memory",
+    "scan",
     "seed_framework",
     "synchronise",
     "value_and_grad",
@@ -45,10 +47,17 @@ def input_gradient(model, function, inputs):
     return tape.gradient(total, inputs)
 
 
-def compiled(model, function):
-    """`function(*arrays)` compiled for inference; it reads the model's variables, writes none."""
+def compiled(model, function, loop=False):
+    """`function(*arrays)` compiled for inference; it reads the model's variables, writes none.
+
+    A `loop` of small operations is compiled by XLA, anew for every shape: between two operations
+    TensorFlow's own executor spends more time than in them.
+    """
     graph = tf.function(
-        function, autograph=False, reduce_retracing=True, jit_compile=model.jit_compile
+        function,
+        autograph=False,
+        reduce_retracing=not loop,
+        jit_compile=loop or model.jit_compile,
     )
 
     def call(*args):
@@ -56,6 +65,43 @@ def compiled(model, function):
         return function(*args) if model.run_eagerly else graph(*args)
 
     return call
+
+
+def affine(inputs, matrix, bias):
+    """`inputs @ matrix + bias`, (n, inputs) -> (n, outputs), where every microsecond counts."""
+    return tf.cast(inputs, matrix.dtype) @ matrix + bias
+
+
+def scan(function, carry, inputs):
+    """`carry, output = function(carry, input)` for each input; returns (carry, all outputs).
+
+    See `kgen.backend.jax.scan`.
+    """
+    carry, inputs = tf.nest.map_structure(tf.convert_to_tensor, (carry, inputs))
+    length = tf.nest.flatten(inputs)[0].shape[0]
+
+    def entry(index):
+        return tf.nest.map_structure(lambda values: values[index], inputs)
+
+    def step(index, carry, outputs):
+        carry, output = function(carry, entry(index))
+        written = [
+            array.write(index, value)
+            for array, value in zip(outputs, tf.nest.flatten(output), strict=True)
+        ]
+        return index + 1, carry, written
+
+    # Traced once only to learn what it returns.
+    traced = tf.function(function, autograph=False).get_concrete_function(carry, entry(0))
+    _, output = traced.structured_outputs
+    arrays = [
+        tf.TensorArray(tensor.dtype, length, element_shape=tensor.shape)
+        for tensor in tf.nest.flatten(output)
+    ]
+    _, carry, arrays = tf.while_loop(
+        lambda index, *_: index < length, step, (0, carry, arrays), maximum_iterations=length
+    )
+    return carry, tf.nest.pack_sequence_as(output, [array.stack() for array in arrays])
 
 
 def make_train_function(model):

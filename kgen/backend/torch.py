@@ -1,5 +1,6 @@
 """PyTorch: steps run eagerly, without a graph except inside `value_and_grad`."""
 
+import contextlib
 import functools
 import warnings
 
@@ -10,6 +11,7 @@ from keras.ops import cond, conv, conv_transpose
 from kgen.backend.process import process_peak_memory
 
 __all__ = [
+    "affine",
     "compiled",
     "cond",
     "conv",
@@ -19,6 +21,7 @@ __all__ = [
     "make_test_function",
     "make_train_function",
     "peak_memory",
+    "scan",
     "seed_framework",
     "synchronise",
     "value_and_grad",
@@ -53,14 +56,44 @@ def input_gradient(model, function, inputs):
     return gradient
 
 
-def compiled(model, function):
-    """`function(*arrays)` for inference: eager on PyTorch, no graph kept."""
+def compiled(model, function, loop=False):
+    """`function(*arrays)` for inference: eager on PyTorch, no graph kept.
+
+    A `loop` of small operations runs in one thread: waking a second one takes longer than they do.
+    """
 
     def call(*args):
-        with torch.no_grad():
+        with torch.no_grad(), _one_thread() if loop else contextlib.nullcontext():
             return function(*map(keras.ops.convert_to_tensor, args))
 
     return call
+
+
+@contextlib.contextmanager
+def _one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def affine(inputs, matrix, bias):
+    """`inputs @ matrix + bias`, (n, inputs) -> (n, outputs), where every microsecond counts."""
+    return torch.addmm(bias, inputs.to(matrix.dtype), matrix)
+
+
+def scan(function, carry, inputs):
+    """`carry, output = function(carry, input)` for each input; returns (carry, all outputs).
+
+    See `kgen.backend.jax.scan`.
+    """
+    outputs = []
+    for entries in zip(*map(torch.unbind, keras.tree.flatten(inputs)), strict=True):
+        carry, output = function(carry, keras.tree.pack_sequence_as(inputs, entries))
+        outputs.append(output)
+    return carry, keras.tree.map_structure(lambda *parts: torch.stack(parts), *outputs)
 
 
 def make_train_function(model):

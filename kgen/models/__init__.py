@@ -27,6 +27,12 @@ REGISTRY = {
         "autoencoders.iwae", "IWAE", "importance weighted autoencoder (Burda et al. 2015)"
     ),
     "dcgan": Entry("gans.dcgan", "DCGAN", "deep convolutional GAN (Radford et al. 2015)"),
+    "pixelcnn": Entry("autoregressive.pixelcnn", "PixelCNN", "PixelCNN (van den Oord et al. 2016)"),
+    "gated_pixelcnn": Entry(
+        "autoregressive.gated_pixelcnn",
+        "GatedPixelCNN",
+        "PixelCNN with gates and two stacks (van den Oord et al. 2016)",
+    ),
     "realnvp": Entry("flows.realnvp", "RealNVP", "real-valued flow (Dinh et al. 2017)"),
     "glow": Entry("flows.glow", "Glow", "flow with 1x1 convolutions (Kingma & Dhariwal 2018)"),
 }

@@ -13,18 +13,22 @@ IMAGES_PER_CHUNK = 100  # of a bound: 2,000 latents at a time
 SAMPLES_PER_CHUNK = 20
 
 
-def inference(method):
+def inference(method=None, *, loop=False):
     """Compile a method of a model that maps arrays to tensors; called with and returning NumPy.
 
     The method may read the model's variables and assigns none; randomness enters as an argument.
+    `loop=True` says that it is a long loop of small operations.
     """
+    if method is None:
+        return functools.partial(inference, loop=loop)
 
     @functools.wraps(method)
     def call(self, *arrays):
         # Not `setattr`: neither Keras nor PyTorch need to track compiled functions.
         functions = self.__dict__.setdefault("inference_functions", {})
         if method.__qualname__ not in functions:
-            functions[method.__qualname__] = backend.compiled(self, functools.partial(method, self))
+            bound = functools.partial(method, self)
+            functions[method.__qualname__] = backend.compiled(self, bound, loop=loop)
         outputs = functions[method.__qualname__](*arrays)
         return keras.tree.map_structure(ops.convert_to_numpy, outputs)
 

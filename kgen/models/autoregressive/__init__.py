@@ -1,0 +1,1 @@
+"""Autoregressive models: every pixel given the pixels before it."""

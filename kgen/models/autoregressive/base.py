@@ -1,0 +1,275 @@
+"""What autoregressive models share: an exact likelihood, and sampling pixel by pixel.
+
+    log p(x) = sum over i of log p(x_i | x_1, ..., x_i-1),   rows first, then columns, then colours
+
+A network gives the parameters of all pixels at once, or of one pixel when what the pixels before
+it left behind is known. The models write it once, with `apply(layer, x)` and `apply.link(layer)`,
+for both: `OfImages` applies layers to images (n, height, width, channels), `OfPixel` to the pixel
+(n, channels) of one row and column.
+"""
+
+import keras
+import numpy as np
+from keras import ops
+
+from kgen import backend
+from kgen.distributions import Bernoulli, Categorical
+from kgen.errors import KgenError
+from kgen.layers import HorizontalConv2D, MaskedConv2D, VerticalConv2D, shifted_down
+from kgen.training import GenerativeModel, check_images, in_chunks, inference
+
+
+class OfImages:
+    """Applies layers to whole images.
+
+    Args:
+        links: {name of a layer: what it takes from the rows above, (n, height, width, filters)}.
+    """
+
+    def __init__(self, links=None):
+        self.links = links
+
+    def __call__(self, layer, x):
+        return layer(x)
+
+
+class OfPixel:
+    """Applies layers to one pixel, without calling them: the loop over pixels is tight.
+
+    Args:
+        matrices: {name of a horizontal layer: its kernel as a matrix, its bias}.
+        windows: {name: what the layer sees left of the pixel, (n, reach * channels)}.
+        links: {name: what a layer takes from the rows above, (n, filters)}.
+
+    Attributes:
+        inputs: {name: input (n, channels) of each masked convolution}.
+        moved: `windows` for the next pixel.
+    """
+
+    def __init__(self, matrices, windows, links):
+        self.matrices, self.windows, self.links = matrices, windows, links
+        self.inputs, self.moved = {}, {}
+
+    def __call__(self, layer, x):
+        if isinstance(layer, MaskedConv2D):
+            self.inputs[layer.name] = x
+            return self(layer.horizontal, x) + self.links[layer.name]
+        matrix, bias = self.matrices[layer.name]
+        if layer.reach:
+            seen = ops.concatenate([self.windows[layer.name], x], axis=-1)
+            self.moved[layer.name] = seen[:, layer.channels :]
+            x = seen if layer.taps > layer.reach else self.windows[layer.name]
+        return backend.affine(x, matrix, bias)
+
+
+class OfRow:
+    """Applies layers to one finished row (n, width, channels).
+
+    Args:
+        windows: {name of a vertical layer: the rows - 1 rows of its inputs above this one}.
+
+    Attributes:
+        moved: `windows` for the next row.
+    """
+
+    def __init__(self, windows):
+        self.windows, self.moved = windows, {}
+
+    def __call__(self, layer, x):
+        if not isinstance(layer, VerticalConv2D):
+            return layer(x)
+        rows = ops.concatenate([self.windows[layer.name], x[:, None]], axis=1)
+        self.moved[layer.name] = rows[:, 1:]
+        return layer.last_row(rows)
+
+
+class Autoregressive(GenerativeModel):
+    """An autoregressive model of images; pixels are Bernoulli for 2 levels, else a softmax.
+
+    A subclass builds its layers, among them `first`, the one that sees the image itself beside and
+    left of a pixel, and defines `network`; where other layers than `MaskedConv2D` see the rows
+    above, `vertical_stack`; and with labels, `condition`.
+    """
+
+    tracked = ("loss",)
+    likelihood = "exact"
+
+    def __init__(self, image_shape, levels, **kwargs):
+        super().__init__(image_shape, levels, **kwargs)
+        self.pixels = Bernoulli() if levels == 2 else Categorical(levels)
+        self.colours = self.image_shape[-1]
+        self.parameters_per_pixel = self.colours * self.pixels.parameters_per_value
+
+    # === What a subclass defines ===
+
+    def network(self, apply, x, condition):
+        """The parameters (..., parameters_per_pixel), float32, for x (..., colours)."""
+        raise NotImplementedError(f"{type(self).__name__} defines no network.")
+
+    def vertical_stack(self, apply, x, condition):
+        """What `network` takes from the rows up to each one: {name: (..., width, filters)}.
+
+        `network` finds it, from the row above, in `apply.links`.
+        """
+        return {}
+
+    def condition(self, labels=None):
+        """What labels (n,) add to the layers, in any structure, computed once for all pixels."""
+        return None
+
+    # === Training ===
+
+    def recommended_optimizer(self):
+        # A falling rate: at 1e-3 throughout, the last steps' noise costs more than the steps gain.
+        rate = keras.optimizers.schedules.InverseTimeDecay(1e-3, decay_steps=3000, decay_rate=1.0)
+        return keras.optimizers.Adam(rate)
+
+    def objective(self, images, labels, training):
+        return -ops.mean(self.pixels.log_prob(images, self.parameters_of(images, labels))), {}
+
+    def parameters_of(self, images, labels=None):
+        """The parameters of every pixel given those before it, from uint8 images."""
+        return self.parameters_given(self.scale(images), self.condition(labels))
+
+    def parameters_given(self, x, condition):
+        """As `parameters_of`, from scaled images."""
+        stack = self.vertical_stack(OfImages(), x, condition)
+        links = {name: shifted_down(rows) for name, rows in stack.items()}
+        return self.network(OfImages(links), x, condition)
+
+    # === Inference ===
+
+    def log_prob(self, images, labels=None):
+        """log p(x) in nats per image, exact, (n,)."""
+        check_images(images, self.image_shape, self.levels)
+        labels = self.checked_labels(labels, len(images))
+        return in_chunks(self._log_prob, images, *labels).astype("float64")
+
+    def sample(self, count, labels=None, seed=None):
+        """`count` exact draws x ~ p(x); those of a conditional model without labels are of the
+        classes in turn."""
+        unknown = np.zeros((count, *self.image_shape), "uint8")
+        labels = self.labels_to_sample(labels, count)
+        return self._completed(unknown, np.ones(unknown.shape[:3], bool), labels, seed)
+
+    def complete(self, images, mask, labels=None, seed=None):
+        """Images with the pixels where `mask` is True drawn anew, in raster order.
+
+        Each is drawn given the pixels before it, known and drawn ones. The known pixels after it do
+        not enter: fill in what lies below or right of what is known.
+
+        Args:
+            images: uint8 (n, height, width, channels); their values where `mask` is True are
+                not looked at.
+            mask: bool (height, width) or (n, height, width).
+            labels: of the images, for a conditional model.
+            seed: equal seeds, equal images.
+        """
+        check_images(images, self.image_shape, self.levels)
+        mask, shape = np.asarray(mask), (len(images), *self.image_shape[:2])
+        if mask.dtype != bool or mask.shape not in (shape, shape[1:]):
+            raise KgenError(
+                f"Expected a mask of bool and shape {shape[1:]} or {shape}, received "
+                f"{mask.dtype} of shape {mask.shape}: True where a pixel is to be filled in."
+            )
+        labels = self.checked_labels(labels, len(images))
+        return self._completed(np.asarray(images), np.broadcast_to(mask, shape), labels, seed)
+
+    def _completed(self, images, mask, labels, seed):
+        uniform = np.random.default_rng(seed).random(images.shape, "float32")
+        return in_chunks(self._complete, images, mask[..., None], uniform, *labels)
+
+    @inference
+    def _log_prob(self, images, *labels):
+        return self.pixels.log_prob(images, self.parameters_of(images, *labels))
+
+    @inference(loop=True)
+    def _complete(self, images, mask, uniform, *labels):
+        """Row by row, and in each row pixel by pixel, with what the pixels before left behind."""
+        count, condition = images.shape[0], self.condition(*labels)
+        matrices = {layer.name: layer.matrix_and_bias() for layer in self._parts(HorizontalConv2D)}
+
+        def complete_row(carry, row):
+            windows, links = carry
+            row = (*row, {name: ops.transpose(link, (1, 0, 2)) for name, link in links.items()})
+            start = self._empty_windows(count)
+            _, (pixels, inputs) = backend.scan(complete_pixel, start, row)
+            inputs = {name: ops.transpose(x, (1, 0, 2)) for name, x in inputs.items()}
+            return self._links(windows, ops.transpose(pixels, (1, 0, 2)), inputs, condition), pixels
+
+        def complete_pixel(windows, pixel):
+            *pixel, links = pixel
+            return self._drawn(OfPixel(matrices, windows, links), *pixel, condition)
+
+        rows = [ops.transpose(x, (1, 2, 0, 3)) for x in (images, mask, uniform)]  # (h, w, n, c)
+        _, pixels = backend.scan(complete_row, self._empty_links(count, condition), rows)
+        return ops.transpose(pixels, (2, 0, 1, 3))
+
+    def _drawn(self, apply, pixel, mask, uniform, condition):
+        """One pixel (n, colours), its colours drawn one after the other where `mask` says so.
+
+        Returns the windows for the next pixel, and the pixel with what rows below need of it.
+        """
+        colours = ops.split(pixel, self.colours, axis=-1)
+        for colour in range(self.colours):
+            parameters = self.network(apply, self._scaled(colours), condition)
+            parameters = parameters[:, colour :: self.colours]
+            drawn = self.pixels.sample(parameters, uniform[:, colour : colour + 1])
+            colours[colour] = ops.where(mask, drawn, colours[colour])
+        # The first layer has looked at the pixel before it was known; it is for those to the right.
+        x = self._scaled(colours)
+        apply(self.first, x)
+        return apply.moved, (ops.concatenate(colours, axis=-1), apply.inputs)
+
+    def _scaled(self, colours):
+        return ops.cast(self.scale(ops.concatenate(colours, axis=-1)), self.compute_dtype)
+
+    def _parts(self, kind):
+        """All layers of that kind, those of masked convolutions included."""
+        for layer in self.layers:
+            masked = isinstance(layer, MaskedConv2D)
+            for part in (layer.vertical, layer.horizontal) if masked else (layer,):
+                if isinstance(part, kind):
+                    yield part
+
+    def _empty_windows(self, count):
+        """What the layers see left of the first pixel of a row: nothing."""
+        return {
+            layer.name: ops.zeros((count, layer.reach * layer.channels), layer.compute_dtype)
+            for layer in self._parts(HorizontalConv2D)
+            if layer.reach
+        }
+
+    def _links(self, windows, pixels, inputs, condition):
+        """What the rows up to a finished one (n, width, colours) leave to the next one."""
+        apply = OfRow(windows)
+        x = ops.cast(self.scale(pixels), self.compute_dtype)
+        links = self.vertical_stack(apply, x, condition)
+        for layer in self.layers:
+            if isinstance(layer, MaskedConv2D):
+                links[layer.name] = apply(layer.vertical, inputs[layer.name])
+        return apply.moved, links
+
+    def _empty_links(self, count, condition):
+        """`_links` above the first row: nothing."""
+        width = self.image_shape[1]
+        windows = {
+            layer.name: ops.zeros(
+                (count, layer.rows - 1, width, layer.channels), layer.compute_dtype
+            )
+            for layer in self._parts(VerticalConv2D)
+        }
+        inputs = {
+            layer.name: ops.zeros((count, width, layer.vertical.channels), layer.compute_dtype)
+            for layer in self.layers
+            if isinstance(layer, MaskedConv2D)
+        }
+        pixels = ops.zeros((count, width, self.colours), "uint8")
+        _, links = self._links(windows, pixels, inputs, condition)
+        return windows, {name: ops.zeros_like(link) for name, link in links.items()}
+
+
+def built(layer, channels):
+    """The layer, built for images of that many channels."""
+    layer.build((None, None, None, channels))
+    return layer
