@@ -28,7 +28,7 @@ SMALL = {
     "pixelcnn": {"features": 8, "blocks": 1},
     "gated_pixelcnn": {"features": 6, "blocks": 2, "classes": 10},
     "dcgan": {"latent_size": 4, "width": 4},
-    "realnvp": {"scales": 2, "width": 4},
+    "realnvp": {"scales": 1, "width": 4},
     "glow": {"scales": 2, "depth": 1, "width": 4},
 }
 # Further forms of a model that are tested like a model of their own: {"name-form": arguments}.
