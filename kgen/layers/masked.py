@@ -95,7 +95,7 @@ class HorizontalConv2D(keras.layers.Layer):
         if self.reach == 0:  # as one product of two matrices: faster than a convolution
             shape = (-1, *inputs.shape[1:-1], self.filters)
             flat = ops.matmul(ops.reshape(inputs, (-1, self.channels)), self.masked_kernel()[0])
-            return ops.reshape(flat, shape) + self.bias
+            return ops.reshape(flat + self.bias, shape)
         if self.taps == self.reach:  # without the centre, the last pixel of a row is not seen
             inputs = inputs[:, :, :-1]
         return _convolution(inputs, self.masked_kernel()[None], 0, self.reach, 0) + self.bias
