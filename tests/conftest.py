@@ -28,11 +28,19 @@ SMALL = {
     "pixelcnn": {"features": 8, "blocks": 1},
     "gated_pixelcnn": {"features": 6, "blocks": 2, "classes": 10},
     "dcgan": {"latent_size": 4, "width": 4},
+    "realnvp": {"scales": 2, "width": 4},
+    "glow": {"scales": 2, "depth": 1, "width": 4},
 }
 # Further forms of a model that are tested like a model of their own: {"name-form": arguments}.
 VARIANTS = {
     "vae-conv": {"latent_size": 4, "architecture": "conv", "width": 4},
     "vae-binary": {"latent_size": 4, "hidden": (16,), "levels": 2},
+    "glow-variational": {
+        "scales": 1,
+        "depth": 1,
+        "width": 4,
+        "dequantization": "variational",
+    },
 }
 
 # Models are carried from backend to backend only where all three are installed; elsewhere there is
@@ -40,6 +48,7 @@ VARIANTS = {
 collect_ignore = [] if all(map(importlib.util.find_spec, FRAMEWORKS)) else ["test_cross_backend.py"]
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
 def pytest_collection_modifyitems(items):
     """With `--dist=loadgroup`, tests that share a trained model or a fixture share a process."""
     for item in items:

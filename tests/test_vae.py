@@ -15,8 +15,8 @@ from test_distributions import reference_log_pmf, tfd
 
 import kgen
 from kgen.errors import KgenError
-from kgen.models.autoencoders import vae
 from kgen.models.autoencoders.vae import VAE
+from kgen.training.inference import IMAGES_PER_CHUNK, SAMPLES_PER_CHUNK
 
 PRIOR = tfd.Normal(np.float64(0), np.float64(1))
 IMAGES = np.array(list(itertools.product((0, 1), repeat=4)), "uint8").reshape(16, 2, 2, 1)
@@ -263,15 +263,15 @@ def chunks(monkeypatch):
 def test_log_prob_of_many_samples_decodes_few_at_once(chunks):
     toy().log_prob(IMAGES, samples=5000)
     assert {images for _, images, _ in chunks} == {16}
-    assert max(samples for samples, _, _ in chunks) <= vae.SAMPLES_PER_CHUNK
+    assert max(samples for samples, _, _ in chunks) <= SAMPLES_PER_CHUNK
     assert sum(samples for samples, _, _ in chunks) == 5000
 
 
 def test_log_prob_of_many_images_decodes_few_at_once(chunks):
-    count, samples = vae.IMAGES_PER_CHUNK + 30, vae.SAMPLES_PER_CHUNK + 5
+    count, samples = IMAGES_PER_CHUNK + 30, SAMPLES_PER_CHUNK + 5
     assert toy().log_prob(np.repeat(IMAGES[:1], count, 0), samples=samples).shape == (count,)
     assert sorted(chunks) == sorted(
-        itertools.product((vae.SAMPLES_PER_CHUNK, 5), (vae.IMAGES_PER_CHUNK, 30), (1,))
+        itertools.product((SAMPLES_PER_CHUNK, 5), (IMAGES_PER_CHUNK, 30), (1,))
     )
 
 

@@ -18,6 +18,7 @@ from kgen.backend.process import process_peak_memory
 __all__ = [
     "affine",
     "compiled",
+    "cond",
     "conv",
     "conv_transpose",
     "device",
@@ -128,6 +129,16 @@ def scan(function, carry, inputs):
         The last carry, and the structure of the outputs, stacked along new first axes.
     """
     return jax.lax.scan(function, carry, inputs)
+
+
+def cond(predicate, if_true, if_false):
+    """`if_true()` or `if_false()`; outside a compiled function neither is compiled.
+
+    `jax.lax.cond` compiles both anew whenever it is called there.
+    """
+    if isinstance(predicate, jax.core.Tracer):
+        return jax.lax.cond(predicate, if_true, if_false)
+    return if_true() if predicate else if_false()
 
 
 def make_train_function(model):

@@ -4,13 +4,14 @@ import functools
 
 import keras
 import tensorflow as tf
-from keras.ops import conv, conv_transpose
+from keras.ops import cond, conv, conv_transpose
 
 from kgen.backend.process import process_peak_memory
 
 __all__ = [
     "affine",
     "compiled",
+    "cond",
     "conv",
     "conv_transpose",
     "device",

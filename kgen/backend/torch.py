@@ -6,13 +6,14 @@ import warnings
 
 import keras
 import torch
-from keras.ops import conv, conv_transpose
+from keras.ops import cond, conv, conv_transpose
 
 from kgen.backend.process import process_peak_memory
 
 __all__ = [
     "affine",
     "compiled",
+    "cond",
     "conv",
     "conv_transpose",
     "device",

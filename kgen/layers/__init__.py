@@ -1,16 +1,32 @@
 """Layers the models share."""
 
+from kgen.layers.bijections import (
+    ActNorm,
+    AffineCoupling,
+    Chain,
+    CheckerboardCoupling,
+    InvertibleConv,
+    squeezing,
+    zero_per_image,
+)
 from kgen.layers.convolution import Conv2D, Conv2DTranspose
 from kgen.layers.masked import HorizontalConv2D, MaskedConv2D, VerticalConv2D, shifted_down
 from kgen.layers.pyramid import Doubling, halved_sizes
 
 __all__ = [
+    "ActNorm",
+    "AffineCoupling",
+    "Chain",
+    "CheckerboardCoupling",
     "Conv2D",
     "Conv2DTranspose",
     "Doubling",
     "HorizontalConv2D",
+    "InvertibleConv",
     "MaskedConv2D",
     "VerticalConv2D",
     "halved_sizes",
     "shifted_down",
+    "squeezing",
+    "zero_per_image",
 ]

@@ -33,6 +33,8 @@ REGISTRY = {
         "GatedPixelCNN",
         "PixelCNN with gates and two stacks (van den Oord et al. 2016)",
     ),
+    "realnvp": Entry("flows.realnvp", "RealNVP", "real-valued flow (Dinh et al. 2017)"),
+    "glow": Entry("flows.glow", "Glow", "flow with 1x1 convolutions (Kingma & Dhariwal 2018)"),
 }
 
 

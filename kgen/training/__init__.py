@@ -1,7 +1,7 @@
 """What every model shares: the training step, its optimizers, terms, data order and checkpoints."""
 
 from kgen.training.images import check_images
-from kgen.training.inference import in_chunks, inference
+from kgen.training.inference import in_chunks, inference, sample_bound
 from kgen.training.model import GenerativeModel
 from kgen.training.optimizers import OptimizerGroup
 from kgen.training.seeds import set_seed
@@ -14,5 +14,6 @@ __all__ = [
     "check_images",
     "in_chunks",
     "inference",
+    "sample_bound",
     "set_seed",
 ]

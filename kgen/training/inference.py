@@ -9,6 +9,9 @@ from keras import ops
 from kgen import backend
 from kgen.errors import KgenError
 
+IMAGES_PER_CHUNK = 100  # of a bound: 2,000 latents at a time
+SAMPLES_PER_CHUNK = 20
+
 
 def inference(method=None, *, loop=False):
     """Compile a method of a model that maps arrays to tensors; called with and returning NumPy.
@@ -43,3 +46,31 @@ def in_chunks(function, *arrays, size=256):
     starts = range(0, len(arrays[0]), size)
     parts = [function(*(array[start : start + size] for array in arrays)) for start in starts]
     return keras.tree.map_structure(lambda *parts: np.concatenate(parts), *parts)
+
+
+def sample_bound(log_weights, samples, noise, images, *labels):
+    """log 1/k sum_k exp(w_k) in nats per image, (n,) in float64, with k = `samples`.
+
+    For w_k = log p(x, z_k) - log q(z_k|x), z_k ~ q, a lower bound of log p(x) that rises with k
+    (Burda et al. 2015, arXiv:1509.00519, equation 8).
+
+    Args:
+        log_weights: (images, noise, *labels) -> (k, n), an `inference` method.
+        samples: k, from 1.
+        noise: (k, n) -> the noise of k samples for n images, an array (k, n, ...).
+        images, labels: arrays of n rows.
+
+    Raises:
+        KgenError: if there are no samples or no images.
+    """
+    if samples < 1:
+        raise KgenError(f"Expected at least 1 sample, received {samples}.")
+    starts = range(0, samples, SAMPLES_PER_CHUNK)
+    counts = [min(SAMPLES_PER_CHUNK, samples - start) for start in starts]
+
+    def bound(images, *labels):
+        weights = [log_weights(images, noise(count, len(images)), *labels) for count in counts]
+        weights = np.concatenate(weights).astype("float64")  # (samples, n)
+        return np.logaddexp.reduce(weights, axis=0) - np.log(samples)
+
+    return in_chunks(bound, images, *labels, size=IMAGES_PER_CHUNK)

@@ -37,9 +37,8 @@ class GenerativeModel(Configured):
     A game of several players names them in `players`, each the attribute that holds the player's
     network, in the order in which they move; it returns `{player: optimizer}` from
     `recommended_optimizer` and overrides `train_step` and `test_step`, in ordinary stateful style,
-    with one `minimize(loss_function, player, ...)` per move and `track(...)` at the end.
-
-    In either case the step runs unchanged, compiled where the backend compiles, under Keras' `fit`.
+    with one `minimize(loss_function, player, ...)` per move and `track(...)` at the end. In either
+    case the step runs unchanged, compiled where the backend compiles, under Keras' `fit`.
 
     Args:
         image_shape: (height, width, channels).
@@ -121,6 +120,10 @@ class GenerativeModel(Configured):
     def normal(self, shape):
         """Standard normal noise, new at every call and every step."""
         return keras.random.normal(shape, seed=self.seed_generator)
+
+    def uniform(self, shape):
+        """Uniform noise in [0, 1), new at every call and every step."""
+        return keras.random.uniform(shape, seed=self.seed_generator)
 
     def minimize(self, loss_function, player=None, *args):
         """One optimizer step on `loss_function(*args) -> (loss, {term: value})`.
@@ -305,9 +308,8 @@ class GenerativeModel(Configured):
         """The number all noise and the data order of this model start from."""
         return int(np.asarray(ops.convert_to_numpy(self.seed_generator.state))[0])
 
-    # The two private names below are overridden because Keras' own expect a stateless
-    # `train_step(state, data)` on JAX, run `steps_per_execution` as a Python loop there, and refuse
-    # it on PyTorch.
+    # Overridden because Keras' own expect a stateless `train_step(state, data)` on JAX, run
+    # `steps_per_execution` as a Python loop there, and refuse it on PyTorch.
 
     def make_train_function(self, force=False):
         if self.train_function is None or force:

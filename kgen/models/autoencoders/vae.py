@@ -21,12 +21,8 @@ import numpy as np
 from keras import ops
 
 from kgen.distributions import normal_kl, normal_log_prob, standard_normal_log_prob
-from kgen.errors import KgenError
 from kgen.models.autoencoders.autoencoder import Autoencoder
-from kgen.training import check_images, in_chunks, inference
-
-IMAGES_PER_CHUNK = 100
-SAMPLES_PER_CHUNK = 20
+from kgen.training import check_images, in_chunks, inference, sample_bound
 
 
 @keras.saving.register_keras_serializable("kgen")
@@ -109,24 +105,13 @@ class VAE(Autoencoder):
         equation 8). For one sample an unbiased estimate of the ELBO; the bound rises with k.
         """
         check_images(images, self.image_shape, self.levels)
-        if samples < 1:
-            raise KgenError(f"Expected at least 1 sample, received {samples}.")
         generator = np.random.default_rng(seed)
 
-        def bound(images, *labels):
-            weights = [
-                self._log_weights(images, generator.standard_normal(shape, "float32"), *labels)
-                for shape in self._noise_shapes(samples, len(images))
-            ]
-            weights = np.concatenate(weights).astype("float64")  # (samples, n)
-            return np.logaddexp.reduce(weights, axis=0) - np.log(samples)
+        def noise(samples, images):
+            return generator.standard_normal((samples, images, self.latent_size), "float32")
 
         labels = self.checked_labels(labels, len(images))
-        return in_chunks(bound, images, *labels, size=IMAGES_PER_CHUNK)
-
-    def _noise_shapes(self, samples, images):
-        for start in range(0, samples, SAMPLES_PER_CHUNK):
-            yield min(SAMPLES_PER_CHUNK, samples - start), images, self.latent_size
+        return sample_bound(self._log_weights, samples, noise, images, *labels)
 
     def _prior(self, count, generator):
         return generator.standard_normal((count, self.latent_size), "float32")

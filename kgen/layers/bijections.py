@@ -1,0 +1,282 @@
+"""Bijections of images with tractable log-determinants: the steps of normalizing flows.
+
+One protocol: `forward(x) -> (y, log|det dy/dx|)`, the second (n,), and `inverse(y) -> x`. They
+compute in float32 under any dtype policy, for both directions must agree; only the hidden layers of
+a coupling's network follow the policy.
+"""
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from kgen.layers.convolution import Conv2D
+
+LARGEST_LOG_SCALE = (
+    2.0  # of one coupling: seven times larger or smaller, so that inverses stay exact
+)
+
+
+class Bijection(layers.Layer):
+    """A step of a flow.
+
+    Attributes:
+        data_dependent: variables that the first batch sets, by the values that `fitted` returns.
+    """
+
+    data_dependent = ()
+
+    def __init__(self, **kwargs):
+        super().__init__(dtype="float32", **kwargs)
+        self.built = True  # by the subclass: every variable is created in `__init__`
+
+    def forward(self, inputs):
+        raise NotImplementedError(f"{type(self).__name__} defines no forward.")
+
+    def inverse(self, outputs):
+        raise NotImplementedError(f"{type(self).__name__} defines no inverse.")
+
+    def fitted(self, inputs):
+        """Outputs with the data-dependent variables fitted to `inputs`, and their new values."""
+        return self.forward(inputs)[0], []
+
+
+class Chain(Bijection):
+    """Bijections one after the other."""
+
+    def __init__(self, bijections):
+        super().__init__()
+        self.bijections = bijections
+
+    @property
+    def data_dependent(self):
+        return [variable for part in self.bijections for variable in part.data_dependent]
+
+    def forward(self, inputs):
+        total = zero_per_image(inputs)
+        for bijection in self.bijections:
+            inputs, log_det = bijection.forward(inputs)
+            total = total + log_det
+        return inputs, total
+
+    def inverse(self, outputs):
+        for bijection in reversed(self.bijections):
+            outputs = bijection.inverse(outputs)
+        return outputs
+
+    def fitted(self, inputs):
+        values = []
+        for bijection in self.bijections:
+            inputs, new = bijection.fitted(inputs)
+            values += new
+        return inputs, values
+
+
+class Squeeze(Bijection):
+    """Blocks of 2x2 pixels become channels: (n, h, w, c) -> (n, h/2, w/2, 4c)."""
+
+    def forward(self, inputs):
+        height, width, channels = inputs.shape[1:]
+        blocks = ops.reshape(inputs, (-1, height // 2, 2, width // 2, 2, channels))
+        blocks = ops.transpose(blocks, (0, 1, 3, 2, 4, 5))  # (n, h/2, w/2, 2, 2, c)
+        outputs = ops.reshape(blocks, (-1, height // 2, width // 2, 4 * channels))
+        return outputs, zero_per_image(inputs)
+
+    def inverse(self, outputs):
+        height, width, channels = outputs.shape[1:]
+        blocks = ops.reshape(outputs, (-1, height, width, 2, 2, channels // 4))
+        blocks = ops.transpose(blocks, (0, 1, 3, 2, 4, 5))  # (n, h, 2, w, 2, c/4)
+        return ops.reshape(blocks, (-1, 2 * height, 2 * width, channels // 4))
+
+
+def squeezing(shape):
+    """[Squeeze()] and the shape it makes of `shape`; where a side is odd, [] and `shape`."""
+    height, width, channels = shape
+    if height % 2 or width % 2:
+        return [], shape
+    return [Squeeze()], (height // 2, width // 2, 4 * channels)
+
+
+class ActNorm(Bijection):
+    """y = (x + bias) exp(log_scale) per channel; the first batch leaves with mean 0, variance 1."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.bias = self.add_weight(shape=(channels,), initializer="zeros", name="bias")
+        self.log_scale = self.add_weight(shape=(channels,), initializer="zeros", name="log_scale")
+
+    @property
+    def data_dependent(self):
+        return [self.bias, self.log_scale]
+
+    def forward(self, inputs):
+        height, width = inputs.shape[1:3]
+        log_det = height * width * ops.sum(self.log_scale) + zero_per_image(inputs)
+        return (inputs + self.bias) * ops.exp(self.log_scale), log_det
+
+    def inverse(self, outputs):
+        return outputs * ops.exp(-self.log_scale) - self.bias
+
+    def fitted(self, inputs):
+        bias = -ops.mean(inputs, axis=(0, 1, 2))
+        log_scale = -ops.log(ops.std(inputs, axis=(0, 1, 2)) + 1e-6)  # not 0 for constant channels
+        return (inputs + bias) * ops.exp(log_scale), [bias, log_scale]
+
+
+class InvertibleConv(Bijection):
+    """1x1 convolution by W = P L (U + diag(s)), which starts as a random rotation.
+
+    P is a fixed permutation, L lower triangular with ones and U upper triangular with zeros on the
+    diagonal; the signs of s are fixed too. So log|det W| = sum(log|s|), and two triangular systems
+    invert W: no determinant, which XLA could not compile.
+    """
+
+    def __init__(self, channels):
+        super().__init__()
+        # Drawn by NumPy, whose seed is `set_seed`'s: equal seeds permute alike on every backend.
+        rotation, _ = np.linalg.qr(np.random.standard_normal((channels, channels)))
+        permutation, lower, upper = lu_decomposition(rotation)
+        scale = np.diag(upper)
+        self.permutation = self._add("permutation", permutation, trainable=False)
+        self.sign = self._add("sign", np.sign(scale), trainable=False)
+        self.lower = self._add("lower", lower)  # only entries below the diagonal count
+        self.upper = self._add("upper", np.triu(upper, 1))  # only those above
+        self.log_scale = self._add("log_scale", np.log(np.abs(scale)))
+
+    def _add(self, name, value, trainable=True):
+        variable = self.add_weight(shape=value.shape, trainable=trainable, name=name)
+        variable.assign(value)
+        return variable
+
+    def factors(self):
+        """P, L and U + diag(s), each (c, c)."""
+        identity = ops.eye(self.permutation.shape[0])
+        lower = ops.tril(self.lower, -1) + identity
+        upper = ops.triu(self.upper, 1) + self.sign * ops.exp(self.log_scale) * identity
+        return ops.convert_to_tensor(self.permutation), lower, upper
+
+    def forward(self, inputs):
+        height, width = inputs.shape[1:3]
+        permutation, lower, upper = self.factors()
+        weights = permutation @ lower @ upper
+        log_det = height * width * ops.sum(self.log_scale) + zero_per_image(inputs)
+        return ops.matmul(inputs, ops.transpose(weights)), log_det
+
+    def inverse(self, outputs):
+        permutation, lower, upper = self.factors()
+        solved = ops.solve_triangular(lower, ops.transpose(permutation), lower=True)
+        weights = ops.solve_triangular(upper, solved)  # (U + diag(s))^-1 L^-1 P^T
+        return ops.matmul(outputs, ops.transpose(weights))
+
+
+class AffineCoupling(Bijection):
+    """y_a = x_a exp(log_scale) + shift, of a network that sees the other channels x_b; y_b = x_b.
+
+    Args:
+        shape: (height, width, channels) of the images, 2 channels or more.
+        width: channels of the network's hidden layers; 0: a convolution alone.
+        changes: "first" half of the channels, or "last".
+    """
+
+    def __init__(self, shape, width, changes="first"):
+        super().__init__()
+        *size, channels = shape
+        self.parts = channels // 2, channels - channels // 2
+        if changes == "last":
+            self.parts = self.parts[::-1]
+        self.changes = changes
+        changed, seen = self.parts
+        self.network = coupling_network((*size, seen), 2 * changed, width)
+
+    def forward(self, inputs):
+        changed, seen = self._split(inputs)
+        log_scale, shift = self._affine(seen)
+        outputs = self._join(changed * ops.exp(log_scale) + shift, seen)
+        return outputs, ops.sum(log_scale, axis=(1, 2, 3))
+
+    def inverse(self, outputs):
+        changed, seen = self._split(outputs)
+        log_scale, shift = self._affine(seen)
+        return self._join((changed - shift) * ops.exp(-log_scale), seen)
+
+    def _affine(self, seen):
+        raw, shift = ops.split(self.network(seen), 2, axis=-1)
+        return bounded(raw), shift
+
+    def _split(self, images):
+        changed, seen = self.parts
+        if self.changes == "first":
+            return images[..., :changed], images[..., changed:]
+        return images[..., seen:], images[..., :seen]
+
+    def _join(self, changed, seen):
+        parts = (changed, seen) if self.changes == "first" else (seen, changed)
+        return ops.concatenate(parts, axis=-1)
+
+
+class CheckerboardCoupling(Bijection):
+    """As `AffineCoupling`, but the pixels of one colour of a checkerboard change, given the others.
+
+    Args:
+        shape: (height, width, channels) of the images, 2 pixels or more.
+        width: channels of the network's hidden layers.
+        colour: 0 or 1: pixels that change have row + column even or odd.
+        conditions: channels of further images that the network sees too.
+    """
+
+    def __init__(self, shape, width, colour, conditions=0):
+        super().__init__()
+        height, breadth, channels = shape
+        rows, columns = np.indices((height, breadth))
+        self.colour = colour
+        self.changed = ((rows + columns) % 2 == colour).astype("float32")[:, :, None]  # (h, w, 1)
+        seen = (height, breadth, channels + conditions)
+        self.network = coupling_network(seen, 2 * channels, width)
+
+    def forward(self, inputs, *conditions):
+        log_scale, shift = self._affine(inputs, conditions)
+        return inputs * ops.exp(log_scale) + shift, ops.sum(log_scale, axis=(1, 2, 3))
+
+    def inverse(self, outputs, *conditions):
+        log_scale, shift = self._affine(outputs, conditions)
+        return (outputs - shift) * ops.exp(-log_scale)
+
+    def _affine(self, images, conditions):
+        changed = ops.convert_to_tensor(self.changed)
+        seen = ops.concatenate([images * (1.0 - changed), *conditions], axis=-1)
+        raw, shift = ops.split(self.network(seen), 2, axis=-1)
+        return bounded(raw) * changed, shift * changed
+
+
+def bounded(raw):
+    """A log-scale: `raw` where it is small, at most `LARGEST_LOG_SCALE` either way."""
+    return LARGEST_LOG_SCALE * ops.tanh(raw / LARGEST_LOG_SCALE)
+
+
+def zero_per_image(images):
+    """Zeros (n,), to which a log-determinant that is equal for all images is added."""
+    return ops.zeros((ops.shape(images)[0],))
+
+
+def coupling_network(shape, outputs, width):
+    """Convolutions 3x3, 1x1, 3x3 (the last alone for width 0); couplings start as the identity."""
+    network = keras.Sequential([layers.Input(shape)])
+    for size in (3, 1) if width else ():
+        hidden = Conv2D(
+            width, size, padding="same", activation="relu", kernel_initializer="he_normal"
+        )
+        network.add(hidden)
+    network.add(Conv2D(outputs, 3, padding="same", kernel_initializer="zeros", dtype="float32"))
+    return network
+
+
+def lu_decomposition(matrix):
+    """P, L, U with `matrix` = P L U, by Gaussian elimination with the largest pivots."""
+    size = len(matrix)
+    upper, lower, order = matrix.copy(), np.zeros_like(matrix), np.arange(size)
+    for step in range(size):
+        pivot = step + np.argmax(np.abs(upper[step:, step]))
+        for rows in (upper, lower, order):
+            rows[[step, pivot]] = rows[[pivot, step]]
+        lower[step + 1 :, step] = upper[step + 1 :, step] / upper[step, step]
+        upper[step + 1 :] -= np.outer(lower[step + 1 :, step], upper[step])
+    return np.eye(size)[:, order], lower + np.eye(size), upper
