@@ -3,6 +3,9 @@
 Of a square kernel only the taps that a mask would keep are stored and computed: the rows above the
 centre and, of the centre's own row, what lies left of it. Zeros stand for all outside the image.
 
+Biases are added by `ops.add`, which TensorFlow keeps apart from other additions: sums written with
+`+` it reorders once the batch size is known, so that equal steps would differ in the last bit.
+
 Within a pixel the colours have an order too (R, G, B). Feature i belongs to colour i % colours; in
 the centre tap a feature of type "A" sees the colours before its own, of type "B" its own as well.
 """
@@ -61,7 +64,9 @@ class VerticalConv2D(keras.layers.Layer):
         kernel = ops.cast(self.kernel, self.compute_dtype)
         side = self.columns // 2
         outputs = _convolution(images, kernel, above, side, side)
-        return outputs + ops.cast(self.bias, self.compute_dtype) if self.use_bias else outputs
+        if self.use_bias:
+            outputs = ops.add(outputs, ops.cast(self.bias, self.compute_dtype))
+        return outputs
 
 
 @keras.saving.register_keras_serializable("kgen")
@@ -95,10 +100,11 @@ class HorizontalConv2D(keras.layers.Layer):
         if self.reach == 0:  # as one product of two matrices: faster than a convolution
             shape = (-1, *inputs.shape[1:-1], self.filters)
             flat = ops.matmul(ops.reshape(inputs, (-1, self.channels)), self.masked_kernel()[0])
-            return ops.reshape(flat, shape) + self.bias
+            return ops.reshape(ops.add(flat, self.bias), shape)
         if self.taps == self.reach:  # without the centre, the last pixel of a row is not seen
             inputs = inputs[:, :, :-1]
-        return _convolution(inputs, self.masked_kernel()[None], 0, self.reach, 0) + self.bias
+        outputs = _convolution(inputs, self.masked_kernel()[None], 0, self.reach, 0)
+        return ops.add(outputs, self.bias)
 
     def matrix_and_bias(self):
         """The kernel (taps * channels, filters) for a pixel after those to its left, and bias."""
@@ -146,4 +152,4 @@ class MaskedConv2D(keras.layers.Layer):
         own_row = ops.pad(own_row, [[0, unseen], [0, 0], [0, 0]])
         above = ops.cast(self.vertical.kernel, self.compute_dtype)
         kernel = ops.concatenate([above, own_row[None]])  # (k // 2 + 1, k, channels, filters)
-        return _convolution(images, kernel, side, side, side) + self.horizontal.bias
+        return ops.add(_convolution(images, kernel, side, side, side), self.horizontal.bias)
