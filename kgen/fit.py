@@ -116,7 +116,7 @@ def is_empty_folder(folder):
 
 def train(options, images, folder):
     import kgen
-    from kgen.run import ProgressBar, Recorder
+    from kgen.run import Interruption, ProgressBar, Recorder
     from kgen.training.parameters import parse_settings
 
     settings = parse_settings(models.get(options.model), options.set)
@@ -136,7 +136,7 @@ def train(options, images, folder):
     print(f"{options.model} on {images.name}: {epochs} epochs of {steps} steps")
     print(f"backend: {kgen.backend.name()} {kgen.backend.version()} on {kgen.backend.device()}")
     recorder = Recorder(folder, configuration, epochs, images.test)
-    with recorder, ProgressBar() as progress_bar:
+    with recorder, Interruption() as interruption, ProgressBar() as progress_bar:
         model.fit(
             images.train.images,
             images.train.labels,
@@ -144,7 +144,7 @@ def train(options, images, folder):
             epochs=epochs,
             verbose=0,
             validation_data=(images.test.images, images.test.labels),
-            callbacks=[progress_bar, recorder],
+            callbacks=[progress_bar, recorder, interruption],
         )
     print(f"picture: {recorder.picture}")
     if model.can_sample:

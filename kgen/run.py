@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import time
@@ -48,6 +49,36 @@ class ProgressBar(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         terms = {name: f"{value:.4g}" for name, value in logs.items() if "val_" not in name}
         self.bar.set_postfix(epoch=epoch + 1, **terms, refresh=False)
+
+
+class Interruption(keras.callbacks.Callback):
+    """Ctrl-C ends training after the step it came in, a second one at once; a context around `fit`.
+
+    In the middle of a step there would be nothing to save on JAX: the old state is given away when
+    the step begins, the new one arrives when it ends.
+    """
+
+    reads_batch_logs = False
+
+    def __enter__(self):
+        self.requested = False
+        self.handler = signal.getsignal(signal.SIGINT)
+        if self.handler is not signal.SIG_IGN:  # as it is for a process in the background
+            signal.signal(signal.SIGINT, self._request)
+        return self
+
+    def __exit__(self, *error):
+        signal.signal(signal.SIGINT, self.handler)
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.requested:
+            _ = self.model  # reading it brings the state home on JAX
+            raise KeyboardInterrupt
+
+    def _request(self, *_):
+        if self.requested:
+            raise KeyboardInterrupt
+        self.requested = True
 
 
 class Recorder(keras.callbacks.Callback):

@@ -254,7 +254,7 @@ def test_ctrl_c_saves_the_model_and_says_so(tmp_path):
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 130, errors
     assert errors.splitlines()[-1] == "kgen: interrupted"
     assert json.loads((folder / "run.json").read_text())["status"] == "stopped: KeyboardInterrupt"
     status, *_ = run("kgen.sample", folder, "-n", 2, folder=tmp_path)
