@@ -14,7 +14,7 @@ import time
 
 import numpy as np
 from keras import ops
-from masked_convolution import COLUMNS, ratio_of_medians, record_of, write
+from measuring import COLUMNS, ratio_of_medians, record_of, write
 
 import kgen
 from kgen import backend

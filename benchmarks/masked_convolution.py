@@ -10,23 +10,15 @@ is the ratio of the medians, with its 95 % bootstrap interval. The raw samples g
 """
 
 import argparse
-import json
-import os
-import time
-from pathlib import Path
 from typing import NamedTuple
 
 import keras
 import numpy as np
 from keras import ops
+from measuring import COLUMNS, interleaved, ratio_of_medians, record_of, write
 
 from kgen import backend
 from kgen.layers import MaskedConv2D
-from kgen.run import circumstances
-
-RECORDS = Path(__file__).parent / "records"
-THREADS = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "XLA_FLAGS")
-COLUMNS = "{:<34} {:>9} {:>9}  {}"
 
 
 class Case(NamedTuple):
@@ -120,41 +112,7 @@ def measure(case, warm_ups, repeats):
     }
     expected, received = (array(function()[0]) for function in functions.values())
     np.testing.assert_allclose(received, expected, rtol=0, atol=1e-3 * np.abs(expected).max())
-    seconds = {name: [] for name in functions}
-    for _ in range(warm_ups + repeats):
-        for name, function in functions.items():
-            start = time.perf_counter()
-            backend.synchronise(function())
-            seconds[name].append(time.perf_counter() - start)
-    return {name: samples[warm_ups:] for name, samples in seconds.items()}
-
-
-def ratio_of_medians(slow, fast, resamples=2000):
-    """median(slow) / median(fast), and the ends of its 95 % interval (each resampled)."""
-    generator = np.random.default_rng(0)
-    slow, fast = (
-        np.median(generator.choice(samples, (resamples, len(samples))), axis=1)
-        for samples in (slow, fast)
-    )
-    return np.median(slow / fast), *np.quantile(slow / fast, [0.025, 0.975])
-
-
-def record_of(options):
-    return {
-        **circumstances(),
-        **vars(options),
-        "threads": {name: os.environ.get(name) for name in THREADS},
-        "load_average_before": os.getloadavg(),
-        "cases": [],
-    }
-
-
-def write(record, name):
-    record["load_average_after"] = os.getloadavg()
-    RECORDS.mkdir(exist_ok=True)
-    path = RECORDS / f"{name}-{backend.name()}.json"
-    path.write_text(json.dumps(record, indent=1) + "\n")
-    print(f"Samples in {path}")
+    return interleaved(functions, warm_ups, repeats)
 
 
 def main():

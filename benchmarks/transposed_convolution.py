@@ -9,23 +9,15 @@ to `benchmarks/records/transposed_convolution-<backend>.json`.
 """
 
 import argparse
-import json
-import os
-import time
-from pathlib import Path
 from typing import NamedTuple
 
 import keras
 import numpy as np
 from keras import ops
+from measuring import COLUMNS, interleaved, ratio_of_medians, record_of, write
 
 import kgen.layers
 from kgen import backend
-from kgen.run import circumstances
-
-RECORDS = Path(__file__).parent / "records"
-THREADS = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "XLA_FLAGS")
-COLUMNS = "{:<52} {:>9} {:>9}  {}"
 
 
 class Case(NamedTuple):
@@ -98,13 +90,7 @@ def measure(case, warm_ups, repeats):
     kgen_stack.set_weights(keras_stack.get_weights())
     functions = {"keras": keras_stack.forward_backward(), "kgen": kgen_stack.forward_backward()}
     check_equal(functions["keras"](), functions["kgen"]())
-    seconds = {name: [] for name in functions}
-    for _ in range(warm_ups + repeats):
-        for name, function in functions.items():
-            start = time.perf_counter()
-            backend.synchronise(function())
-            seconds[name].append(time.perf_counter() - start)
-    return {name: samples[warm_ups:] for name, samples in seconds.items()}
+    return interleaved(functions, warm_ups, repeats)
 
 
 def check_equal(keras_gradients, kgen_gradients):
@@ -114,45 +100,24 @@ def check_equal(keras_gradients, kgen_gradients):
         np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-3 * scale)
 
 
-def ratio_of_medians(seconds, resamples=2000):
-    """median(keras) / median(kgen), and the ends of its 95 % interval (pairs resampled)."""
-    pairs = np.array([seconds["keras"], seconds["kgen"]])  # (2, repeats)
-    drawn = np.random.default_rng(0).integers(pairs.shape[1], size=(resamples, pairs.shape[1]))
-    medians = np.median(pairs[:, drawn], axis=-1)  # (2, resamples)
-    low, high = np.quantile(medians[0] / medians[1], [0.025, 0.975])
-    keras_median, kgen_median = np.median(pairs, axis=1)
-    return keras_median / kgen_median, low, high
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--warm-ups", type=int, default=10)
     parser.add_argument("--repeats", type=int, default=40)
     options = parser.parse_args()
 
-    record = {
-        **circumstances(),
-        **vars(options),
-        "threads": {name: os.environ.get(name) for name in THREADS},
-        "load_average_before": os.getloadavg(),
-        "cases": [],
-    }
+    record = record_of(options)
     print(f"{backend.name()} {backend.version()} on {backend.device()}")
     print(COLUMNS.format("layers", "Keras ms", "kgen ms", "ratio [95 % interval]"))
     for case in CASES:
         seconds = measure(case, options.warm_ups, options.repeats)
-        ratio, low, high = ratio_of_medians(seconds)
+        ratio, low, high = ratio_of_medians(seconds["keras"], seconds["kgen"])
         medians = [f"{1000 * np.median(seconds[name]):.1f}" for name in ("keras", "kgen")]
         print(
             COLUMNS.format(str(case), *medians, f"{ratio:.2f} [{low:.2f}, {high:.2f}]"), flush=True
         )
         record["cases"].append({**case._asdict(), "seconds": seconds})
-    record["load_average_after"] = os.getloadavg()
-
-    RECORDS.mkdir(exist_ok=True)
-    path = RECORDS / f"transposed_convolution-{backend.name()}.json"
-    path.write_text(json.dumps(record, indent=1) + "\n")
-    print(f"Samples in {path}")
+    write(record, "transposed_convolution")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,55 @@
+"""What the benchmarks share: functions timed by turns, ratios with intervals, records."""
+
+import json
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+
+from kgen import backend
+from kgen.run import circumstances
+
+RECORDS = Path(__file__).parent / "records"
+THREADS = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "XLA_FLAGS")
+COLUMNS = "{:<52} {:>9} {:>9}  {}"
+
+
+def interleaved(functions, warm_ups, repeats):
+    """Seconds of every repeat of functions without arguments, {name: [...]}, run by turns."""
+    seconds = {name: [] for name in functions}
+    for _ in range(warm_ups + repeats):
+        for name, function in functions.items():
+            start = time.perf_counter()
+            backend.synchronise(function())
+            seconds[name].append(time.perf_counter() - start)
+    return {name: samples[warm_ups:] for name, samples in seconds.items()}
+
+
+def ratio_of_medians(slow, fast, resamples=2000):
+    """median(slow) / median(fast), and the ends of its 95 % interval (pairs resampled)."""
+    pairs = np.array([slow, fast])  # (2, repeats)
+    drawn = np.random.default_rng(0).integers(pairs.shape[1], size=(resamples, pairs.shape[1]))
+    medians = np.median(pairs[:, drawn], axis=-1)  # (2, resamples)
+    low, high = np.quantile(medians[0] / medians[1], [0.025, 0.975])
+    return np.divide(*np.median(pairs, axis=1)), low, high
+
+
+def record_of(options):
+    """A record to add cases to: circumstances, options, threads and load."""
+    return {
+        **circumstances(),
+        **vars(options),
+        "threads": {name: os.environ.get(name) for name in THREADS},
+        "load_average_before": os.getloadavg(),
+        "cases": [],
+    }
+
+
+def write(record, name):
+    """Write `benchmarks/records/<name>-<backend>.json`."""
+    record["load_average_after"] = os.getloadavg()
+    RECORDS.mkdir(exist_ok=True)
+    path = RECORDS / f"{name}-{backend.name()}.json"
+    path.write_text(json.dumps(record, indent=1) + "\n")
+    print(f"Samples in {path}")
