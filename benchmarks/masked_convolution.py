@@ -15,7 +15,7 @@ from typing import NamedTuple
 import keras
 import numpy as np
 from keras import ops
-from measuring import COLUMNS, interleaved, ratio_of_medians, record_of, write
+from measuring import compare, interleaved
 
 from kgen import backend
 from kgen.layers import MaskedConv2D
@@ -120,17 +120,7 @@ def main():
     parser.add_argument("--warm-ups", type=int, default=5)
     parser.add_argument("--repeats", type=int, default=30)
     options = parser.parse_args()
-    record = record_of(options)
-    print(f"{backend.name()} {backend.version()} on {backend.device()}")
-    print(COLUMNS.format("convolutions", "masked ms", "kgen ms", "ratio [95 % interval]"))
-    for case in CASES:
-        seconds = measure(case, options.warm_ups, options.repeats)
-        ratio, low, high = ratio_of_medians(seconds["masked"], seconds["cropped"])
-        medians = [f"{1000 * np.median(samples):.1f}" for samples in seconds.values()]
-        interval = f"{ratio:.2f} [{low:.2f}, {high:.2f}]"
-        print(COLUMNS.format(str(case), *medians, interval), flush=True)
-        record["cases"].append({**case._asdict(), "seconds": seconds})
-    write(record, "masked_convolution")
+    compare("masked_convolution", ("convolutions", "masked ms", "kgen ms"), CASES, measure, options)
 
 
 if __name__ == "__main__":

@@ -53,3 +53,26 @@ def write(record, name):
     path = RECORDS / f"{name}-{backend.name()}.json"
     path.write_text(json.dumps(record, indent=1) + "\n")
     print(f"Samples in {path}")
+
+
+def compare(name, heading, cases, measure, options):
+    """Print and record the ratio of two forms of every case.
+
+    Args:
+        name: of the record.
+        heading: names of the case and of the two forms, the slower one first.
+        cases: named tuples.
+        measure: (case, warm_ups, repeats) -> {form: seconds}, in the order of the heading.
+        options: parsed `--warm-ups` and `--repeats`.
+    """
+    record = record_of(options)
+    print(f"{backend.name()} {backend.version()} on {backend.device()}")
+    print(COLUMNS.format(*heading, "ratio [95 % interval]"))
+    for case in cases:
+        seconds = measure(case, options.warm_ups, options.repeats)
+        ratio, low, high = ratio_of_medians(*seconds.values())
+        medians = [f"{1000 * np.median(samples):.1f}" for samples in seconds.values()]
+        interval = f"{ratio:.2f} [{low:.2f}, {high:.2f}]"
+        print(COLUMNS.format(str(case), *medians, interval), flush=True)
+        record["cases"].append({**case._asdict(), "seconds": seconds})
+    write(record, name)

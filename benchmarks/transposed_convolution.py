@@ -14,7 +14,7 @@ from typing import NamedTuple
 import keras
 import numpy as np
 from keras import ops
-from measuring import COLUMNS, interleaved, ratio_of_medians, record_of, write
+from measuring import compare, interleaved
 
 import kgen.layers
 from kgen import backend
@@ -105,19 +105,7 @@ def main():
     parser.add_argument("--warm-ups", type=int, default=10)
     parser.add_argument("--repeats", type=int, default=40)
     options = parser.parse_args()
-
-    record = record_of(options)
-    print(f"{backend.name()} {backend.version()} on {backend.device()}")
-    print(COLUMNS.format("layers", "Keras ms", "kgen ms", "ratio [95 % interval]"))
-    for case in CASES:
-        seconds = measure(case, options.warm_ups, options.repeats)
-        ratio, low, high = ratio_of_medians(seconds["keras"], seconds["kgen"])
-        medians = [f"{1000 * np.median(seconds[name]):.1f}" for name in ("keras", "kgen")]
-        print(
-            COLUMNS.format(str(case), *medians, f"{ratio:.2f} [{low:.2f}, {high:.2f}]"), flush=True
-        )
-        record["cases"].append({**case._asdict(), "seconds": seconds})
-    write(record, "transposed_convolution")
+    compare("transposed_convolution", ("layers", "Keras ms", "kgen ms"), CASES, measure, options)
 
 
 if __name__ == "__main__":
