@@ -120,8 +120,8 @@ class Autoregressive(GenerativeModel):
     # === Training ===
 
     def recommended_optimizer(self):
-        # A falling rate: at 1e-3 throughout, the last steps' noise costs more than the steps gain.
-        rate = keras.optimizers.schedules.InverseTimeDecay(1e-3, decay_steps=3000, decay_rate=1.0)
+        # At 1e-3 throughout, the last steps' noise would cost more than the steps gain.
+        rate = keras.optimizers.schedules.CosineDecay(1e-3, decay_steps=15_000, alpha=0.1)
         return keras.optimizers.Adam(rate)
 
     def objective(self, images, labels, training):
