@@ -120,8 +120,8 @@ class Autoregressive(GenerativeModel):
     # === Training ===
 
     def recommended_optimizer(self):
-        # At 1e-3 throughout, the last steps' noise would cost more than the steps gain.
-        rate = keras.optimizers.schedules.CosineDecay(1e-3, decay_steps=15_000, alpha=0.1)
+        # At one rate throughout, the last steps' noise would cost more than the steps gain.
+        rate = keras.optimizers.schedules.CosineDecay(2e-3, decay_steps=20_000, alpha=0.05)
         return keras.optimizers.Adam(rate)
 
     def objective(self, images, labels, training):
