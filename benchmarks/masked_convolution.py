@@ -1,15 +1,18 @@
 """Time the cropped masked convolution against the masked one, forward + backward.
 
-    KERAS_BACKEND=jax python benchmarks/masked_convolution.py
+    KERAS_BACKEND=jax python benchmarks/masked_convolution.py [--against apart]
 
 The masked form convolves by a whole kernel times a mask; kgen's leaves out the rows below the
-centre. Both run in one process, compiled where the backend compiles, by turns, on the same weights
-and images; their gradients are first checked to agree. A ratio above 1 says that kgen is faster: it
-is the ratio of the medians, with its 95 % bootstrap interval. The raw samples go to
-`benchmarks/records/masked_convolution-<backend>.json`.
+centre. `--against apart` takes, instead of the masked form, one convolution of the rows above and
+one of the own row, which leave out every tap that is zero. Both run in one process, compiled where
+the backend compiles, by turns, on the same weights and images; their gradients are first checked to
+agree. A ratio above 1 says that kgen is faster: it is the ratio of the medians, with its 95 %
+bootstrap interval. The raw samples go to
+`benchmarks/records/masked_convolution-<against>-<backend>.json`.
 """
 
 import argparse
+import functools
 from typing import NamedTuple
 
 import keras
@@ -18,7 +21,7 @@ from keras import ops
 from measuring import compare, interleaved
 
 from kgen import backend
-from kgen.layers import MaskedConv2D
+from kgen.layers import MaskedConv2D, shifted_down
 
 
 class Case(NamedTuple):
@@ -65,6 +68,18 @@ class MaskedForm(keras.layers.Layer):
         return outputs + self.bias
 
 
+class Apart(keras.layers.Layer):
+    """The same convolution as two, of the rows above and of the own row: no tap is zero."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.parts = layer
+        self.built = True
+
+    def call(self, images):
+        return self.parts.vertical(shifted_down(images)) + self.parts.horizontal(images)
+
+
 class Stack(keras.Model):
     """Layers, and images as a weight, so that they too have a gradient."""
 
@@ -98,8 +113,11 @@ def array(tensor):
     return ops.convert_to_numpy(tensor)
 
 
-def measure(case, warm_ups, repeats):
-    """Seconds of every repeat: {"masked": [...], "cropped": [...]}."""
+FORMS = {"masked": MaskedForm, "apart": Apart}
+
+
+def measure(against, case, warm_ups, repeats):
+    """Seconds of every repeat: {against: [...], "cropped": [...]}."""
     images = np.random.default_rng(0).standard_normal(case.images).astype("float32")
     cropped, channels = [], case.images[-1]
     for filters in case.filters:
@@ -107,7 +125,7 @@ def measure(case, warm_ups, repeats):
         cropped[-1].build((None, None, None, channels))
         channels = filters
     functions = {
-        "masked": Stack(images, [MaskedForm(layer) for layer in cropped]).forward_backward(),
+        against: Stack(images, [FORMS[against](layer) for layer in cropped]).forward_backward(),
         "cropped": Stack(images, cropped).forward_backward(),
     }
     expected, received = (array(function()[0]) for function in functions.values())
@@ -119,8 +137,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--warm-ups", type=int, default=5)
     parser.add_argument("--repeats", type=int, default=30)
+    parser.add_argument("--against", choices=FORMS, default="masked")
     options = parser.parse_args()
-    compare("masked_convolution", ("convolutions", "masked ms", "kgen ms"), CASES, measure, options)
+    name, heading = f"masked_convolution-{options.against}", f"{options.against} ms"
+    of_form = functools.partial(measure, options.against)
+    compare(name, ("convolutions", heading, "kgen ms"), CASES, of_form, options)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,18 @@
-"""The test likelihood of a finished run, added to its record.
+"""Keep what a finished run found: its record, its history, its last sample grid.
 
-    python benchmarks/likelihood.py RUN --samples 1 500 --record NAME
+    python benchmarks/record.py RUN --name NAME [--samples 1 500]
 
-All test images, or `--images N` drawn with a fixed seed, in nats per image and bits per dimension,
-each the mean with its standard error over images. `--samples` are the k of a bound (one estimate
-for each); an exact likelihood has none. The record, benchmarks/records/NAME.json, is the run's own
-run.json (command, seed, epochs, seconds, backend, versions, machine) with the figures beside it.
+Writes benchmarks/records/NAME.json, NAME.csv and NAME.png. The record is the run's own run.json
+(command, seed, epochs, seconds, backend, versions, machine) and, where the model has a likelihood,
+that of all test images (or `--images N` drawn with a fixed seed), in nats per image and bits per
+dimension, each the mean with its standard error over images. `--samples` are the k of a bound (one
+estimate for each); an exact likelihood has none.
 """
 
 import argparse
 import json
 import math
+import shutil
 import time
 from pathlib import Path
 
@@ -45,24 +47,32 @@ def estimates(model, split, samples):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path, help="folder that kgen.fit wrote")
-    parser.add_argument("--record", required=True, help="name of the record to write")
+    parser.add_argument("--name", required=True, help="of the record to write")
     parser.add_argument("--data", help="the run's data set, where it is a file that has moved")
     parser.add_argument("--samples", type=int, nargs="+", default=[1], help="k of a bound")
     parser.add_argument("--images", type=int, help="test images (default: all)")
     options = parser.parse_args()
-    run = json.loads((options.run / "run.json").read_text())
-    test = kgen.data.load(options.data or run["data"]["name"]).test
-    if options.images is not None:
-        chosen = np.random.default_rng(SEED).permutation(len(test))[: options.images]
-        test = test.take(np.sort(chosen))
+    record = json.loads((options.run / "run.json").read_text())
     model = kgen.load(options.run / "model")
-    figures = []
-    for figure in estimates(model, test, options.samples):
-        print(json.dumps(figure), flush=True)
-        figures.append(figure)
-    record = {**run, "test": {"split": "test", "seed": SEED, "estimates": figures}}
-    with whole_file(RECORDS / f"{options.record}.json") as path:
+    if model.likelihood:
+        data = kgen.data.load(options.data or record["data"]["name"])
+        figures = []
+        for figure in estimates(model, drawn(data.test, options.images), options.samples):
+            print(json.dumps(figure), flush=True)
+            figures.append(figure)
+        record["test"] = {"split": "test", "seed": SEED, "estimates": figures}
+    with whole_file(RECORDS / f"{options.name}.json") as path:
         path.write_text(json.dumps(record, indent=2) + "\n")
+    shutil.copyfile(options.run / "history.csv", RECORDS / f"{options.name}.csv")
+    *_, last = sorted((options.run / "samples").iterdir())
+    shutil.copyfile(last, RECORDS / f"{options.name}.png")
+
+
+def drawn(test, count):
+    """`count` images of a split, in their order; all of them for None."""
+    if count is None:
+        return test
+    return test.take(np.sort(np.random.default_rng(SEED).permutation(len(test))[:count]))
 
 
 if __name__ == "__main__":

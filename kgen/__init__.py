@@ -25,6 +25,7 @@ _HOMES = {
 }
 _PACKAGES = (
     "backend",
+    "callbacks",
     "data",
     "distributions",
     "latent",

@@ -116,6 +116,7 @@ def is_empty_folder(folder):
 
 def train(options, images, folder):
     import kgen
+    from kgen.callbacks import AdversarialWarnings
     from kgen.run import Interruption, ProgressBar, Recorder
     from kgen.training.parameters import parse_settings
 
@@ -144,7 +145,7 @@ def train(options, images, folder):
             epochs=epochs,
             verbose=0,
             validation_data=(images.test.images, images.test.labels),
-            callbacks=[progress_bar, recorder, interruption],
+            callbacks=[progress_bar, recorder, interruption, AdversarialWarnings()],
         )
     print(f"picture: {recorder.picture}")
     if model.can_sample:

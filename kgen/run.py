@@ -2,6 +2,7 @@
 
 import csv
 import json
+import logging
 import os
 import platform
 import signal
@@ -15,6 +16,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 import kgen
 from kgen import backend, pictures
@@ -26,15 +28,21 @@ SAMPLE_SEED = 0  # the same latents in every picture of a run, so that one sees 
 
 
 class ProgressBar(keras.callbacks.Callback):
-    """One bar over all steps of a run, with the time that is left; a context around `fit`."""
+    """One bar over all steps of a run, with the time that is left; a context around `fit`.
+
+    What kgen logs meanwhile is printed above the bar.
+    """
 
     reads_batch_logs = False
 
     def __enter__(self):
         self.bar = None
+        self.above_the_bar = logging_redirect_tqdm([logging.getLogger("kgen")])
+        self.above_the_bar.__enter__()
         return self
 
     def __exit__(self, *error):
+        self.above_the_bar.__exit__(*error)
         if self.bar is not None:
             self.bar.close()  # before anything is printed below it
 

@@ -13,10 +13,21 @@ FRAMEWORKS = ("jax", "tensorflow", "torch")
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(".pytest_cache", "jax").resolve()))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+# And with little optimisation: tests run each program a few times.
+os.environ.setdefault(
+    "XLA_FLAGS",
+    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true",
+)
 # Before a framework starts its threads: two teams spin against each other on few cores.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+TINY_GAN = {
+    "architecture": "dense",
+    "latent_size": 4,
+    "generator_units": (16,),
+    "discriminator_units": (16,),
+}
 # The only thing the tests know about single models: arguments that make them small. A model that is
 # registered and not listed is tested with its defaults.
 SMALL = {
@@ -27,7 +38,12 @@ SMALL = {
     "iwae": {"latent_size": 4, "hidden": (16,), "samples": 3},
     "pixelcnn": {"features": 8, "blocks": 1},
     "gated_pixelcnn": {"features": 6, "blocks": 2, "classes": 10},
+    "gan": TINY_GAN,
     "dcgan": {"latent_size": 4, "width": 4},
+    "cgan": {**TINY_GAN, "classes": 10},
+    "lsgan": TINY_GAN,
+    "wgan": {**TINY_GAN, "critic_steps": 2},
+    "wgan_gp": {**TINY_GAN, "critic_steps": 2},
     "realnvp": {"scales": 1, "width": 4},
     "glow": {"scales": 2, "depth": 1, "width": 4},
 }
@@ -35,6 +51,13 @@ SMALL = {
 VARIANTS = {
     "vae-conv": {"latent_size": 4, "architecture": "conv", "width": 4},
     "vae-binary": {"latent_size": 4, "hidden": (16,), "levels": 2},
+    "gan-options": {
+        **TINY_GAN,
+        "ema": 0.9,
+        "label_smoothing": 0.1,
+        "spectral_normalization": True,
+        "r1_weight": 1.0,
+    },
     "glow-variational": {
         "scales": 1,
         "depth": 1,

@@ -60,7 +60,7 @@ class Move(NamedTuple):
     loss: float
     terms: dict
     gradients: dict  # {name: array}
-    changed: set  # names of the trainable variables of the model that it changed
+    changed: set  # names of the variables of the model, but for seeds, that it changed
 
 
 class Case:
@@ -161,11 +161,9 @@ def recorded_moves(model, images, labels=None):
         return result
 
     def recording_minimize(model, loss_function, player=None, *args):
-        before = trainable(model)
+        before = floats(model)
         loss, terms = minimize(model, loss_function, player, *args)
-        changed = {
-            name for name, value in trainable(model).items() if not same(before[name], value)
-        }
+        changed = {name for name, value in floats(model).items() if not same(before[name], value)}
         terms = {name: float(array(value)) for name, value in terms.items()}
         moves.append(Move(player, float(array(loss)), terms, gradients[-1], changed))
         return loss, terms
@@ -198,6 +196,13 @@ def trainable(model):
     """{name: array} of the trainable variables, under names that equal models share."""
     names = names_of(model)
     return {names[id(v)]: array(v.value) for v in model.trainable_variables}
+
+
+def floats(model):
+    """As `trainable`, of moving statistics and the like too."""
+    names = names_of(model)
+    variables = [v for v in model.variables if keras.backend.is_float_dtype(v.dtype)]
+    return {names[id(v)]: array(v.value) for v in variables if id(v) in names}
 
 
 def names_of(model):
@@ -422,7 +427,9 @@ def a_move_changes_only_its_player(case):
     model = case.trained.model
     names = names_of(model)
     for move in case.moves:
-        assert move.changed == {names[id(v)] for v in model.variables_of(move.player)}
+        moved = {names[id(v)] for v in model.variables_of(move.player)}
+        statistics = getattr(model, move.player).non_trainable_variables
+        assert moved <= move.changed <= moved | {names[id(v)] for v in statistics}
 
 
 @check(needs=has_players)

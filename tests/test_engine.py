@@ -68,6 +68,22 @@ def test_unused_variables_have_zero_gradients():
     np.testing.assert_array_equal(array(gradient), np.zeros(3))
 
 
+def test_an_embedding_moves_by_the_sum_over_its_lookups():
+    """Row 0 is looked up by gradients 3 and 1, row 2 by -2, row 1 not at all."""
+    model = Quadratic()
+    rows = model.add_weight(shape=(3, 1), initializer="zeros", name="rows")
+    slopes = ops.convert_to_tensor(np.float32([[3], [1], [-2]]))
+
+    def loss():
+        return ops.sum(slopes * ops.take(rows, np.array([0, 0, 2]), axis=0)), {}
+
+    _, (gradient,) = backend.value_and_grad(model, loss, [rows])
+    assert array(gradient).tolist() == [[4], [0], [-2]]
+    optimizer = keras.optimizers.Adam(0.5, beta_1=0.0, beta_2=0.0)  # a move of 0.5 at any slope
+    optimizer.apply([gradient], [rows])
+    np.testing.assert_allclose(array(rows.value), [[-0.5], [0], [0.5]], rtol=1e-5)
+
+
 def test_gradients_come_in_the_order_of_the_variables():
     model = Quadratic()
     _, gradients = differentiate(model, [model.unused, model.mean])

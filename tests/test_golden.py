@@ -12,7 +12,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from contract import array, case_of, cases, names_of, recorded_moves
+from contract import array, case_of, cases, class_of, names_of, recorded_moves
 
 FOLDER = Path(__file__).parent / "golden"
 STEPS, BATCH_SIZE = 20, 16
@@ -105,7 +105,7 @@ def scale_of(name, key):
         zero = ROUNDING * max(float(np.max(np.abs(gradient))) for gradient in gradients)
         if largest < zero:
             return zero / GRADIENTS
-    return largest
+    return largest or 1.0  # a penalty that is off is zero everywhere
 
 
 @every_case
@@ -119,7 +119,7 @@ def test_the_record_has_a_gradient_of_every_trainable_variable(name):
     model = case_of(name).create()
     names = names_of(model)
     expected = {names[id(variable)] for variable in model.trainable_variables}
-    assert expected == {key.split(" gradient ")[1] for key in recorded(name) if "gradient" in key}
+    assert expected == {key.split(" gradient ")[1] for key in recorded(name) if " gradient " in key}
 
 
 @every_case
@@ -137,7 +137,10 @@ def test_gradients_of_the_first_step(name):
 @every_case
 def test_losses_of_twenty_steps(name):
     expected, received = recorded(name)["losses"], computed(name)["losses"]
-    np.testing.assert_allclose(received, expected, rtol=LOSSES)
+    # An accuracy counts images: rounding may put one on the other side of the boundary.
+    counts = np.array(["accuracy" in term for term in class_of(name).tracked])
+    tolerance = np.where(counts, 1.01 / BATCH_SIZE, LOSSES * np.abs(expected))
+    assert (np.abs(received - expected) <= tolerance).all()
 
 
 def write():

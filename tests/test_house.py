@@ -21,6 +21,7 @@ MAY_IMPORT = {
     "errors": set(),
     "files": BASIC,
     "pictures": BASIC,
+    "callbacks": BASIC,
     "latent": BASIC,
     "distributions": BASIC,
     "data": BASIC,

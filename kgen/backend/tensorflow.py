@@ -36,7 +36,10 @@ def value_and_grad(model, function, variables):
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(variables)
         loss, aux = function()
-    return (loss, aux), tape.gradient(loss, variables, unconnected_gradients="zero")
+    gradients = tape.gradient(loss, variables, unconnected_gradients="zero")
+    # An embedding's come as slices, several for a row that is looked up more than once; Keras'
+    # optimizers would square each by itself. As tensors they are summed.
+    return (loss, aux), [tf.convert_to_tensor(gradient) for gradient in gradients]
 
 
 def input_gradient(model, function, inputs):

@@ -12,6 +12,7 @@ from kgen.layers.bijections import (
 from kgen.layers.convolution import Conv2D, Conv2DTranspose
 from kgen.layers.masked import HorizontalConv2D, MaskedConv2D, VerticalConv2D, shifted_down
 from kgen.layers.pyramid import Doubling, halved_sizes
+from kgen.layers.spectral import SpectralNormalization
 
 __all__ = [
     "ActNorm",
@@ -24,6 +25,7 @@ __all__ = [
     "HorizontalConv2D",
     "InvertibleConv",
     "MaskedConv2D",
+    "SpectralNormalization",
     "VerticalConv2D",
     "halved_sizes",
     "shifted_down",

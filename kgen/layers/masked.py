@@ -127,8 +127,11 @@ class HorizontalConv2D(keras.layers.Layer):
 class MaskedConv2D(keras.layers.Layer):
     """A square convolution of all pixels before each one (van den Oord et al. 2016a, section 3.4).
 
-    Computed by one convolution without the rows below the centre: the few zeros right of it cost
-    less than a second convolution of the own row does (measured on the three backends).
+    Computed by one convolution without the rows below the centre. It keeps the zeros right of the
+    centre, 1 tap of 6 for kernels of 3: without them it takes two convolutions, of the rows above
+    and of the own row (`apart`), which are slower on TensorFlow, where nothing would be won over
+    the whole kernel times a mask, and on PyTorch, but a fifth faster on JAX
+    (benchmarks/masked_convolution.py).
 
     Args:
         filters, kernel_size, mask_type, colours: as of `HorizontalConv2D`; kernels from 3.

@@ -26,7 +26,14 @@ REGISTRY = {
     "iwae": Entry(
         "autoencoders.iwae", "IWAE", "importance weighted autoencoder (Burda et al. 2015)"
     ),
+    "gan": Entry("gans.gan", "GAN", "generative adversarial network (Goodfellow et al. 2014)"),
     "dcgan": Entry("gans.dcgan", "DCGAN", "deep convolutional GAN (Radford et al. 2015)"),
+    "cgan": Entry("gans.cgan", "CGAN", "conditional GAN (Mirza & Osindero 2014)"),
+    "lsgan": Entry("gans.lsgan", "LSGAN", "least-squares GAN (Mao et al. 2017)"),
+    "wgan": Entry("gans.wgan", "WGAN", "Wasserstein GAN (Arjovsky et al. 2017)"),
+    "wgan_gp": Entry(
+        "gans.wgan_gp", "WGANGP", "Wasserstein GAN with gradient penalty (Gulrajani et al. 2017)"
+    ),
     "pixelcnn": Entry("autoregressive.pixelcnn", "PixelCNN", "PixelCNN (van den Oord et al. 2016)"),
     "gated_pixelcnn": Entry(
         "autoregressive.gated_pixelcnn",

@@ -20,6 +20,7 @@ from kgen.training.images import (
 )
 from kgen.training.optimizers import checked_optimizer
 from kgen.training.order import Batches, number_of_batches
+from kgen.training.players import statistics_kept
 from kgen.training.terms import Term
 
 
@@ -37,8 +38,7 @@ class GenerativeModel(Configured):
     A game of several players names them in `players`, each the attribute that holds the player's
     network, in the order in which they move; it returns `{player: optimizer}` from
     `recommended_optimizer` and overrides `train_step` and `test_step`, in ordinary stateful style,
-    with one `minimize(loss_function, player, ...)` per move and `track(...)` at the end. In either
-    case the step runs unchanged, compiled where the backend compiles, under Keras' `fit`.
+    with one `minimize(loss_function, player, ...)` per move and `track(...)` at the end.
 
     Args:
         image_shape: (height, width, channels).
@@ -128,13 +128,14 @@ class GenerativeModel(Configured):
     def minimize(self, loss_function, player=None, *args):
         """One optimizer step on `loss_function(*args) -> (loss, {term: value})`.
 
-        Only the variables of `player` move (all trainable ones for None). Returns (loss, terms), of
-        before the step.
+        Only the network of `player` changes (all for None). Returns (loss, terms) of before.
         """
         variables = self.variables_of(player)
-        (loss, terms), gradients = backend.value_and_grad(
-            self, lambda: loss_function(*args), variables
-        )
+        others = [getattr(self, other) for other in self.players if player not in (None, other)]
+        with statistics_kept(others):
+            (loss, terms), gradients = backend.value_and_grad(
+                self, lambda: loss_function(*args), variables
+            )
         optimizer = self.optimizer if player is None else self.optimizer[player]
         optimizer.apply(gradients, variables)
         return loss, terms
@@ -202,8 +203,7 @@ class GenerativeModel(Configured):
             jit_compile=jit_compile,
             run_eagerly=run_eagerly,
         )
-        # Built now: TensorFlow cannot create variables inside the compiled step, and JAX threads
-        # only those that exist before it.
+        # Now: TensorFlow cannot create variables inside the step, JAX threads those of before it.
         if self.players:
             self.optimizer.build({player: self.variables_of(player) for player in self.players})
         else:

@@ -15,6 +15,8 @@ Deviations: g is four affine couplings instead of mixture couplings with attenti
 is logistic instead of normal, which makes the start uniform.
 """
 
+import math
+
 from keras import layers, ops
 
 from kgen.layers import Chain, CheckerboardCoupling, squeezing, zero_per_image
@@ -57,7 +59,9 @@ class VariationalDequantization(layers.Layer):
         images, _ = self.squeeze.forward(images)  # (n, h/2, w/2, 4c)
         noise, _ = self.squeeze.forward(MARGIN + (1.0 - 2.0 * MARGIN) * noise)
         values = ops.log(noise) - ops.log1p(-noise)
-        log_q = ops.sum(log_slope_of_sigmoid(values), axis=(1, 2, 3))  # the logit's is its negative
+        # The logit's slope is one over the sigmoid's; the noise was shrunk by 1 - 2 MARGIN.
+        shrunk = math.prod(noise.shape[1:]) * math.log1p(-2.0 * MARGIN)
+        log_q = ops.sum(log_slope_of_sigmoid(values), axis=(1, 2, 3)) - shrunk
         for coupling in self.couplings:
             values, change = coupling.forward(values, images)
             log_q = log_q - change

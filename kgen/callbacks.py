@@ -1,0 +1,60 @@
+"""Callbacks for `fit`, of kgen's own or your own loop of Keras' `fit`."""
+
+import logging
+
+import keras
+
+SAMPLES, SAMPLE_SEED = 64, 0
+FIRST_STEPS = 300  # in which no generator is judged: its samples are alike, it has learned nothing
+ALIKE = 0.02  # of the range of levels: mean deviation of a pixel over the samples
+SATURATED = 0.99  # accuracy on real and on generated images
+
+logger = logging.getLogger("kgen")
+
+
+class AdversarialWarnings(keras.callbacks.Callback):
+    """Logs one line, once, when a GAN's samples collapse, and one when its discriminator saturates.
+
+    Looked at after every epoch, from the 300th step of the generator on. Collapse: 64 samples
+    differ, in the mean over pixels, by less than 2 % of the range. Saturation: the discriminator
+    takes 99 % of the real and of the generated images for what they are, so that the generator
+    learns next to nothing from it; a Wasserstein critic cannot saturate. Models of other families
+    are left alone, and training is not disturbed: the samples have noise of their own.
+    """
+
+    reads_batch_logs = False
+
+    def on_train_begin(self, logs=None):
+        self.collapsed = self.saturated = False
+
+    def on_epoch_end(self, epoch, logs=None):
+        if "fake_accuracy" not in logs or (self.collapsed and self.saturated):
+            return
+        model = self.model
+        if int(model.optimizer["generator"].iterations) < FIRST_STEPS:
+            return
+        accuracy = min(logs["real_accuracy"], logs["fake_accuracy"])
+        if model.discriminator_saturates and accuracy >= SATURATED and not self.saturated:
+            self.saturated = True
+            logger.warning(
+                "kgen: epoch %d: the discriminator is right about %.1f %% of the images, so that "
+                "the generator learns little. Try label_smoothing=0.1, r1_weight=10, "
+                "spectral_normalization=True, or a lower learning rate of the discriminator.",
+                epoch + 1,
+                100 * accuracy,
+            )
+        deviation = mean_deviation(model.sample(SAMPLES, seed=SAMPLE_SEED), model.levels)
+        if deviation < ALIKE and not self.collapsed:
+            self.collapsed = True
+            logger.warning(
+                "kgen: epoch %d: the samples are nearly equal (their pixels deviate by %.1f %% of "
+                "the range): the generator has collapsed. Start again with another seed, try "
+                "r1_weight=10 or spectral_normalization=True, or model wgan_gp.",
+                epoch + 1,
+                100 * deviation,
+            )
+
+
+def mean_deviation(images, levels):
+    """How much a pixel deviates over the images, in the mean over pixels, as part of the range."""
+    return float(images.std(axis=0).mean()) / (levels - 1)

@@ -1,0 +1,79 @@
+"""Spectral normalisation: layers that stretch no input by more than about a factor of one.
+
+Takeru Miyato, Toshiki Kataoka, Masanori Koyama, Yuichi Yoshida: Spectral Normalization for
+Generative Adversarial Networks. 2018, arXiv:1802.05957.
+"""
+
+import keras
+from keras import ops
+
+EPSILON = 1e-12
+
+
+@keras.saving.register_keras_serializable("kgen")
+class SpectralNormalization(keras.layers.Layer):
+    """A dense or convolutional layer with kernel W / sigma(W), sigma its largest singular value.
+
+    W is the kernel as a matrix (inputs, filters). One power iteration a training step (algorithm 1)
+    follows its singular vectors; the gradient passes through sigma, not through the vectors.
+
+    Unlike `keras.layers.SpectralNormalization`, it leaves the trained kernel as the optimizer made
+    it: the normalised one is not written back, so that the gradient is that of the paper.
+
+    Args:
+        layer: linear, without bias and activation, or they too would be divided.
+        use_bias: whether a bias is added after the division.
+    """
+
+    def __init__(self, layer, use_bias=True, **kwargs):
+        super().__init__(**kwargs)
+        self.layer = layer
+        self.use_bias = use_bias
+
+    def build(self, input_shape):
+        self.layer.build(input_shape)
+        filters = self.layer.kernel.shape[-1]
+        self.vector = self.add_weight(
+            shape=(filters, 1),
+            initializer="ones",
+            trainable=False,
+            dtype="float32",
+            autocast=False,
+            name="vector",
+        )
+        if self.use_bias:
+            self.bias = self.add_weight(shape=(filters,), initializer="zeros", name="bias")
+        self.built = True
+
+    def call(self, inputs, training=False):
+        outputs = self.layer(inputs)
+        outputs = outputs / ops.cast(self.largest_singular_value(training), outputs.dtype)
+        return outputs + ops.cast(self.bias, outputs.dtype) if self.use_bias else outputs
+
+    def largest_singular_value(self, training):
+        """sigma(W), as well as the iterations so far tell it; `training` makes one more."""
+        matrix = ops.cast(ops.convert_to_tensor(self.layer.kernel), "float32")
+        matrix = ops.reshape(matrix, (-1, matrix.shape[-1]))  # (inputs, filters)
+        right = unit(ops.convert_to_tensor(self.vector))  # (filters, 1)
+        fixed = ops.stop_gradient(matrix)
+        left = unit(fixed @ right)  # (inputs, 1)
+        if training:
+            right = unit(ops.transpose(fixed) @ left)
+            self.vector.assign(right)
+        return ops.sum(left * (matrix @ right))
+
+    def compute_output_shape(self, input_shape):
+        return self.layer.compute_output_shape(input_shape)
+
+    def get_config(self):
+        layer = keras.saving.serialize_keras_object(self.layer)
+        return {**super().get_config(), "layer": layer, "use_bias": self.use_bias}
+
+    @classmethod
+    def from_config(cls, config):
+        layer = keras.saving.deserialize_keras_object(config.pop("layer"))
+        return cls(layer, **config)
+
+
+def unit(vector):
+    return vector / (ops.sqrt(ops.sum(vector**2)) + EPSILON)

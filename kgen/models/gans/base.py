@@ -1,0 +1,248 @@
+"""What the generative adversarial networks share: two networks, their moves, and how it is going.
+
+A generator G maps noise z to images; a discriminator D gives a number that says how real an image
+looks, its logit. They move in turn, each on a loss of its own; a model states the two losses:
+
+    discriminator_loss = discriminator_criterion(D(x), D(G(z))) + gradient_penalty
+    generator_loss     = generator_criterion(D(G(z)))
+
+Everything here is an option of every GAN. Sources: averaged weights, Yazici et al. 2018,
+arXiv:1806.04498; one-sided label smoothing, Salimans et al. 2016, arXiv:1606.03498; spectral
+normalisation, Miyato et al. 2018, arXiv:1802.05957; R1, Mescheder et al. 2018, arXiv:1801.04406.
+"""
+
+from typing import Literal
+
+import keras
+import numpy as np
+from keras import ops
+
+from kgen import backend
+from kgen.errors import KgenError
+from kgen.models.gans import networks
+from kgen.training import GenerativeModel, in_chunks, inference
+
+
+class Adversarial(GenerativeModel):
+    """A generator against a discriminator.
+
+    A subclass defines `discriminator_criterion` and `generator_criterion`.
+
+    Args:
+        image_shape: (height, width, channels); "conv": sides from 8 to 64, 1 or 3 channels.
+        levels: values per pixel.
+        latent_size: dimensions of the noise z ~ N(0, I).
+        architecture: "dense" or "conv".
+        width: "conv" only: channels next to the image; twice as many after each halving.
+        generator_units, discriminator_units: "dense" only: units of the hidden layers.
+        critic_steps: moves of the discriminator, each with new noise, for one of the generator.
+        ema: samples come from an average of the generator's weights, in which a step's weights
+            count `ema` times as much as the next one's; 0 for the last weights themselves.
+        label_smoothing: what the discriminator's target for real images falls short of 1.
+        spectral_normalization: whether D's kernels are divided by their largest singular value.
+        r1_weight: of R1, half the mean squared norm of D's gradient at real images.
+
+    Terms: `discriminator_loss` and `generator_loss`; `real_accuracy` and `fake_accuracy`, the parts
+    of the real and of the generated images that D takes for what they are; `gradient_penalty`, its
+    part of `discriminator_loss`.
+    """
+
+    tracked = (
+        "discriminator_loss",
+        "generator_loss",
+        "real_accuracy",
+        "fake_accuracy",
+        "gradient_penalty",
+    )
+    players = ("discriminator", "generator")
+    batch_normalised_discriminator = True  # "conv" only
+    discriminator_has_offset = True  # whether its logit has a bias
+    discriminator_saturates = True  # whether G learns less from one that is always right
+
+    def __init__(
+        self,
+        image_shape: tuple[int, ...] = (28, 28, 1),
+        levels: int = 256,
+        latent_size: int = 100,
+        architecture: Literal["dense", "conv"] = "conv",
+        width: int = 64,
+        generator_units: tuple[int, ...] = (128, 256, 512, 1024),
+        discriminator_units: tuple[int, ...] = (512, 256, 128, 64, 32),
+        critic_steps: int = 1,
+        ema: float = 0.0,
+        label_smoothing: float = 0.0,
+        spectral_normalization: bool = False,
+        r1_weight: float = 0.0,
+        **kwargs,
+    ):
+        super().__init__(image_shape, levels, **kwargs)
+        self.latent_size = latent_size
+        self.architecture = architecture
+        self.width = width
+        self.generator_units = tuple(generator_units)
+        self.discriminator_units = tuple(discriminator_units)
+        self.critic_steps = critic_steps
+        self.ema = ema
+        self.label_smoothing = label_smoothing
+        self.spectral_normalization = spectral_normalization
+        self.r1_weight = r1_weight
+        self._check_settings()
+        self.generator, self.discriminator = self.build_generator(), self.build_discriminator()
+        if ema:
+            self.average = self.build_generator()
+            self.average.trainable = False
+            self.average.set_weights(self.generator.get_weights())
+
+    def _check_settings(self):
+        height, breadth, channels = self.image_shape
+        if self.architecture not in ("dense", "conv"):
+            raise KgenError(
+                f"Expected architecture 'dense' or 'conv', received {self.architecture!r}."
+            )
+        fits = min(height, breadth) >= 8 and max(height, breadth) <= 64 and channels in (1, 3)
+        if self.architecture == "conv" and not fits:
+            raise KgenError(
+                "Expected images from 8x8 to 64x64 with 1 or 3 channels for architecture 'conv', "
+                f"received {height}x{breadth} with {channels}: resize them (size=, grayscale=), or "
+                "use 'dense'."
+            )
+        if self.critic_steps < 1:
+            raise KgenError(f"Expected at least 1 critic step, received {self.critic_steps}.")
+        for name in ("ema", "label_smoothing"):
+            if not 0 <= getattr(self, name) < 1:
+                raise KgenError(
+                    f"Expected {name} from 0 to below 1, received {getattr(self, name)}."
+                )
+
+    # === What a subclass defines ===
+
+    def discriminator_criterion(self, real_logits, fake_logits):
+        """D's loss from its logits (n, 1) of real and of generated images, without penalties."""
+        raise NotImplementedError(f"{type(self).__name__} defines no discriminator_criterion.")
+
+    def generator_criterion(self, fake_logits):
+        """G's loss from D's logits (n, 1) of its images."""
+        raise NotImplementedError(f"{type(self).__name__} defines no generator_criterion.")
+
+    def decision_boundary(self, real_logits, fake_logits):
+        """The logit from which on D takes an image for real."""
+        return 0.0
+
+    def recommended_optimizer(self):
+        return {player: keras.optimizers.Adam(2e-4, beta_1=0.5) for player in self.players}
+
+    # === Networks ===
+
+    def build_generator(self, further_latents=0):
+        latents = self.latent_size + further_latents
+        if self.architecture == "dense":
+            return networks.dense_generator(latents, self.image_shape, self.generator_units)
+        return networks.convolutional_generator(latents, self.image_shape, self.width)
+
+    def build_discriminator(self, further_channels=0):
+        height, breadth, channels = self.image_shape
+        inputs = (height, breadth, channels + further_channels)
+        spectral, offset = self.spectral_normalization, self.discriminator_has_offset
+        if self.architecture == "dense":
+            return networks.dense_discriminator(inputs, self.discriminator_units, spectral, offset)
+        # A penalty is on the gradient of one image's logit, spectral norms are on one image's way:
+        # neither means anything where a batch's statistics come between.
+        normalised = self.batch_normalised_discriminator and not (self.r1_weight or spectral)
+        return networks.convolutional_discriminator(
+            inputs, self.width, normalised, spectral, offset
+        )
+
+    def with_labels(self, inputs, labels):
+        """What either network takes: images or latents, with the labels in a conditional model."""
+        return [inputs, ops.cast(labels, "int32")] if self.classes else inputs
+
+    def generate(self, count, labels=None, training=False):
+        """`count` images in [-1, 1], float32 (count, height, width, channels), of new noise."""
+        latents = self.normal((count, self.latent_size))
+        return self.generator(self.with_labels(latents, labels), training=training)
+
+    def discriminate(self, images, labels=None, training=False):
+        """The logits (n, 1) of images in [-1, 1]."""
+        return self.discriminator(self.with_labels(images, labels), training=training)
+
+    # === Training ===
+
+    def train_step(self, data):
+        images, labels = self.unpack(data)
+        for _ in range(self.critic_steps):
+            discriminator_loss, terms = self.minimize(
+                self.discriminator_loss, "discriminator", images, labels
+            )
+            self.after_discriminator_move()
+        generator_loss, _ = self.minimize(self.generator_loss, "generator", images, labels)
+        if self.ema:
+            self._update_average()
+        losses = {"discriminator_loss": discriminator_loss, "generator_loss": generator_loss}
+        return self.track(images, **losses, **terms)
+
+    def test_step(self, data):
+        images, labels = self.unpack(data)
+        discriminator_loss, terms = self.discriminator_loss(images, labels, training=False)
+        generator_loss, _ = self.generator_loss(images, labels, training=False)
+        losses = {"discriminator_loss": discriminator_loss, "generator_loss": generator_loss}
+        return self.track(images, **losses, **terms)
+
+    def discriminator_loss(self, images, labels=None, training=True):
+        real = self.scale(images)
+        fakes = ops.stop_gradient(self.generate(ops.shape(images)[0], labels, training))
+        # Real and generated images are normalised as batches of their own.
+        real_logits = self.discriminate(real, labels, training)
+        fake_logits = self.discriminate(fakes, labels, training)
+        penalty = self.gradient_penalty(real, fakes, labels, training)
+        boundary = self.decision_boundary(real_logits, fake_logits)
+        terms = {
+            "real_accuracy": ops.mean(ops.cast(real_logits > boundary, "float32")),
+            "fake_accuracy": ops.mean(ops.cast(fake_logits < boundary, "float32")),
+            "gradient_penalty": penalty,
+        }
+        return self.discriminator_criterion(real_logits, fake_logits) + penalty, terms
+
+    def generator_loss(self, images, labels=None, training=True):
+        fakes = self.generate(ops.shape(images)[0], labels, training)
+        return self.generator_criterion(self.discriminate(fakes, labels, training)), {}
+
+    def gradient_penalty(self, real, fakes, labels, training):
+        """What D pays for its slope at images in [-1, 1]: r1_weight / 2 E_x[ |grad D(x)|^2 ]."""
+        if not self.r1_weight:
+            return ops.zeros(())
+        return 0.5 * self.r1_weight * ops.mean(self.squared_slopes(real, labels, training))
+
+    def squared_slopes(self, images, labels, training):
+        """|gradient of D|^2 at each image, (n,), itself differentiable."""
+
+        def logits(images):
+            return self.discriminate(images, labels, training)
+
+        return ops.sum(backend.input_gradient(self, logits, images) ** 2, axis=(1, 2, 3))
+
+    def after_discriminator_move(self):
+        """What else happens to D's weights when it has moved: here nothing."""
+
+    def _update_average(self):
+        # Of its first steps it remembers less, or the initial weights would stay in it for long.
+        steps = ops.cast(self.optimizer["generator"].iterations, "float32")  # 1, 2, ...
+        kept = ops.minimum(self.ema, (steps - 1.0) / (steps + 9.0))
+        pairs = zip(self.average.variables, self.generator.variables, strict=True)
+        for average, weight in pairs:
+            average.assign(kept * average + (1.0 - kept) * weight)
+
+    # === Inference ===
+
+    def sample(self, count, labels=None, seed=None):
+        """`count` generated images, uint8; batch normalisation uses its moving statistics.
+
+        Those of a conditional model without labels are of the classes in turn. With `ema` they are
+        the averaged generator's.
+        """
+        latents = np.random.default_rng(seed).standard_normal((count, self.latent_size), "float32")
+        return in_chunks(self._sample, latents, *self.labels_to_sample(labels, count))
+
+    @inference
+    def _sample(self, latents, labels=None):
+        generator = self.average if self.ema else self.generator
+        return self.to_levels(generator(self.with_labels(latents, labels), training=False))

@@ -1,0 +1,77 @@
+"""Generative adversarial network.
+
+Ian Goodfellow, Jean Pouget-Abadie, Mehdi Mirza, Bing Xu, David Warde-Farley, Sherjil Ozair, Aaron
+Courville, Yoshua Bengio: Generative Adversarial Networks. 2014, arXiv:1406.2661.
+
+A generator G maps noise z to images, a discriminator D gives the logit that an image is real. With
+s = sigmoid they play for the value (equation 1)
+
+    min over G, max over D of  E_x[ log s(D(x)) ] + E_z[ log(1 - s(D(G(z)))) ]
+
+Where D is sure, log(1 - s) is flat: G learns nothing. So it raises log s instead (section 3):
+
+    loss="non_saturating":  generator_loss = E_z[ -log s(D(G(z))) ]
+    loss="minimax":         generator_loss = E_z[ log(1 - s(D(G(z)))) ]
+
+Deviations: batch normalisation and GELU in G, LeakyReLU in D instead of ReLU and maxout with
+dropout; Adam instead of momentum; z is normal, not uniform. `reconstruction_weight` adds to G's
+loss the L1 distance between its images and the batch's, as some classroom versions do: it draws the
+samples towards the median image, and is off by default.
+"""
+
+from typing import Literal
+
+import keras
+from keras import ops
+
+from kgen.errors import KgenError
+from kgen.models.gans.base import Adversarial
+
+
+@keras.saving.register_keras_serializable("kgen")
+class GAN(Adversarial):
+    """Generative adversarial network (Goodfellow et al. 2014).
+
+    Args:
+        architecture: "dense", or "conv" for the DCGAN's networks.
+        loss: of the generator, "non_saturating" or "minimax".
+        reconstruction_weight: of the mean L1 distance to the batch's images in G's loss.
+        kwargs: as of `Adversarial`.
+
+    Terms: as of `Adversarial`, losses in nats: where D cannot tell, `discriminator_loss` is 1.386
+    and `generator_loss` 0.693 ("minimax": -0.693).
+    """
+
+    def __init__(
+        self,
+        image_shape: tuple[int, ...] = (28, 28, 1),
+        levels: int = 256,
+        architecture: Literal["dense", "conv"] = "dense",
+        loss: Literal["non_saturating", "minimax"] = "non_saturating",
+        reconstruction_weight: float = 0.0,
+        **kwargs,
+    ):
+        if loss not in ("non_saturating", "minimax"):
+            raise KgenError(f"Expected loss 'non_saturating' or 'minimax', received {loss!r}.")
+        super().__init__(image_shape, levels, architecture=architecture, **kwargs)
+        self.loss = loss
+        self.reconstruction_weight = reconstruction_weight
+
+    def discriminator_criterion(self, real_logits, fake_logits):
+        # softplus(-a) = -log s(a), softplus(a) = -log(1 - s(a))
+        target = 1.0 - self.label_smoothing
+        real = target * ops.softplus(-real_logits) + (1.0 - target) * ops.softplus(real_logits)
+        return ops.mean(real) + ops.mean(ops.softplus(fake_logits))
+
+    def generator_criterion(self, fake_logits):
+        if self.loss == "minimax":
+            return -ops.mean(ops.softplus(fake_logits))
+        return ops.mean(ops.softplus(-fake_logits))
+
+    def generator_loss(self, images, labels=None, training=True):
+        if not self.reconstruction_weight:
+            return super().generator_loss(images, labels, training)
+        fakes = self.generate(ops.shape(images)[0], labels, training)
+        reconstruction = ops.mean(ops.abs(self.scale(images) - fakes))
+        criterion = self.generator_criterion(self.discriminate(fakes, labels, training))
+        return criterion + self.reconstruction_weight * reconstruction, {}

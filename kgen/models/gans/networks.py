@@ -1,0 +1,117 @@
+"""The networks of the GANs: generators and discriminators, dense or convolutional.
+
+Generators end in values from -1 to 1, discriminators in one logit; both outputs are float32 under
+any dtype policy.
+"""
+
+import math
+
+import keras
+from keras import layers
+
+from kgen.layers import Conv2D, Doubling, SpectralNormalization, halved_sizes
+
+
+def dense_generator(latent_size, image_shape, units):
+    """Goodfellow's generator in today's form: batch normalisation, GELU, a sigmoid at the end."""
+    network = keras.Sequential([layers.Input((latent_size,))], name="generator")
+    for width in units:
+        network.add(layers.Dense(width, use_bias=False))
+        network.add(batch_normalisation())
+        network.add(layers.Activation("gelu"))
+    network.add(layers.Dense(math.prod(image_shape), "sigmoid", dtype="float32"))
+    network.add(layers.Rescaling(2.0, -1.0, dtype="float32"))
+    network.add(layers.Reshape(image_shape, dtype="float32"))
+    return network
+
+
+def dense_discriminator(image_shape, units, spectral, offset):
+    """Dense layers without batch normalisation; `spectral`, `offset`: see the convolutional one."""
+    network = keras.Sequential([layers.Input(image_shape), layers.Flatten()], name="discriminator")
+    for width in units:
+        network.add(linear(layers.Dense, width, spectral=spectral))
+        network.add(layers.LeakyReLU(0.2))
+    network.add(linear(layers.Dense, 1, use_bias=offset, spectral=spectral, dtype="float32"))
+    return network
+
+
+def convolutional_generator(latent_size, image_shape, width):
+    """The DCGAN's: from a small image of many channels, doubled until it has the size."""
+    sizes = halved_sizes(image_shape)  # [(28, 28), (14, 14), (7, 7)]
+    smallest = (*sizes[-1], width * 2 ** (len(sizes) - 2))  # (7, 7, 128)
+    network = keras.Sequential([layers.Input((latent_size,))], name="generator")
+    network.add(layers.Dense(math.prod(smallest), use_bias=False, kernel_initializer=normal()))
+    network.add(layers.Reshape(smallest))
+    for level in reversed(range(1, len(sizes))):
+        network.add(batch_normalisation())
+        network.add(layers.ReLU())
+        last = level == 1
+        network.add(
+            Doubling(
+                image_shape[-1] if last else width * 2 ** (level - 2),
+                sizes[level - 1],
+                use_bias=last,
+                activation="tanh" if last else None,
+                kernel_initializer=normal(),
+                dtype="float32" if last else None,
+            )
+        )
+    return network
+
+
+def convolutional_discriminator(image_shape, width, normalised, spectral, offset):
+    """The DCGAN's strided convolutions.
+
+    Args:
+        image_shape, width: as of the generator.
+        normalised: whether by batches, except after the first convolution.
+        spectral: whether kernels are divided by their largest singular value.
+        offset: whether the logit has a bias.
+    """
+    network = keras.Sequential([layers.Input(image_shape)], name="discriminator")
+    for level in range(len(halved_sizes(image_shape)) - 1):
+        normalise = normalised and level > 0
+        network.add(
+            linear(
+                Conv2D,
+                width * 2**level,
+                4,
+                strides=2,
+                padding="same",
+                use_bias=not normalise,
+                kernel_initializer=normal(),
+                spectral=spectral,
+            )
+        )
+        if normalise:
+            network.add(batch_normalisation())
+        network.add(layers.LeakyReLU(0.2))
+    network.add(layers.Flatten())  # (n, 7 * 7 * 128)
+    network.add(
+        linear(
+            layers.Dense,
+            1,
+            use_bias=offset,
+            kernel_initializer=normal(),
+            spectral=spectral,
+            dtype="float32",
+        )
+    )
+    return network
+
+
+def linear(kind, *args, spectral, use_bias=True, **kwargs):
+    """A layer of that kind; its kernel divided by its largest singular value if `spectral`."""
+    if not spectral:
+        return kind(*args, use_bias=use_bias, **kwargs)
+    layer = kind(*args, use_bias=False, **kwargs)
+    return SpectralNormalization(layer, use_bias, dtype=kwargs.get("dtype"))
+
+
+def normal():
+    return keras.initializers.RandomNormal(0.0, 0.02)
+
+
+def batch_normalisation():
+    # Keras' momentum 0.99 would need hundreds of steps to know the statistics samples need.
+    return layers.BatchNormalization(momentum=0.9, epsilon=1e-5)
