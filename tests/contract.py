@@ -53,6 +53,14 @@ class Trained(NamedTuple):
     state: dict  # its variables right after `fit`
 
 
+class Mixed(NamedTuple):
+    """A model after `fit` in mixed precision."""
+
+    model: kgen.GenerativeModel
+    history: dict
+    loss_dtypes: set
+
+
 class Move(NamedTuple):
     """One `minimize` of a training step."""
 
@@ -127,6 +135,26 @@ class Case:
         model = self.compiled()
         model.fit(*self.whole_batches, batch_size=BATCH_SIZE, shuffle=False, verbose=0)
         return state_of(model)
+
+    @functools.cached_property
+    def mixed(self):
+        """A model trained in mixed precision, and the dtypes of its losses and terms."""
+        dtypes, differentiate = set(), kgen.backend.value_and_grad
+
+        def recording(*args):
+            (loss, terms), gradients = differentiate(*args)
+            dtypes.update(keras.backend.standardize_dtype(x.dtype) for x in (loss, *terms.values()))
+            return (loss, terms), gradients
+
+        before = keras.config.dtype_policy()
+        keras.config.set_dtype_policy("mixed_bfloat16")
+        try:
+            model = self.compiled()
+            with mock.patch.object(kgen.backend, "value_and_grad", recording):
+                history = model.fit(*self.whole_batches, batch_size=BATCH_SIZE, verbose=0).history
+        finally:
+            keras.config.set_dtype_policy(before)
+        return Mixed(model, history, dtypes)
 
     @functools.cached_property
     def taught(self):
@@ -679,30 +707,19 @@ def jit_compile_warns_and_trains(case):
 
 
 @check
-def trains_in_mixed_bfloat16(case, policy):
-    policy("mixed_bfloat16")
-    model = case.compiled()
-    history = model.fit(*case.whole_batches, batch_size=BATCH_SIZE, verbose=0).history
-    assert finite(history)
-    assert {variable.dtype for variable in model.trainable_variables} == {"float32"}
-    assert case.made_by(model).dtype == np.uint8
+def trains_in_mixed_bfloat16(case):
+    assert finite(case.mixed.history)
+    assert {variable.dtype for variable in case.mixed.model.trainable_variables} == {"float32"}
 
 
 @check
-def losses_are_float32_in_mixed_bfloat16(case, policy):
-    policy("mixed_bfloat16")
-    losses = []
-    differentiate = kgen.backend.value_and_grad
+def samples_in_mixed_bfloat16(case):
+    assert case.made_by(case.mixed.model).dtype == np.uint8
 
-    def recording(*args):
-        (loss, terms), gradients = differentiate(*args)
-        losses.extend([loss, *terms.values()])
-        return (loss, terms), gradients
 
-    model = case.compiled(run_eagerly=True)
-    with mock.patch.object(kgen.backend, "value_and_grad", recording):
-        model.train_on_batch(case.images[:8], case.labels[:8])
-    assert {keras.backend.standardize_dtype(loss.dtype) for loss in losses} == {"float32"}
+@check
+def losses_are_float32_in_mixed_bfloat16(case):
+    assert case.mixed.loss_dtypes == {"float32"}
 
 
 @check

@@ -12,10 +12,10 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from contract import array, case_of, cases, class_of, names_of, recorded_moves
+from contract import BATCH_SIZE, array, case_of, cases, class_of, names_of, recorded_moves
 
 FOLDER = Path(__file__).parent / "golden"
-STEPS, BATCH_SIZE = 20, 16
+STEPS = 20
 GRADIENTS, LOSSES = 1e-4, 1e-3  # the largest relative deviations from the record
 ROUNDING = 1e-5  # of a move's largest gradient: float32's 1e-7, summed over 64 pixels
 
