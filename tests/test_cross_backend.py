@@ -22,7 +22,7 @@ for name, settings in models.items():
     kgen.set_seed(0)
     model = kgen.models.create(name, digits, **settings)
     model.compile()
-    model.fit(images, labels, batch_size=32, epochs=1, verbose=0)
+    model.fit(seen_by(model), labels, batch_size=32, epochs=1, verbose=0)
     kgen.save(model, folder / backend / name)
 """
 LOAD = """
@@ -30,7 +30,7 @@ for name, saved_by in itertools.product(models, backends):
     model = kgen.load(folder / saved_by / name)
     weights = {str(i): np.array(w) for i, w in enumerate(model.get_weights())}
     steps = int(model.optimizer.iterations)
-    made = model.sample(8, seed=0) if model.can_sample else model.reconstruct(images[:8])
+    made = model.sample(8, seed=0) if model.can_sample else model.reconstruct(seen_by(model)[:8])
     np.savez(folder / f"{name}-{saved_by}-{backend}.npz", made=made, steps=steps, **weights)
 """
 FRAME = """
@@ -42,6 +42,8 @@ backend, folder = os.environ["KERAS_BACKEND"], Path(sys.argv[1])
 models, backends = json.loads(sys.argv[2]), json.loads(sys.argv[3])
 digits = kgen.data.load("digits")
 images, labels = digits.train.images[:64], digits.train.labels[:64]
+def seen_by(model):  # binary images, if those are what it models
+    return images if model.levels == digits.levels else images // 9
 {code}
 foreign = [name for name in backends if name != backend and name in sys.modules]
 print("imported:", *foreign)
