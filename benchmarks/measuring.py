@@ -48,9 +48,14 @@ def record_of(options):
 
 def write(record, name):
     """Write `benchmarks/records/<name>-<backend>.json`."""
+    write_as(record, f"{name}-{backend.name()}")
+
+
+def write_as(record, name):
+    """Write `benchmarks/records/<name>.json`."""
     record["load_average_after"] = os.getloadavg()
     RECORDS.mkdir(exist_ok=True)
-    path = RECORDS / f"{name}-{backend.name()}.json"
+    path = RECORDS / f"{name}.json"
     path.write_text(json.dumps(record, indent=1) + "\n")
     print(f"Samples in {path}")
 

@@ -30,6 +30,7 @@ _PACKAGES = (
     "distributions",
     "latent",
     "layers",
+    "metrics",
     "models",
     "pictures",
     "training",

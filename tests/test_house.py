@@ -171,7 +171,9 @@ def test_adapters_take_the_same_arguments(adapter):
     assert {n: here[n] for n in here if n in there} == {n: there[n] for n in there if n in here}
 
 
-@pytest.mark.parametrize("module", ["kgen", "kgen.models", "kgen.data", "kgen.fit", "kgen.sample"])
+@pytest.mark.parametrize(
+    "module", ["kgen", "kgen.models", "kgen.data", "kgen.metrics", "kgen.fit", "kgen.sample"]
+)
 def test_importing_imports_no_framework(module):
     code = f"import sys, {module}; print(*({{*{FRAMEWORKS}, 'keras'}} & set(sys.modules)))"
     result = subprocess.run(

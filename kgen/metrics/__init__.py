@@ -1,0 +1,35 @@
+"""How good samples are, from the features of real and of generated images.
+
+    from kgen import metrics
+    metrics.frechet_distance(real, generated)
+    mean, deviation = metrics.kernel_distance(real, generated)
+    precision, recall = metrics.precision_recall(real, generated)
+
+Features are arrays (n, d): one row an image, whatever encoder they come from. All functions work in
+float64, with bounded memory, and import no framework. Figures are comparable only between equal
+encoders and equal numbers of images.
+"""
+
+from kgen.metrics.frechet import (
+    frechet_distance,
+    frechet_distance_infinity,
+    frechet_distance_of_moments,
+)
+from kgen.metrics.kernel import kernel_distance
+from kgen.metrics.memorization import Memorization, memorization
+from kgen.metrics.neighbours import density_coverage, precision_recall
+from kgen.metrics.ranks import auroc
+from kgen.metrics.score import inception_score
+
+__all__ = [
+    "Memorization",
+    "auroc",
+    "density_coverage",
+    "frechet_distance",
+    "frechet_distance_infinity",
+    "frechet_distance_of_moments",
+    "inception_score",
+    "kernel_distance",
+    "memorization",
+    "precision_recall",
+]

@@ -1,0 +1,72 @@
+"""The kernel distance between two sets of features.
+
+Mikolaj Binkowski, Danica J. Sutherland, Michael Arbel, Arthur Gretton: Demystifying MMD GANs.
+2018, arXiv:1801.01401.
+
+    MMD^2 = mean of k(x, x') + mean of k(y, y') - 2 mean of k(x, y),   k(x, y) = (x.y / d + 1)^3
+
+over pairs of different rows x, x' of the one set, y, y' of the other: an estimate without bias,
+which can therefore be slightly negative.
+"""
+
+import numpy as np
+
+from kgen.errors import KgenError
+from kgen.metrics.features import checked_features
+
+
+def kernel_distance(real, generated, subsets=100, subset_size=1000, seed=0):
+    """Mean and standard deviation of MMD^2 over random subsets: the kernel inception distance.
+
+    The subsets are those of torch-fidelity for equal seeds, and the deviation has, as there, the
+    divisor `subsets`; it is the spread of one subset's estimate, not the error of the mean.
+
+    Args:
+        real, generated: features (n, d) and (m, d), at least `subset_size` rows of each.
+        subsets: pairs of subsets drawn, each without replacement.
+        subset_size: rows of a subset, from 2.
+        seed: of the subsets, from 0.
+
+    Returns:
+        (mean, standard deviation), without units but for the kernel's.
+
+    Raises:
+        KgenError: for features of a wrong shape or type, too few for a subset, or not finite.
+    """
+    if subsets < 1 or subset_size < 2:
+        raise KgenError(
+            f"Expected at least 1 subset of at least 2 rows, received {subsets} of {subset_size}."
+        )
+    real, generated = checked_features(2, real=real, generated=generated)
+    fewest = min(len(real), len(generated))
+    if fewest < subset_size:
+        raise KgenError(
+            f"Expected at least subset_size={subset_size} features of either set, received "
+            f"{fewest}: encode more images or pass a smaller subset_size."
+        )
+    generator = np.random.RandomState(seed)  # torch-fidelity's, not the newer default_rng
+
+    def part(features):
+        return features[generator.choice(len(features), subset_size, replace=False)]
+
+    distances = [_squared_mmd(part(real), part(generated)) for _ in range(subsets)]
+    return float(np.mean(distances)), float(np.std(distances))
+
+
+def _squared_mmd(first, second):
+    return (
+        _mean_of_different(_kernel(first, first))
+        + _mean_of_different(_kernel(second, second))
+        - 2 * _kernel(first, second).mean()
+    )
+
+
+def _kernel(first, second):
+    base = first @ second.T / first.shape[1] + 1
+    return base * base * base  # ten times faster than base**3
+
+
+def _mean_of_different(kernel):
+    """The mean of a square matrix without its diagonal."""
+    count = len(kernel)
+    return (kernel.sum() - np.trace(kernel)) / (count * (count - 1))

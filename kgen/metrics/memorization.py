@@ -1,0 +1,90 @@
+"""Does a model repeat its training images?
+
+Casey Meehan, Kamalika Chaudhuri, Sanjoy Dasgupta: A Non-Parametric Test to Detect Data-Copying in
+Generative Models. 2020, arXiv:2004.05675.
+
+New images of the same kind lie at some distance from the nearest training image: the held-out ones
+show at which. Generated ones that lie nearer are copies. The paper's test statistic (section 3) is
+that of Mann and Whitney, here as a probability, over all of space as one cell, not normalised.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from kgen.metrics.features import checked_features
+from kgen.metrics.ranks import auroc
+
+NEAREST = 1  # per cent of the held-out images: what lies nearer than they do is a copy
+
+
+@dataclass(frozen=True, eq=False)
+class Memorization:
+    """Distances to the nearest training image, in units of the features.
+
+    Attributes:
+        distances: of the generated images, (m,).
+        nearest: index of the nearest training image of each generated one, (m,).
+        held_out_distances: of the held-out images, (h,).
+    """
+
+    distances: np.ndarray
+    nearest: np.ndarray
+    held_out_distances: np.ndarray
+
+    @property
+    def median(self) -> float:
+        """Median distance of the generated images."""
+        return float(np.median(self.distances))
+
+    @property
+    def held_out_median(self) -> float:
+        """Median distance of the held-out images."""
+        return float(np.median(self.held_out_distances))
+
+    @property
+    def copies(self) -> float:
+        """Share of generated images nearer than the held-out images' 1st percentile.
+
+        0.01 is expected of new images; more says that some are copies.
+        """
+        return float(np.mean(self.distances < np.percentile(self.held_out_distances, NEAREST)))
+
+    @property
+    def nearer(self) -> float:
+        """Probability that a generated image is nearer than a held-out one, ties counted half.
+
+        0.5: as near as new images are; towards 1: copies; towards 0: far from all data.
+        """
+        return auroc(self.held_out_distances, self.distances)
+
+
+def memorization(training, held_out, generated):
+    """How near generated images come to the training images, against held-out ones: see above.
+
+    For a picture of the nearest pairs: `order = result.distances.argsort()`, the generated images
+    `order[:k]` beside the training images `result.nearest[order[:k]]`.
+
+    Args:
+        training, held_out, generated: features (n, d), (h, d), (m, d); a row at least of each.
+
+    Returns:
+        A `Memorization`.
+
+    Raises:
+        KgenError: for features of a wrong shape or type, none, or not finite.
+    """
+    training, held_out, generated = checked_features(
+        training=training, held_out=held_out, generated=generated
+    )
+    held_out_distances, _ = _nearest(training, held_out)
+    return Memorization(*_nearest(training, generated), held_out_distances)
+
+
+def _nearest(training, others):
+    """Distance to the nearest training row, and its index, for every other row."""
+    from sklearn.metrics import pairwise_distances_argmin
+
+    nearest = pairwise_distances_argmin(others, training)
+    # Again from the differences: scikit-learn's are not quite 0 for a copy.
+    return np.linalg.norm(others - training[nearest], axis=1), nearest

@@ -1,0 +1,55 @@
+"""The inception score: do images show one thing each, and all of them together many?
+
+Tim Salimans, Ian Goodfellow, Wojciech Zaremba, Vicki Cheung, Alec Radford, Xi Chen: Improved
+Techniques for Training GANs. 2016, arXiv:1606.03498.
+
+    exp( mean over images x of KL( p(y|x) || p(y) ) ),   p(y) = mean over images of p(y|x)
+
+The mean divergence is computed as H(p(y)) minus the mean H(p(y|x)), H being the entropy: equal, and
+finite for every row.
+"""
+
+import itertools
+
+import numpy as np
+from scipy.special import entr
+
+from kgen.errors import KgenError
+from kgen.metrics.features import checked_features
+
+ROUNDING = 1e-3  # of the sum of a row: probabilities may come from float16
+
+
+def inception_score(probabilities, splits=10):
+    """Mean and standard deviation of the score over parts of the images.
+
+    From 1 (every image alike to the classifier) to the number of classes. It looks at generated
+    images only, and means something only for a classifier of the data's classes.
+
+    Args:
+        probabilities: p(y|x) of generated images, (n, classes); rows sum to 1. Parts are taken in
+            the order of the rows.
+        splits: parts, all with nearly equal numbers of images.
+
+    Returns:
+        (mean, standard deviation with the divisor `splits`)
+
+    Raises:
+        KgenError: for rows that are no probabilities, or fewer rows than splits.
+    """
+    if splits < 1:
+        raise KgenError(f"Expected at least 1 split, received {splits}.")
+    (rows,) = checked_features(splits, probabilities=probabilities)
+    sums = rows.sum(axis=1)
+    if (rows < 0).any() or np.abs(sums - 1).max() > ROUNDING:
+        raise KgenError(
+            "Expected probabilities from 0, rows that sum to 1, received values from "
+            f"{rows.min():.3g} and sums from {sums.min():.3g} to {sums.max():.3g}: apply a softmax."
+        )
+    ends = np.arange(splits + 1) * len(rows) // splits
+    scores = []
+    for start, end in itertools.pairwise(ends):
+        part = rows[start:end]
+        divergence = entr(part.mean(axis=0)).sum() - entr(part).sum(axis=1).mean()
+        scores.append(np.exp(max(divergence, 0)))  # below 0: rounding
+    return float(np.mean(scores)), float(np.std(scores))
