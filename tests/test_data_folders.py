@@ -1,5 +1,8 @@
 """Folders of image files."""
 
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -109,20 +112,86 @@ def test_too_few_images_are_an_error(tmp_path, n):
     assert str(tmp_path) in error_line(tmp_path)
 
 
-@pytest.mark.parametrize("keep", [0, 20, 100])
-def test_broken_image_is_named(tmp_path, keep):
+@pytest.mark.parametrize("keep", [0, 20, 100, -40])
+def test_damaged_image_is_named(tmp_path, keep):
     write_many(tmp_path, shape=(30, 30))
-    broken = tmp_path / "005.png"
-    broken.write_bytes(broken.read_bytes()[:keep])
+    damaged = tmp_path / "005.png"
+    damaged.write_bytes(damaged.read_bytes()[:keep])
     message = error_line(tmp_path)
-    assert "005.png" in message
+    assert f"{tmp_path}: expected readable" in message
+    assert "1 damaged file: 005.png (" in message
     assert "repair or remove" in message
 
 
-def test_sixteen_bit_image_is_named(tmp_path):
-    write_many(tmp_path, 3, mode="L")
-    Image.fromarray(np.zeros((6, 8), np.uint16)).save(tmp_path / "deep.png")
-    assert "deep.png: expected an image of 8 bits" in error_line(tmp_path, grayscale=True)
+def test_damaged_images_are_listed_together(tmp_path):
+    write_many(tmp_path, 40, shape=(30, 30), suffix=".jpg")
+    for number in range(0, 39, 3):  # 13 files; of the third kind only decoding finds the damage
+        path = tmp_path / f"{number:03}.jpg"
+        path.write_bytes((b"", b"no image", path.read_bytes()[:-100])[number % 9 // 3])
+    message = error_line(tmp_path)
+    assert "13 damaged files: 000.jpg (no image), 003.jpg (no image), 006.jpg (" in message
+    assert "027.jpg" in message
+    assert "030.jpg" not in message
+    assert " and 3 more: " in message
+
+
+def test_folder_of_damaged_images_only_is_an_error(tmp_path):
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(b"no image")
+    assert "2 damaged files: a.png" in error_line(tmp_path)
+
+
+def test_unreadable_file_is_named_with_the_reason(tmp_path, monkeypatch):
+    def refuse(path, **arguments):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    write_many(tmp_path, 3)
+    monkeypatch.setattr("PIL.Image.open", refuse)
+    assert "000.png (Permission denied), 001.png" in error_line(tmp_path)
+
+
+def test_too_many_images_for_the_memory_are_an_error(tmp_path, monkeypatch):
+    def no_memory(shape, dtype):
+        raise MemoryError
+
+    write_many(tmp_path, 3)
+    monkeypatch.setattr("kgen.data.decoding.np.empty", no_memory)
+    message = error_line(tmp_path)
+    assert "received 3 of shape (6, 8, 3)" in message
+    assert "size=" in message
+
+
+def test_sixteen_bit_images_keep_their_upper_bytes(tmp_path):
+    grey = np.array([[0, 255, 256, 0x1280, 0xFFFF]], np.uint16)
+    for name in ("a.png", "b.png"):
+        Image.fromarray(grey).save(tmp_path / name)
+    images = load(tmp_path).train.images
+    assert images.shape == (1, 1, 5, 1)
+    assert images.ravel().tolist() == [0, 0, 1, 0x12, 255]
+
+
+def test_sixteen_bit_images_are_put_on_white_where_transparent(tmp_path):
+    values = struct.pack(">2H", 0x0580, 0x0581)  # of the same upper byte
+    chunks = {b"IHDR": struct.pack(">IIBBBBB", 2, 1, 16, 0, 0, 0, 0), b"tRNS": values[:2]}
+    content = b"\x89PNG\r\n\x1a\n"
+    for name, chunk in {**chunks, b"IDAT": zlib.compress(b"\0" + values), b"IEND": b""}.items():
+        content += struct.pack(">I", len(chunk)) + name + chunk
+        content += struct.pack(">I", zlib.crc32(name + chunk))
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(content)
+    assert load(tmp_path).train.images.ravel().tolist() == [255, 5]
+
+
+def test_names_of_other_scripts(tmp_path):
+    images = write_many(tmp_path / "кошки", 4)
+    for old, new in zip(("000", "001", "002", "003"), "éñ犬🐈", strict=True):
+        (tmp_path / "кошки" / f"{old}.png").rename(tmp_path / "кошки" / f"{new}.png")
+    write_many(tmp_path / "猫 and dog", 2)
+    data = load(tmp_path)
+    assert data.label_names == ("кошки", "猫 and dog")
+    assert np.array_equal(data.train.images[:3], images[1:])
+    (tmp_path / "кошки" / "犬.png").write_bytes(b"")
+    assert "кошки/犬.png" in error_line(tmp_path)
 
 
 def test_mixed_modes_are_an_error_that_names_one_file_of_each(tmp_path):

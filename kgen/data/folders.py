@@ -1,12 +1,17 @@
 """Folders of image files."""
 
+import time
 from pathlib import Path
 
 import numpy as np
 
 from kgen.data import pictures
-from kgen.data.image_data import ImageData, Split, hold_out
+from kgen.data.decoding import decode
+from kgen.data.image_data import ImageData, Split, held_out
+from kgen.data.kept import KeptImages
 from kgen.errors import KgenError
+
+SECONDS_WORTH_KEEPING = 1.0
 
 
 def read_folder(folder: Path, size: tuple[int, int] | None, grayscale: bool) -> ImageData:
@@ -16,18 +21,27 @@ def read_folder(folder: Path, size: tuple[int, int] | None, grayscale: bool) -> 
     files are ignored, and so are names that begin with a dot. `size` and `grayscale` are as
     in `kgen.data.load`.
 
-    Raises KgenError for a folder of fewer than two images, images beside sub-folders with images, a
-    damaged image, images of different kinds without `grayscale`, or of different sizes
-    without `size`.
+    Memory holds the images once, 1 or 3 bytes a pixel; while they are decoded, also about 1 KB a
+    file and the files that at most 8 threads are at (`kgen.data.decoding`). What took longer than a
+    second to decode is kept in the user's cache and mapped from there the next time: the system
+    reads it as it is used, and may drop it again where memory is short, also during `fit`.
+
+    Raises KgenError for a folder of fewer than two images, images beside sub-folders with images,
+    damaged images (listed together), images of different kinds without `grayscale`, or of different
+    sizes without `size`, or too many for the memory.
     """
     paths = _image_paths(folder)
     labels, label_names = _labels(folder, paths)
-    _check_kinds(paths, grayscale)
-    train, test = hold_out(Split(_read(paths, size, grayscale), labels), str(folder))
+    # The training images first: each split is one stretch of the array, and nothing is copied.
+    for_testing = held_out(len(paths), str(folder))
+    order = np.argsort(for_testing, kind="stable")
+    images = _images(folder, [paths[row] for row in order], size, grayscale)
+    everything = Split(images, None if labels is None else labels[order])
+    training = np.count_nonzero(~for_testing)
     return ImageData(
         name=folder.resolve().name,
-        train=train,
-        test=test,
+        train=everything.take(slice(training)),
+        test=everything.take(slice(training, None)),
         levels=256,
         source=f"the folder {folder}, every tenth image held out for testing",
         licence="unknown: the user's own images",
@@ -66,28 +80,15 @@ def _labels(folder: Path, paths: list[Path]) -> tuple[np.ndarray | None, tuple[s
     return labels.astype(np.int64), tuple(names.tolist())
 
 
-def _check_kinds(paths: list[Path], grayscale: bool) -> None:
-    """Looks at every header, so that most mistakes show before any image is decoded."""
-    example: dict[str, Path] = {}
-    for path in paths:
-        example.setdefault(pictures.kind(path), path)
-    if len(example) > 1 and not grayscale:
-        received = ", ".join(f"{kind} ({path})" for kind, path in example.items())
-        raise KgenError(
-            f"expected images of one mode, received {received}: convert them, or add"
-            " grayscale=True, which makes all of them grey (transparent ones on white)"
-        )
-
-
-def _read(paths: list[Path], size: tuple[int, int] | None, grayscale: bool) -> np.ndarray:
-    first = pictures.adapted(pictures.read(paths[0]), size, grayscale)
-    images = np.empty((len(paths), *first.shape), np.uint8)
-    for place, path in zip(images, paths, strict=True):
-        image = pictures.adapted(pictures.read(path), size, grayscale)
-        if image.shape != first.shape:
-            raise KgenError(
-                f"expected images of one size, received {first.shape[:2]} in {paths[0]} and"
-                f" {image.shape[:2]} in {path}: add size=, for example size={min(first.shape[:2])}"
-            )
-        place[...] = image
+def _images(
+    folder: Path, paths: list[Path], size: tuple[int, int] | None, grayscale: bool
+) -> np.ndarray:
+    """The images at `paths`, decoded, or from the cache where that took long the last time."""
+    kept = KeptImages(folder, paths, size, grayscale)
+    images = kept.read()
+    if images is None:
+        started = time.monotonic()
+        images = decode(folder, paths, size, grayscale)
+        if time.monotonic() - started >= SECONDS_WORTH_KEEPING:
+            kept.write(images)
     return images

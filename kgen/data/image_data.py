@@ -113,17 +113,22 @@ class ImageData:
 
 
 def hold_out(split: Split, where: str) -> tuple[Split, Split]:
-    """Splits (train, test) of a set that has no test split of its own.
+    """Splits (train, test) of a set that has no test split of its own; see `held_out`."""
+    for_testing = held_out(len(split), where)
+    return split.take(~for_testing), split.take(for_testing)
 
-    Every tenth image, beginning with the first, is held out for testing: no draw, so that the same
-    files always give the same splits, and images sorted by class give both splits every class.
-    (Neighbours that are near-duplicates, as in a video, need a test split of the user's own.)
-    Raises KgenError, opening with `where`, where there are fewer than two images.
+
+def held_out(n: int, where: str) -> np.ndarray:
+    """Which of `n` images are held out for testing: bool (n,).
+
+    Every tenth image, beginning with the first: no draw, so that the same files always give the
+    same splits, and images sorted by class give both splits every class. (Neighbours that are
+    near-duplicates, as in a video, need a test split of the user's own.) Raises KgenError, opening
+    with `where`, where there are fewer than two images.
     """
-    if len(split) < 2:
+    if n < 2:
         raise KgenError(
             f"{where}: expected at least 2 images, as every tenth is held out for testing,"
-            f" received {len(split)}: add images"
+            f" received {n}: add images"
         )
-    held_out = np.arange(len(split)) % 10 == 0
-    return split.take(~held_out), split.take(held_out)
+    return np.arange(n) % 10 == 0

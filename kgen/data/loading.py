@@ -32,7 +32,10 @@ def load(
         source: one of these:
             - a name that `names()` lists (a folder of the same name is "./name");
             - a folder of PNG, JPEG and WebP files; its sub-folders, if any, are the labels,
-              numbered in sorted order. Transparent images are composited on white. levels is 256;
+              numbered in sorted order. Photographs are turned upright, transparent images are
+              composited on white, of 16 bits a channel the upper 8 are kept; levels is 256. What
+              takes longer than a second to decode is kept in the user's cache, and mapped from
+              there while the files are as they were;
             - an `.npz` file with the arrays `x_train`, `y_train`, `x_test`, `y_test` (only
               `x_train` is required) or `images`, `labels` (only `images` is required);
             - a uint8 array (n, height, width, channels) or (n, height, width).
@@ -49,8 +52,8 @@ def load(
 
     Raises:
         KgenError: a name or path that does not exist, files that can neither be found nor be
-            downloaded or that are damaged, images of an unusable kind, dtype or shape, or an
-            argument out of its range; in one line.
+            downloaded or that are damaged (those of a folder are listed together), images of an
+            unusable kind, dtype or shape, or an argument out of its range; in one line.
     """
     if binarize not in (None, "static", "dynamic"):
         raise KgenError(f'binarize: expected "static", "dynamic" or None, received {binarize!r}')

@@ -1,0 +1,114 @@
+"""Many image files into one array, in a few threads."""
+
+import contextlib
+import os
+import sys
+from functools import partial
+from multiprocessing.pool import ThreadPool
+from pathlib import Path
+
+import numpy as np
+
+from kgen.data import pictures
+from kgen.errors import KgenError
+
+THREADS = min(8, os.cpu_count() or 1)  # pillow decodes outside of Python's lock
+_FILES_A_TASK = 16
+_NAMED = 10  # damaged files that an error names; it counts the others
+
+
+def decode(
+    folder: Path, paths: list[Path], size: tuple[int, int] | None, grayscale: bool
+) -> np.ndarray:
+    """The images at `paths`, files below `folder`: uint8 (n, height, width, 1 or 3).
+
+    Every thread decodes into its place of the one array, so that memory holds these bytes, about
+    1 KB a file, and for each of at most 8 threads the image it is at, in at most 32 bytes a pixel
+    of the file. What takes longer than two seconds shows its progress.
+
+    Raises KgenError for damaged files, which it lists together, images of different kinds without
+    `grayscale`, or of different sizes without `size`, or too many for the memory.
+    """
+    read = partial(pictures.read, size=size, grayscale=grayscale)
+    with ThreadPool(THREADS) as pool:
+        if not grayscale:
+            _check_kinds(paths, pool)
+        example, shape = _first_readable(paths, read)
+        images = _allocated(folder, (len(paths), *shape))
+
+        def place(row: int) -> str | None:
+            """Reads one image into its row, or says what is wrong with the file."""
+            try:
+                image = read(paths[row])
+            except pictures.DamagedImageError as error:
+                return str(error)
+            if image.shape != shape:
+                raise KgenError(_different_sizes(example, shape, paths[row], image.shape))
+            images[row] = image
+
+        wrong = list(_with_progress(pool.imap(place, range(len(paths)), _FILES_A_TASK), len(paths)))
+    damage = {path: reason for path, reason in zip(paths, wrong, strict=True) if reason}
+    if damage:
+        raise KgenError(_damaged(folder, damage))
+    return images
+
+
+def _check_kinds(paths: list[Path], pool: ThreadPool) -> None:
+    """Looks at every header, so that a mixture shows before any image is decoded."""
+
+    def kind(path: Path) -> str | None:
+        with contextlib.suppress(pictures.DamagedImageError):  # decoding lists these together
+            return pictures.kind(path)
+
+    examples: dict[str, Path] = {}
+    for path, found in zip(paths, pool.imap(kind, paths, _FILES_A_TASK), strict=True):
+        if found:
+            examples.setdefault(found, path)
+    if len(examples) > 1:
+        received = ", ".join(f"{kind} ({path})" for kind, path in examples.items())
+        raise KgenError(
+            f"expected images of one mode, received {received}: convert them, or add"
+            " grayscale=True, which makes all of them grey (transparent ones on white)"
+        )
+
+
+def _first_readable(paths: list[Path], read) -> tuple[Path, tuple[int, int, int]]:
+    """A file whose image has the shape that all must have, and that shape."""
+    for path in paths:
+        with contextlib.suppress(pictures.DamagedImageError):
+            return path, read(path).shape
+    return paths[0], (1, 1, 1)  # no image at all: every file is about to be listed as damaged
+
+
+def _allocated(folder: Path, shape: tuple[int, ...]) -> np.ndarray:
+    try:
+        return np.empty(shape, np.uint8)
+    except MemoryError as error:
+        raise KgenError(
+            f"{folder}: expected images that fit into memory, received {shape[0]} of shape"
+            f" {shape[1:]}, {np.prod(shape, dtype=float) / 1e9:.1f} GB: add size=, for example 64"
+        ) from error
+
+
+def _with_progress(done, total: int):
+    import tqdm
+
+    often = 0.2 if sys.stderr.isatty() else 10
+    return tqdm.tqdm(done, "decoding", total, unit="image", delay=2, mininterval=often)
+
+
+def _different_sizes(example: Path, shape: tuple, path: Path, other: tuple) -> str:
+    return (
+        f"expected images of one size, received {shape[:2]} in {example} and {other[:2]} in"
+        f" {path}: add size=, for example size={min(shape[:2] + other[:2])}"
+    )
+
+
+def _damaged(folder: Path, damage: dict[Path, str]) -> str:
+    listed = [f"{path.relative_to(folder)} ({damage[path]})" for path in sorted(damage)]
+    others = f" and {len(listed) - _NAMED} more" if len(listed) > _NAMED else ""
+    return (
+        f"{folder}: expected readable PNG, JPEG or WebP images, received {len(listed)} damaged"
+        f" {'file' if len(listed) == 1 else 'files'}: {', '.join(listed[:_NAMED])}{others}:"
+        " repair or remove what is damaged"
+    )

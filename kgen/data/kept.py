@@ -1,0 +1,77 @@
+"""Folders that were decoded once, kept in the user's cache as one array each."""
+
+import contextlib
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from kgen.data import files
+from kgen.errors import KgenError
+from kgen.files import whole_file
+
+_FORMAT = 1  # to be raised when the same files come to give other pixels
+
+
+class KeptImages:
+    """The place in the cache for the decoded images of one folder.
+
+    It holds one array a folder, of the files and options it was written for: once a file is added,
+    removed or changed (in size or time of modification), or an option, it counts no longer. The
+    name of the array's file ends with the checksum of the content.
+
+    Args:
+        folder: what was decoded.
+        paths: its image files, in the order of the array.
+        options: whatever else decides the pixels.
+    """
+
+    def __init__(self, folder: Path, paths: list[Path], *options):
+        import PIL
+
+        self.folder = files.cache_folder() / "folders" / _digest([os.fsencode(folder.resolve())])
+        made_by = repr((_FORMAT, PIL.__version__, *options)).encode()
+        self.key = _digest([made_by, *(_state(folder, path) for path in paths)])
+
+    def read(self) -> np.ndarray | None:
+        """The array, mapped from the disk; None if there is none, or one of another checksum.
+
+        It can be written to like any array: what is changed stays in memory.
+        """
+        for path in self.folder.glob(f"{self.key}-*.npy"):
+            # What is no array shows as ValueError, OSError, EOFError, SyntaxError, ...
+            with contextlib.suppress(Exception):
+                images = np.asarray(np.load(path, mmap_mode="c", allow_pickle=False))
+                if path.name == self._name(images):
+                    return images
+        return None
+
+    def write(self, images: np.ndarray) -> None:
+        """Keeps `images` in place of what was kept of this folder; a cache is no must."""
+        path = self.folder / self._name(images)
+        with contextlib.suppress(KgenError, OSError):
+            with whole_file(path) as unfinished:
+                np.save(unfinished, images)
+            for old in set(self.folder.iterdir()) - {path}:
+                shutil.rmtree(old) if old.is_dir() else old.unlink()
+
+    def _name(self, images: np.ndarray) -> str:
+        described = f"{images.dtype} {images.shape}".encode()
+        return f"{self.key}-{_digest([described, images])}.npy"
+
+
+def _state(folder: Path, path: Path) -> bytes:
+    """What tells that a file was changed."""
+    name, status = os.fsencode(path.relative_to(folder)), path.stat()
+    return b"%b %d %d" % (name, status.st_size, status.st_mtime_ns)
+
+
+def _digest(parts) -> str:
+    """32 hexadecimal digits for a sequence of bytes."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+        digest.update(b"\0")
+    return digest.hexdigest()[:32]
