@@ -28,6 +28,8 @@ _PACKAGES = (
     "callbacks",
     "data",
     "distributions",
+    "encoders",
+    "evaluation",
     "latent",
     "layers",
     "metrics",

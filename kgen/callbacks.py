@@ -3,6 +3,9 @@
 import logging
 
 import keras
+import numpy as np
+
+from kgen import metrics
 
 SAMPLES, SAMPLE_SEED = 64, 0
 FIRST_STEPS = 300  # in which no generator is judged: its samples are alike, it has learned nothing
@@ -58,3 +61,43 @@ class AdversarialWarnings(keras.callbacks.Callback):
 def mean_deviation(images, levels):
     """How much a pixel deviates over the images, in the mean over pixels, as part of the range."""
     return float(images.std(axis=0).mean()) / (levels - 1)
+
+
+class SampleQuality(keras.callbacks.Callback):
+    """Logs how far samples are from real images: `frechet_distance` and `kernel_distance`.
+
+    Samples are those of `model.sample`, of the averaged weights in a model that keeps some. They
+    have noise of their own, so that training is what it would be without. On few images the Frechet
+    distance is biased upwards: it shows progress, `python -m kgen.evaluate` gives the figure.
+
+    Args:
+        data: a `kgen.data.ImageData`; its test images are compared with.
+        every: epochs from one measurement to the next; in between both are NaN.
+        samples: images drawn, and real ones; fewer where there are fewer.
+        encoder: callable, uint8 images -> features; None for `kgen.encoders.for_data(data)`.
+
+    Raises:
+        KgenError: if no encoder can be had.
+    """
+
+    reads_batch_logs = False
+
+    def __init__(self, data, every=5, samples=1000, encoder=None):
+        super().__init__()
+        if encoder is None:
+            from kgen import encoders
+
+            encoder = encoders.for_data(data)
+        self.every, self.encoder = every, encoder
+        self.real = encoder(np.asarray(data.test.limit(samples).images))
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs["frechet_distance"] = logs["kernel_distance"] = float("nan")
+        model = self.model
+        if (epoch + 1) % self.every or not model.can_sample:
+            return
+        features = self.encoder(model.sample(len(self.real), seed=SAMPLE_SEED))
+        logs["frechet_distance"] = metrics.frechet_distance(self.real, features)
+        logs["kernel_distance"], _ = metrics.kernel_distance(
+            self.real, features, subsets=10, subset_size=min(len(self.real), 500)
+        )

@@ -50,6 +50,12 @@ def parser():
         default=[],
         help="arguments of the model, such as latent_size=10 architecture=conv",
     )
+    parser.add_argument(
+        "--evaluate-every",
+        metavar="N",
+        type=cli.whole_number(1),
+        help="measure 1,000 samples against test images after every N-th epoch (default: never)",
+    )
     parser.add_argument("--list", action="store_true", help="show models and data sets")
     return parser
 
@@ -116,7 +122,7 @@ def is_empty_folder(folder):
 
 def train(options, images, folder):
     import kgen
-    from kgen.callbacks import AdversarialWarnings
+    from kgen.callbacks import AdversarialWarnings, SampleQuality
     from kgen.run import Interruption, ProgressBar, Recorder
     from kgen.training.parameters import parse_settings
 
@@ -129,13 +135,16 @@ def train(options, images, folder):
     configuration = {
         "model": options.model,
         "settings": settings,
-        "data": describe(images),
+        "data": describe(images, options.data),
         "epochs": epochs,
         "batch_size": options.batch_size,
         "seed": options.seed,
     }
     print(f"{options.model} on {images.name}: {epochs} epochs of {steps} steps")
     print(f"backend: {kgen.backend.name()} {kgen.backend.version()} on {kgen.backend.device()}")
+    callbacks = []
+    if options.evaluate_every:
+        callbacks.append(SampleQuality(images, options.evaluate_every))
     recorder = Recorder(folder, configuration, epochs, images.test)
     with recorder, Interruption() as interruption, ProgressBar() as progress_bar:
         model.fit(
@@ -145,16 +154,17 @@ def train(options, images, folder):
             epochs=epochs,
             verbose=0,
             validation_data=(images.test.images, images.test.labels),
-            callbacks=[progress_bar, recorder, interruption, AdversarialWarnings()],
+            callbacks=[*callbacks, progress_bar, recorder, interruption, AdversarialWarnings()],
         )
     print(f"picture: {recorder.picture}")
     if model.can_sample:
         print(f"next: python -m kgen.sample {folder} -n 64 --out {folder}/grid.png")
 
 
-def describe(images):
+def describe(images, source):
     return {
         "name": images.name,
+        **({} if source in data.names() else {"path": str(Path(source).resolve())}),
         "source": images.source,
         "licence": images.licence,
         "checksum": images.checksum,

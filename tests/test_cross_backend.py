@@ -32,6 +32,8 @@ for name, saved_by in itertools.product(models, backends):
     steps = int(model.optimizer.iterations)
     made = model.sample(8, seed=0) if model.can_sample else model.reconstruct(seen_by(model)[:8])
     np.savez(folder / f"{name}-{saved_by}-{backend}.npz", made=made, steps=steps, **weights)
+encoder = kgen.encoders.for_data(digits)  # trained by the first process, read by the others
+np.savez(folder / f"features-{backend}.npz", features=encoder(images), sha256=encoder.sha256)
 """
 FRAME = """
 import itertools, json, os, sys
@@ -53,10 +55,11 @@ print("imported:", *foreign)
 def run(backend, code, folder):
     """Runs `code` in a process of its own; returns the other frameworks that it imported."""
     models = {name: SMALL.get(name, {}) for name in REGISTRY}
+    # A cache of its own: the tests neither use nor leave encoders that a user has.
     arguments = str(folder), json.dumps(models), json.dumps(FRAMEWORKS)
     result = subprocess.run(
         [sys.executable, "-c", FRAME.format(code=code), *arguments],
-        env={**os.environ, "KERAS_BACKEND": backend},
+        env={**os.environ, "KERAS_BACKEND": backend, "XDG_CACHE_HOME": str(folder)},
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -107,6 +110,14 @@ def test_images_are_alike_up_to_rounding(results, model, saved_by, loaded_by):
     here = loaded(results, model, saved_by, saved_by)["made"].astype(int)
     there = loaded(results, model, saved_by, loaded_by)["made"].astype(int)
     assert np.abs(here - there).max() <= 1
+
+
+@pytest.mark.parametrize("backend", FRAMEWORKS)
+def test_features_of_an_encoder_are_equal(results, backend):
+    here = np.load(results[0] / f"features-{FRAMEWORKS[0]}.npz")
+    there = np.load(results[0] / f"features-{backend}.npz")
+    assert here["sha256"] == there["sha256"]
+    assert np.abs(here["features"] - there["features"]).max() < 1e-3
 
 
 # Keras itself imports JAX, where it is installed, under every backend (for its Orbax callback).

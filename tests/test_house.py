@@ -21,11 +21,13 @@ MAY_IMPORT = {
     "errors": set(),
     "files": BASIC,
     "pictures": BASIC,
-    "callbacks": BASIC,
+    "callbacks": BASIC | {"encoders", "metrics"},
     "latent": BASIC,
     "distributions": BASIC,
     "data": BASIC,
     "backend": BASIC,
+    "encoders": BASIC | {"data"},
+    "evaluation": BASIC | {"encoders", "metrics", "pictures"},
     "layers": BASIC | {"backend"},
     "metrics": BASIC | {"backend", "data", "distributions"},
     "training": BASIC | {"backend", "data", "distributions"},
@@ -172,7 +174,18 @@ def test_adapters_take_the_same_arguments(adapter):
 
 
 @pytest.mark.parametrize(
-    "module", ["kgen", "kgen.models", "kgen.data", "kgen.metrics", "kgen.fit", "kgen.sample"]
+    "module",
+    [
+        "kgen",
+        "kgen.models",
+        "kgen.data",
+        "kgen.metrics",
+        "kgen.encoders",
+        "kgen.evaluation",
+        "kgen.fit",
+        "kgen.sample",
+        "kgen.evaluate",
+    ],
 )
 def test_importing_imports_no_framework(module):
     code = f"import sys, {module}; print(*({{*{FRAMEWORKS}, 'keras'}} & set(sys.modules)))"

@@ -1,0 +1,112 @@
+"""`python -m kgen.evaluate RUN [RUN ...]`: how good trained models are, as tables or a page."""
+
+import json
+from pathlib import Path
+
+from kgen import cli, data
+from kgen.errors import KgenError
+from kgen.files import whole_file
+
+
+def parser():
+    parser = cli.Parser(
+        "python -m kgen.evaluate",
+        description="Measure the samples and the likelihood of trained runs on real images.",
+    )
+    parser.add_argument(
+        "runs", metavar="RUN", type=Path, nargs="+", help="folder that kgen.fit wrote"
+    )
+    parser.add_argument(
+        "--samples",
+        metavar="N",
+        type=cli.whole_number(2),
+        default=10_000,
+        help="images drawn, and compared with as many real ones (default 10000, or all there are)",
+    )
+    parser.add_argument(
+        "--bound-samples",
+        metavar="K",
+        type=cli.whole_number(1),
+        default=10,
+        help="samples of a likelihood that is a bound (default 10)",
+    )
+    parser.add_argument(
+        "--split", choices=("test", "train"), default="test", help="real images (default test)"
+    )
+    parser.add_argument(
+        "--seed", metavar="N", type=cli.whole_number(0), default=0, help="default 0"
+    )
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write the figures")
+    parser.add_argument(
+        "--html", metavar="FILE", type=Path, help="write a page with plots and pictures"
+    )
+    return parser
+
+
+def main(arguments=None):
+    options = parser().parse_args(arguments)
+    records = {str(folder): read_record(folder) for folder in options.runs}
+    cli.choose_backend()
+    from kgen.evaluation.tables import as_text
+
+    evaluations = {}
+    for name, found in evaluate_all(records, options):
+        evaluations[name] = found
+        print(as_text(name, found))
+    if options.json:
+        content = {name: found.as_json() for name, found in evaluations.items()}
+        with whole_file(options.json) as path:
+            path.write_text(json.dumps(content, indent=2) + "\n")
+        print(options.json)
+    if options.html:
+        from kgen.evaluation.page import write_page
+
+        write_page(options.html, evaluations)
+        print(options.html)
+
+
+def read_record(folder):
+    """A run's `run.json`; KgenError where the folder is no finished run."""
+    try:
+        record = json.loads((folder / "run.json").read_text())
+        record["data"]["name"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise KgenError(
+            f"Expected {folder} to be a run of kgen.fit, but its run.json cannot be read: {error}"
+        ) from error
+    if not (folder / "model").is_dir():
+        raise KgenError(f"Expected a finished run, but {folder} holds no model yet.")
+    return record
+
+
+def evaluate_all(records, options):
+    """(name, evaluation) of each run, in turn; runs on the same data share their real images."""
+    import tqdm
+
+    import kgen
+    from kgen.evaluation import evaluate, images_compared
+
+    known = {}  # source: (images, what is known of them)
+    for name, record in records.items():
+        model = kgen.load(Path(name) / "model")
+        source = record["data"].get("path") or record["data"]["name"]
+        images, reference = known.get(source) or (data.load(source), None)
+        parts = model.can_sample + bool(model.likelihood)
+        total = parts * images_compared(images, options.samples)
+        with tqdm.tqdm(total=total, unit="image", desc=name) as bar:
+            found = evaluate(
+                model,
+                images,
+                samples=options.samples,
+                split=options.split,
+                seed=options.seed,
+                bound_samples=options.bound_samples,
+                reference=reference,
+                progress=bar.update,
+            )
+        known[source] = images, reference or found.reference
+        yield name, found
+
+
+if __name__ == "__main__":
+    cli.run(main)

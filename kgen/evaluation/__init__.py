@@ -1,0 +1,12 @@
+"""How good a trained model is: sample quality against real images, and likelihood.
+
+    evaluation = kgen.evaluation.evaluate(model, kgen.data.load("mnist"))
+
+`python -m kgen.evaluate RUN` does this for runs and prints it as a table or a page.
+"""
+
+from kgen.evaluation.likelihood import likelihood
+from kgen.evaluation.quality import Reference, images_compared, quality
+from kgen.evaluation.whole import Evaluation, evaluate
+
+__all__ = ["Evaluation", "Reference", "evaluate", "images_compared", "likelihood", "quality"]

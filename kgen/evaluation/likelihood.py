@@ -1,0 +1,52 @@
+"""The likelihood of a split, in the units of the papers."""
+
+import math
+
+import numpy as np
+
+from kgen.errors import KgenError
+from kgen.evaluation.parts import in_parts
+
+
+def likelihood(model, split, samples, seed=0, progress=None):
+    """Negative log-likelihood of images, the mean over them with its standard error.
+
+    Args:
+        model: whose `likelihood` is "exact", "bound" or None.
+        split: a `kgen.data.Split`, two images or more.
+        samples: k of a bound; an exact likelihood has none.
+        seed: of the bound's noise.
+        progress: called with the number of images after each part, or None.
+
+    Returns:
+        A dict of plain values: `likelihood`, `samples` (of a bound), `images`, the mean in nats per
+        image and in bits per dimension and the standard errors of both; None for a model that has
+        no likelihood.
+
+    Raises:
+        KgenError: for fewer than two images.
+    """
+    if not model.likelihood:
+        return None
+    if len(split) < 2:
+        raise KgenError(f"Expected at least 2 images for a standard error, received {len(split)}.")
+    images = np.asarray(split.images)
+    bound = {"samples": samples} if model.likelihood == "bound" else {}
+
+    def log_prob(rows, seed):
+        labels = {"labels": split.labels[rows]} if model.classes else {}
+        noise = {**bound, "seed": seed} if bound else {}
+        return model.log_prob(images[rows], **labels, **noise)
+
+    nats = -in_parts(len(images), seed, log_prob, progress)
+    mean, error = float(nats.mean()), float(nats.std(ddof=1) / math.sqrt(len(nats)))
+    bit_everywhere = math.prod(model.image_shape) * math.log(2)  # nats
+    return {
+        "likelihood": model.likelihood,
+        **bound,
+        "images": len(nats),
+        "negative_log_prob_nats": mean,
+        "standard_error_nats": error,
+        "bits_per_dimension": mean / bit_everywhere,
+        "standard_error_bits": error / bit_everywhere,
+    }

@@ -1,0 +1,24 @@
+"""Long work in parts: each with a seed of its own, and told to a progress bar when it is done."""
+
+import numpy as np
+
+IMAGES_PER_PART = 512
+
+
+def in_parts(count, seed, function, progress=None):
+    """`function(rows, seed)` for slices of 0..count-1, concatenated.
+
+    Args:
+        count: of rows, from 1.
+        seed: what the parts' seeds are drawn from.
+        function: (slice, int) -> array with as many rows.
+        progress: called with the number of rows after each part, or None.
+    """
+    outputs = []
+    for start in range(0, count, IMAGES_PER_PART):
+        rows = slice(start, min(start + IMAGES_PER_PART, count))
+        own = int(np.random.SeedSequence([seed, start]).generate_state(1)[0])
+        outputs.append(function(rows, own))
+        if progress:
+            progress(rows.stop - rows.start)
+    return np.concatenate(outputs)

@@ -1,0 +1,160 @@
+"""One model, evaluated: its samples' quality and its likelihood, with what they were found by."""
+
+import contextlib
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from kgen.errors import KgenError
+from kgen.evaluation.likelihood import likelihood
+from kgen.evaluation.parts import in_parts
+from kgen.evaluation.quality import Reference, images_compared, quality
+
+PICTURED = 64
+COPIES_PICTURED = 10
+
+
+@dataclass
+class Evaluation:
+    """What is known of one model.
+
+    Attributes:
+        rows: {"samples", "real images (floor)", "noise (ceiling)": {name: figure}}, as of
+            `kgen.evaluation.quality`; empty for a model that cannot sample.
+        likelihood: as of `kgen.evaluation.likelihood`; None where there is none.
+        used: encoder and its hash, numbers of images, split, k, seed, EMA.
+        seconds: {part: seconds}.
+        samples: the first 64 of them, uint8; None for a model that cannot sample.
+        reference: the `Reference` it was compared with; None for a model that cannot sample.
+        copies: uint8 (10, 2, height, width, channels): the samples that are nearest to training
+            images, each beside its nearest; None for a model that cannot sample.
+    """
+
+    rows: dict = field(default_factory=dict)
+    likelihood: dict | None = None
+    used: dict = field(default_factory=dict)
+    seconds: dict = field(default_factory=dict)
+    reference: Reference | None = None
+    samples: np.ndarray | None = None
+    copies: np.ndarray | None = None
+
+    def as_json(self):
+        """The figures as plain values, without the images."""
+        names = ("rows", "likelihood", "used", "seconds")
+        return {name: getattr(self, name) for name in names}
+
+
+def evaluate(
+    model,
+    data,
+    samples=10_000,
+    split="test",
+    seed=0,
+    encoder=None,
+    bound_samples=10,
+    reference=None,
+    progress=None,
+):
+    """Samples compared with real images, and the likelihood of real images.
+
+    Args:
+        model: a trained model. One with an average of its weights (`ema`) samples from that.
+        data: the `kgen.data.ImageData` to compare with, of the same shape and levels.
+        samples: images drawn and compared, and images whose likelihood is taken; fewer where a
+            split has fewer.
+        split: "test" or "train".
+        seed: of the samples, of the images chosen, and of a bound's noise.
+        encoder: callable, uint8 images -> features (n, d); None for `kgen.encoders.for_data(data)`.
+        bound_samples: k of a likelihood that is a bound.
+        reference: what an earlier evaluation on the same data, with the same arguments, found out
+            about the real images; None to find it out.
+        progress: called with a number of images after each part, or None.
+
+    Returns:
+        An `Evaluation`.
+
+    Raises:
+        KgenError: for another split, or data that are not what the model models.
+    """
+    _check_same_images(model, data)
+    count = images_compared(data, samples)
+    found = Evaluation(reference=reference)
+    found.used = {
+        "data": data.name,
+        "data_sha256": data.checksum,
+        "levels": data.levels,
+        "split": split,
+        "images": count,
+        "seed": seed,
+        "ema": getattr(model, "ema", None) or None,
+    }
+    if model.can_sample:
+        try:
+            with timed(found.seconds, "real images"):
+                encoder = encoder or (reference.encoder if reference else _default_encoder(data))
+                found.reference = reference or Reference(data, encoder, count, split, seed)
+        except KgenError as error:
+            if encoder is not None:
+                raise
+            found.used["encoder"] = f"none: {error}"
+        else:
+            found.used |= _identity(encoder)
+            _measure_samples(model, found, progress)
+    with timed(found.seconds, "likelihood"):
+        held_out = getattr(data, split).limit(count)
+        found.likelihood = likelihood(model, held_out, bound_samples, seed, progress)
+    return found
+
+
+def _measure_samples(model, found, progress):
+    reference = found.reference
+    # Of a conditional model: as many of each class as among the real images.
+    of_classes = model.classes and reference.labels is not None
+
+    def sample(rows, seed):
+        labels = {"labels": reference.labels[rows]} if of_classes else {}
+        return model.sample(rows.stop - rows.start, seed=seed, **labels)
+
+    with timed(found.seconds, "sampling"):
+        images = in_parts(reference.count, reference.seed, sample, progress)
+    with timed(found.seconds, "metrics"):
+        figures, near = quality(images, reference)
+        found.rows = {"samples": figures, **reference.rows}
+    copies = np.argsort(near.distances)[:COPIES_PICTURED]
+    originals = reference.training_images[near.nearest[copies]]
+    found.samples = images[:PICTURED]
+    found.copies = np.stack([images[copies], originals], axis=1)
+
+
+def _check_same_images(model, data):
+    expected, received = ((tuple(images.image_shape), images.levels) for images in (model, data))
+    if expected != received:
+        raise KgenError(
+            f"Expected images of shape {expected[0]} with {expected[1]} levels, as the model's, "
+            f"received {data.name}: {received[0]} with {received[1]} levels."
+        )
+
+
+def _default_encoder(data):
+    from kgen import encoders  # which imports Keras
+
+    return encoders.for_data(data)
+
+
+def _identity(encoder):
+    """What is printed of an encoder; one of the user's own is called by its own name."""
+    own = getattr(encoder, "__name__", type(encoder).__name__)
+    identity = {"encoder": getattr(encoder, "name", own)}
+    identity["encoder_sha256"] = getattr(encoder, "sha256", None)
+    if hasattr(encoder, "identity"):
+        identity["encoder_test_accuracy"] = encoder.identity.test_accuracy
+    return identity
+
+
+@contextlib.contextmanager
+def timed(seconds, part):
+    """Adds the seconds of the block to `seconds[part]`."""
+    started = time.perf_counter()
+    yield
+    seconds[part] = seconds.get(part, 0.0) + time.perf_counter() - started
