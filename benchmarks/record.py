@@ -1,47 +1,27 @@
 """Keep what a finished run found: its record, its history, its last sample grid.
 
-    python benchmarks/record.py RUN --name NAME [--samples 1 500]
+    python benchmarks/record.py RUN --name NAME [--samples N] [--bound-samples 1 500]
 
 Writes benchmarks/records/NAME.json, NAME.csv and NAME.png. The record is the run's own run.json
-(command, seed, epochs, seconds, backend, versions, machine) and, where the model has a likelihood,
-that of all test images (or `--images N` drawn with a fixed seed), in nats per image and bits per
-dimension, each the mean with its standard error over images. `--samples` are the k of a bound (one
-estimate for each); an exact likelihood has none.
+(command, seed, epochs, seconds, backend, versions, machine) and what `kgen.evaluation` finds of
+it: the quality of N samples (with the encoder and its hash), and the likelihood of N test images,
+in nats per image and bits per dimension, each the mean with its standard error. `--bound-samples`
+are the k of a bound (one estimate for each); an exact likelihood has none.
 """
 
 import argparse
 import json
-import math
 import shutil
-import time
 from pathlib import Path
 
-import numpy as np
+import tqdm
 
 import kgen
+from kgen.evaluation import evaluate, images_compared, likelihood
 from kgen.files import whole_file
 
 RECORDS = Path(__file__).parent / "records"
 SEED = 0
-
-
-def estimates(model, split, samples):
-    """One figure for each k, or the exact one."""
-    labels = {"labels": split.labels} if model.classes else {}
-    for k in samples if model.likelihood == "bound" else [None]:
-        bound = {} if k is None else {"samples": k, "seed": SEED}
-        started = time.monotonic()
-        nats = -model.log_prob(split.images, **labels, **bound)
-        per_dimension = math.prod(model.image_shape) * math.log(2)
-        yield {
-            "likelihood": model.likelihood,
-            **({} if k is None else {"samples": k}),
-            "images": len(nats),
-            "negative_log_prob_nats": round(float(nats.mean()), 3),
-            "standard_error_nats": round(float(nats.std(ddof=1) / math.sqrt(len(nats))), 3),
-            "bits_per_dimension": round(float(nats.mean() / per_dimension), 4),
-            "seconds": round(time.monotonic() - started, 1),
-        }
 
 
 def main():
@@ -49,18 +29,13 @@ def main():
     parser.add_argument("run", type=Path, help="folder that kgen.fit wrote")
     parser.add_argument("--name", required=True, help="of the record to write")
     parser.add_argument("--data", help="the run's data set, where it is a file that has moved")
-    parser.add_argument("--samples", type=int, nargs="+", default=[1], help="k of a bound")
-    parser.add_argument("--images", type=int, help="test images (default: all)")
+    parser.add_argument("--samples", type=int, default=10_000, help="and test images (10000)")
+    parser.add_argument("--bound-samples", type=int, nargs="+", default=[1], help="k of a bound")
     options = parser.parse_args()
     record = json.loads((options.run / "run.json").read_text())
     model = kgen.load(options.run / "model")
-    if model.likelihood:
-        data = kgen.data.load(options.data or record["data"]["name"])
-        figures = []
-        for figure in estimates(model, drawn(data.test, options.images), options.samples):
-            print(json.dumps(figure), flush=True)
-            figures.append(figure)
-        record["test"] = {"split": "test", "seed": SEED, "estimates": figures}
+    data = kgen.data.load(options.data or record["data"]["name"])
+    record |= figures(model, data, options.samples, options.bound_samples)
     with whole_file(RECORDS / f"{options.name}.json") as path:
         path.write_text(json.dumps(record, indent=2) + "\n")
     shutil.copyfile(options.run / "history.csv", RECORDS / f"{options.name}.csv")
@@ -68,11 +43,26 @@ def main():
     shutil.copyfile(last, RECORDS / f"{options.name}.png")
 
 
-def drawn(test, count):
-    """`count` images of a split, in their order; all of them for None."""
-    if count is None:
-        return test
-    return test.take(np.sort(np.random.default_rng(SEED).permutation(len(test))[:count]))
+def figures(model, data, samples, bound_samples):
+    """What is added to a run's record."""
+    with tqdm.tqdm(unit="image") as bar:
+        found = evaluate(
+            model,
+            data,
+            samples=samples,
+            seed=SEED,
+            bound_samples=bound_samples[0],
+            progress=bar.update,
+        )
+        estimates = [found.likelihood]
+        if model.likelihood == "bound":
+            split = data.test.limit(images_compared(data, samples))
+            estimates += [likelihood(model, split, k, SEED, bar.update) for k in bound_samples[1:]]
+    evaluation = {"rows": found.rows, "used": found.used, "seconds": found.seconds}
+    if not model.likelihood:
+        return {"evaluation": evaluation}
+    test = {"split": "test", "seed": SEED, "estimates": estimates}
+    return {"test": test, "evaluation": evaluation}
 
 
 if __name__ == "__main__":

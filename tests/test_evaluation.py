@@ -235,6 +235,19 @@ def test_a_page_needs_nothing_but_itself(data, tmp_path):
     assert not re.search(r"""(src|href)\s*=\s*["']?(https?:)?//""", page)
 
 
+def test_figures_of_two_encoders_are_in_plots_of_their_own(data, tmp_path):
+    def brightness(images):
+        return images.reshape(len(images), -1).mean(axis=1, keepdims=True).astype("float32")
+
+    alike = {name: measured(perfect, data) for name in ("a", "b")}
+    write_page(tmp_path / "one.html", alike)
+    assert (tmp_path / "one.html").read_text().count("<svg") == 2
+    write_page(
+        tmp_path / "two.html", {**alike, "c": evaluate(Toy(perfect), data, encoder=brightness)}
+    )
+    assert (tmp_path / "two.html").read_text().count("<svg") == 4
+
+
 def test_evaluate_prints_a_table_and_writes_json_and_a_page(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(classifier, "cache_folder", lambda: tmp_path / "data")

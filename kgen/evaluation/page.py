@@ -5,7 +5,7 @@ import io
 from importlib import resources
 
 from kgen import pictures
-from kgen.evaluation.tables import COLUMNS, EXPLANATION, cells, notes
+from kgen.evaluation.tables import COLUMNS, EXPLANATION, cells, encoder_in_words, notes
 from kgen.files import whole_file
 
 
@@ -62,18 +62,25 @@ def _png(image):
 
 
 def _plots(evaluations):
-    """(caption, SVG) of every comparison that has something to compare."""
+    """(caption, SVG) of every comparison; only what was measured alike is in one plot."""
     with_samples = {name: found for name, found in evaluations.items() if found.rows}
-    if with_samples:
-        yield (
-            "Frechet distance of samples; | is that of other real images",
-            _distances(with_samples),
-        )
-        yield "Precision against recall; x are other real images", _precision_recall(with_samples)
+    for used, group in _groups(with_samples, "data_sha256", "encoder_sha256", "encoder", "images"):
+        title = f"{used['data']}, {used['images']:,} images, {encoder_in_words(used)}"
+        yield f"Frechet distance; | that of other real images ({title})", _distances(group)
+        yield f"Precision and recall; x those of other real images ({title})", _precisions(group)
     with_likelihood = {name: found for name, found in evaluations.items() if found.likelihood}
-    if with_likelihood:
-        caption = "Negative log-likelihood with its standard error (bounds: from above)"
-        yield caption, _likelihoods(with_likelihood)
+    for used, group in _groups(with_likelihood, "data_sha256", "split", "images"):
+        title = f"{used['data']}, {used['images']:,} images; of a bound, the bound"
+        yield f"Negative log-likelihood with its standard error ({title})", _likelihoods(group)
+
+
+def _groups(evaluations, *names):
+    """(what was used, evaluations) for every set of runs that agree in these names of `used`."""
+    groups = {}
+    for name, found in evaluations.items():
+        groups.setdefault(tuple(found.used[key] for key in names), {})[name] = found
+    for group in groups.values():
+        yield next(iter(group.values())).used, group
 
 
 def _distances(evaluations):
@@ -88,7 +95,7 @@ def _distances(evaluations):
     return _svg(figure)
 
 
-def _precision_recall(evaluations):
+def _precisions(evaluations):
     figure, axes = _new_figure(4)
     for name, found in evaluations.items():
         samples, floor = found.rows["samples"], found.rows["real images (floor)"]
