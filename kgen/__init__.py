@@ -27,12 +27,14 @@ _PACKAGES = (
     "backend",
     "callbacks",
     "data",
+    "density",
     "distributions",
     "latent",
     "layers",
     "metrics",
     "models",
     "pictures",
+    "probe",
     "training",
 )
 

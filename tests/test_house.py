@@ -23,6 +23,8 @@ MAY_IMPORT = {
     "pictures": BASIC,
     "callbacks": BASIC,
     "latent": BASIC,
+    "density": BASIC | {"metrics"},
+    "probe": BASIC,
     "distributions": BASIC,
     "data": BASIC,
     "backend": BASIC,
@@ -172,7 +174,8 @@ def test_adapters_take_the_same_arguments(adapter):
 
 
 @pytest.mark.parametrize(
-    "module", ["kgen", "kgen.models", "kgen.data", "kgen.metrics", "kgen.fit", "kgen.sample"]
+    "module",
+    ["kgen", "kgen.models", "kgen.data", "kgen.metrics", "kgen.density", "kgen.fit", "kgen.sample"],
 )
 def test_importing_imports_no_framework(module):
     code = f"import sys, {module}; print(*({{*{FRAMEWORKS}, 'keras'}} & set(sys.modules)))"
