@@ -27,6 +27,7 @@ _PACKAGES = (
     "backend",
     "callbacks",
     "data",
+    "density",
     "distributions",
     "encoders",
     "evaluation",
@@ -35,6 +36,7 @@ _PACKAGES = (
     "metrics",
     "models",
     "pictures",
+    "probe",
     "training",
 )
 

@@ -128,11 +128,17 @@ def test_blocks_make_no_difference(monkeypatch):
 
 @pytest.mark.slow
 def test_two_samples_of_one_gaussian_score_as_published():
-    """prdc's example: 10,000 rows each of N(0, I) in 1,000 dimensions, 5 neighbours."""
+    """prdc's example: 10,000 rows each of N(0, I) in 1,000 dimensions, 5 neighbours.
+
+    Its figures are those of one draw. Over seeds 0 to 5, the standard deviations of ours are 0.014,
+    0.008, 0.055 and 0.006: three of each are allowed.
+    """
     real, generated = np.random.default_rng(0).normal(size=(2, 10_000, 1_000))
-    precision, recall = metrics.precision_recall(real, generated, neighbours=5)
-    density, coverage = metrics.density_coverage(real, generated, neighbours=5)
-    assert precision == pytest.approx(0.4772, abs=0.02)
-    assert recall == pytest.approx(0.4705, abs=0.02)
-    assert density == pytest.approx(1.0555, abs=0.05)
-    assert coverage == pytest.approx(0.9735, abs=0.01)
+    received = (
+        *metrics.precision_recall(real, generated, neighbours=5),
+        *metrics.density_coverage(real, generated, neighbours=5),
+    )
+    expected = compute_prdc(real, generated, 5)
+    assert received == pytest.approx(tuple(expected.values()), rel=1e-12)
+    published, deviations = (0.4772, 0.4705, 1.0555, 0.9735), (0.014, 0.008, 0.055, 0.006)
+    assert (np.abs(np.subtract(received, published)) < 3 * np.array(deviations)).all()

@@ -1,0 +1,78 @@
+"""What a linear classifier reads off the latents of a model that never saw a label."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from kgen.errors import KgenError
+
+ITERATIONS = 2000
+
+
+@dataclass(frozen=True, eq=False)
+class LinearProbe:
+    """What `linear_probe` found.
+
+    Attributes:
+        accuracy: share of the test images whose label is right.
+        labels: predicted for the test images, (n,).
+        projection: the test latents in the plane in which the labels' scores, linear functions of
+            the latents, vary most, (n, 2); for two labels it is a line, the second coordinate 0.
+    """
+
+    accuracy: float
+    labels: np.ndarray
+    projection: np.ndarray
+
+
+def linear_probe(model, train, test):
+    """Logistic regression from the latents of images to their labels.
+
+    A high accuracy says that the labels lie apart along straight lines in the latent space (Alain &
+    Bengio 2016, arXiv:1610.01644). The latents are standardised; the penalty is scikit-learn's
+    default.
+
+    Args:
+        model: with latents that need no labels.
+        train, test: splits with labels, as of `kgen.data.load(...)`: the classifier is fitted to
+            the first and judged on the second.
+
+    Returns:
+        A `LinearProbe`; `kgen.pictures.save_scatter` and `save_confusion` draw it.
+
+    Raises:
+        KgenError: for a model without latents, or whose encoder is given the label; for splits
+            without labels, or all of one.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    _check(model, train, test)
+    classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=ITERATIONS))
+    classifier.fit(model.latents(train.images), train.labels)
+    latents = model.latents(test.images)
+    predicted = classifier.predict(latents)
+    scores = classifier.decision_function(latents).reshape(len(latents), -1)  # (n, labels or 1)
+    return LinearProbe(float(np.mean(predicted == test.labels)), predicted, _plane(scores))
+
+
+def _check(model, train, test):
+    if not getattr(model, "has_latents", False):
+        raise KgenError(f"Expected a model with latents, received {type(model).__name__}.")
+    if getattr(model, "classes", 0):
+        raise KgenError(
+            f"Expected a model that encodes images alone, received {type(model).__name__}, which "
+            "is given their labels: there would be nothing to find out."
+        )
+    if any(split.labels is None for split in (train, test)):
+        raise KgenError("Expected training and test images with labels, received some without.")
+    if len(np.unique(train.labels)) < 2:
+        raise KgenError("Expected training images of at least 2 labels, received 1.")
+
+
+def _plane(scores):
+    """Scores (n, k) along their two principal directions, (n, 2)."""
+    left, sizes, _ = np.linalg.svd(scores - scores.mean(axis=0), full_matrices=False)
+    plane = (left * sizes)[:, :2]
+    return np.pad(plane, [(0, 0), (0, 2 - plane.shape[1])])
