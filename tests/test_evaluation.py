@@ -248,12 +248,15 @@ def test_figures_of_two_encoders_are_in_plots_of_their_own(data, tmp_path):
     assert (tmp_path / "two.html").read_text().count("<svg") == 4
 
 
-def test_evaluate_prints_a_table_and_writes_json_and_a_page(tmp_path, monkeypatch, capsys):
+def test_fit_measures_and_evaluate_prints_a_table_and_writes_json_and_a_page(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(classifier, "cache_folder", lambda: tmp_path / "data")
     monkeypatch.setattr(classifier, "FEWEST_STEPS", 30)
     monkeypatch.setattr(classifier, "MOST_STEPS", 30)
-    fit.main(SHORT_RUN)
+    fit.main([*SHORT_RUN, "--evaluate-every", "2"])
+    header, first, second = Path("runs/vae-digits/history.csv").read_text().splitlines()
+    column = header.split(",").index("frechet_distance")
+    assert [row.split(",")[column] == "nan" for row in (first, second)] == [True, False]
     arguments = ["runs/vae-digits", "--samples", "100", "--json", "a.json", "--html", "a.html"]
     verb.main(arguments)
     output, errors = capsys.readouterr()
