@@ -199,6 +199,13 @@ def test_precision_recall_density_and_coverage_of_points_on_a_line():
     assert metrics.precision_recall(real, generated, 1) == pytest.approx((2 / 3, 3 / 3))
 
 
+def test_a_row_on_the_surface_of_a_ball_is_outside():
+    """As in prdc: 1 and 2 are neighbours, each as far from the other as from its own set."""
+    real, generated = np.array([[0.0], [1.0]]), np.array([[2.0], [3.0]])
+    assert metrics.precision_recall(real, generated, 1) == (0, 0)
+    assert metrics.density_coverage(real, generated, 1) == (0, 0)
+
+
 def test_apart_nothing_is_shared():
     real, generated = normal(50), normal(50, seed=1, mean=100)
     assert metrics.precision_recall(real, generated) == (0, 0)
@@ -253,6 +260,9 @@ def test_the_inception_score_of_sure_and_of_blind_classifiers():
 
 
 def test_the_inception_score_of_collapse_is_one():
+    unsure = np.tile([[0.3, 0.3, 0.4]], (100, 1))
+    assert metrics.inception_score(unsure)[0] == pytest.approx(1)
+    assert metrics.inception_score(unsure)[0] >= 1  # not a rounding below
     assert metrics.inception_score(np.tile([[1.0, 0, 0]], (20, 1))) == pytest.approx((1, 0))
 
 
