@@ -248,7 +248,9 @@ def test_figures_of_two_encoders_are_in_plots_of_their_own(data, tmp_path):
     assert (tmp_path / "two.html").read_text().count("<svg") == 4
 
 
-def test_fit_measures_and_evaluate_prints_a_table_and_writes_json_and_a_page(tmp_path, monkeypatch, capsys):
+def test_fit_measures_and_evaluate_prints_a_table_and_writes_json_and_a_page(
+    tmp_path, monkeypatch, capsys
+):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(classifier, "cache_folder", lambda: tmp_path / "data")
     monkeypatch.setattr(classifier, "FEWEST_STEPS", 30)
