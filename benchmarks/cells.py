@@ -1,0 +1,80 @@
+"""What there is to measure: cells, their budgets, and their identity."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+
+from kgen.errors import KgenError
+from kgen.models import REGISTRY
+
+BACKENDS = ("jax", "tensorflow", "torch")
+BASELINES = ("vae", "dcgan", "pixelcnn", "glow")  # models with hand-written native code
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long a cell is measured.
+
+    Attributes:
+        rounds: of training, each of `round_seconds` or more, after a round to warm up.
+        round_seconds: of one round.
+        calls: of sampling, for each batch size.
+        warm_ups: calls before these.
+        training_seconds: of training before quality is measured.
+        images: samples and test images it is measured on.
+        timeout: seconds after which a cell has failed.
+    """
+
+    rounds: int
+    round_seconds: float
+    calls: int
+    warm_ups: int
+    training_seconds: float
+    images: int
+    timeout: float
+
+
+BUDGETS = {
+    "test": Budget(2, 0.01, 3, 1, 0.1, 64, 300),
+    "quick": Budget(5, 0.5, 30, 3, 20, 1_000, 600),
+    "full": Budget(10, 1.0, 1_000, 10, 600, 10_000, 3_600),
+}
+SAMPLING_SECONDS = {"test": 0.1, "quick": 5.0, "full": 30.0}  # of a batch size, whatever `calls` is
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One model on one backend, device and data set."""
+
+    model: str
+    backend: str
+    data: str = "mnist"
+    budget: str = "quick"
+    device: str = "auto"
+    batch_size: int = 64
+    seed: int = 0
+
+    @property
+    def hash(self):
+        """Sixteen digits that name this cell: equal cells of two files are comparable."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
+
+    def __str__(self):
+        return f"{self.model} on {self.backend}, {self.data}, {self.budget}"
+
+
+def plan(models, backends, **settings):
+    """The cells of these models (None: every registered one) on these backends, in order.
+
+    Raises:
+        KgenError: for a model or a backend that does not exist.
+    """
+    for kind, names, known in (("model", models, REGISTRY), ("backend", backends, BACKENDS)):
+        unknown = [name for name in names or () if name not in known]
+        if unknown:
+            raise KgenError(
+                f"Expected a {kind}, one of {', '.join(known)}, received {unknown[0]!r}."
+            )
+    return [
+        Cell(model, backend, **settings) for model in models or REGISTRY for backend in backends
+    ]

@@ -1,0 +1,323 @@
+"""`python -m benchmarks.report RESULTS.jsonl ...`: tables and plots from result lines alone."""
+
+import io
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks import results
+from benchmarks.compare import ratio_of_medians
+from kgen import cli
+from kgen.files import whole_file
+
+PERCENTILES = {50: 1, 95: 20, 99: 1000}  # each with the fewest calls it is printed for
+PHASES = ("import", "build", "compile", "first_step", "first_sample")
+
+
+@dataclass
+class Section:
+    """A titled table with a note and, on the page, a plot (SVG)."""
+
+    title: str
+    note: str
+    heading: list
+    rows: list
+    plot: str = ""
+
+
+def parser():
+    parser = cli.Parser("python -m benchmarks.report", description="Make a report of results.")
+    parser.add_argument("results", metavar="RESULTS.jsonl", type=Path, nargs="+")
+    parser.add_argument("--html", metavar="FILE", type=Path, help="a page that stands alone")
+    parser.add_argument("--markdown", metavar="FILE", type=Path)
+    return parser
+
+
+def main(arguments=None):
+    options = parser().parse_args(arguments)
+    records = [record for path in options.results for record in results.read(path)]
+    if options.html:
+        with whole_file(options.html) as path:
+            path.write_text(as_html(records), encoding="utf-8")
+        print(options.html)
+    text = as_markdown(records)
+    if options.markdown:
+        with whole_file(options.markdown) as path:
+            path.write_text(text, encoding="utf-8")
+        print(options.markdown)
+    if not options.html and not options.markdown:
+        print(text)
+
+
+def as_markdown(records):
+    """The report's tables as Markdown."""
+    lines = [f"# {TITLE}", "", *introduction(records), ""]
+    for section in sections(records):
+        lines += [f"## {section.title}", "", section.note, ""]
+        if section.rows:
+            rule = ["---", *["---:"] * (len(section.heading) - 1)]
+            table = [section.heading, rule, *section.rows]
+            lines += ["| " + " | ".join(map(str, row)) + " |" for row in table] + [""]
+    return "\n".join(lines)
+
+
+def as_html(records):
+    """The report as one page that needs no network."""
+    import jinja2
+    from markupsafe import Markup
+
+    source = resources.files("benchmarks").joinpath("report.html").read_text()
+    parts = sections(records, plots=True)
+    for part in parts:
+        part.plot = Markup(part.plot)  # drawn here, not data
+    return (
+        jinja2.Environment(autoescape=True)
+        .from_string(source)
+        .render(
+            title=TITLE,
+            introduction=introduction(records),
+            sections=parts,
+            grids=[(name(record), record["results"]["samples"]) for record in done(records)],
+        )
+    )
+
+
+TITLE = "kgen benchmarks"
+
+
+def introduction(records):
+    """Sentences: the machines, versions and commits that the lines were measured on."""
+    machines = {
+        f"{m['processor']}, {m['processors']} processors, {m['memory_bytes'] / 2**30:.0f} GiB, "
+        f"{m['system']}"
+        for m in (record["machine"] for record in records)
+    }
+    environments = [record["results"]["environment"] for record in done(records)]
+    versions = {
+        f"{package} {version}"
+        for environment in environments
+        for package, version in environment["versions"].items()
+    }
+    devices = {environment["device"] for environment in environments}
+    commits = {str(environment["commit"]) for environment in environments}
+    return [
+        f"Machine: {'; '.join(sorted(machines))}. Device: {', '.join(sorted(devices))}.",
+        f"Versions: {', '.join(sorted(versions))}. Commit: {', '.join(sorted(commits))}.",
+        "One process a cell. Cells ran one after the other: only ratios measured by turns, with "
+        "their intervals, say that something is faster.",
+    ]
+
+
+def done(records):
+    return [record for record in records if record["status"] == "measured"]
+
+
+def name(record):
+    return f"{record['cell']['model']}, {record['cell']['backend']}"
+
+
+def sections(records, plots=False):
+    """The sections that the records have something for."""
+    measured = done(records)
+    makers = (native, throughput, latency, cold_start, quality, memory)
+    found = [section for maker in makers if (section := maker(measured, plots)).rows]
+    return [*found, *failures(records)]
+
+
+def native(records, plots):
+    rows = []
+    for record in records:
+        pairs = record["results"].get("native", {})
+        for form, seconds in pairs.items():
+            ratio, low, high = ratio_of_medians(seconds["native"], seconds["kgen"])
+            words = "no difference" if low <= 1 <= high else "faster" if low > 1 else "slower"
+            rows.append([name(record), form, f"{ratio:.2f}", f"{low:.2f} to {high:.2f}", words])
+    return Section(
+        "Training throughput, kgen to native code",
+        "Ratio of throughputs, with its 95 % interval: above 1, kgen is faster. The same network, "
+        "optimizer, batch and data, measured by turns in one process.",
+        ["model", "native", "ratio", "interval", "kgen is"],
+        rows,
+    )
+
+
+def throughput(records, plots):
+    rows, bars = [], {}
+    for record in records:
+        training = record["results"]["training"]
+        steps = np.array(training["seconds"]) / training["steps"]
+        images = training["images_per_step"] / np.median(steps)
+        low, high = training["images_per_step"] / np.quantile(steps, [0.75, 0.25])
+        bars[name(record)] = images
+        rows.append(
+            [
+                name(record),
+                f"{images:,.0f}",
+                f"{low:,.0f} to {high:,.0f}",
+                f"{1000 * np.median(steps):.2f}",
+                f"{record['results']['parameters']:,}",
+            ]
+        )
+    return Section(
+        "Training",
+        "Median over rounds of `fit`, and its quartiles; each round ends when the device is done.",
+        ["model", "images/s", "quartiles", "ms/step", "parameters"],
+        rows,
+        _bars(bars, "images per second") if plots else "",
+    )
+
+
+def latency(records, plots):
+    rows, distributions = [], {}
+    for record in records:
+        for count, seconds in record["results"]["sampling"].items():
+            milliseconds = 1000 * np.array(seconds)
+            cells = [
+                f"{np.percentile(milliseconds, q):.1f}" if len(seconds) >= fewest else "-"
+                for q, fewest in PERCENTILES.items()
+            ]
+            rate = int(count) / np.median(seconds)
+            rows.append([name(record), count, *cells, f"{rate:,.0f}", len(seconds)])
+            distributions[f"{name(record)}, {count}"] = milliseconds
+    return Section(
+        "Sampling",
+        "Milliseconds of a call of `sample(n)`; p95 from 20 calls on, p99 from 1,000.",
+        ["model", "n", *(f"p{q}" for q in PERCENTILES), "images/s", "calls"],
+        rows,
+        _boxes(distributions, "milliseconds") if plots else "",
+    )
+
+
+def cold_start(records, plots):
+    rows = []
+    for record in records:
+        seconds = record["results"]["cold_start"]
+        cells = [f"{seconds[phase]:.2f}" if phase in seconds else "-" for phase in PHASES]
+        rows.append([name(record), *cells, f"{sum(seconds.values()):.2f}"])
+    return Section(
+        "Cold start",
+        "Seconds of each phase in a new process.",
+        ["model", *(phase.replace("_", " ") for phase in PHASES), "sum"],
+        rows,
+        _stacks({name(r): r["results"]["cold_start"] for r in records}) if plots else "",
+    )
+
+
+def quality(records, plots):
+    rows, points = [], {}
+    for record in records:
+        found, training = record["results"]["quality"], record["results"]["training_of_quality"]
+        likelihood, samples = found["likelihood"], found["rows"].get("samples")
+        cells = ["-", "-", "-"]
+        if samples:
+            floor = found["rows"]["real images (floor)"]["frechet_distance"]
+            cells[:2] = f"{samples['frechet_distance']:.1f}", f"{floor:.1f}"
+            points[name(record)] = training["seconds"], samples["frechet_distance"]
+        if likelihood:
+            kind = likelihood["likelihood"]
+            cells[2] = f"{likelihood['bits_per_dimension']:.3f} ({kind})"
+        used = found["used"]
+        rows.append(
+            [
+                name(record),
+                f"{training['seconds']:.0f}",
+                f"{training['steps']:,}",
+                *cells,
+                f"{used['images']:,}",
+                (used.get("encoder_sha256") or "-")[:8],
+            ]
+        )
+    return Section(
+        "Quality after the budget",
+        "Of the model that was timed, trained for so many seconds more. Frechet distances of one "
+        "encoder (its hash) and one number of images are comparable; floor: other real images.",
+        ["model", "s", "steps", "Frechet", "floor", "bits/dim", "images", "encoder"],
+        rows,
+        _points(points) if plots and points else "",
+    )
+
+
+def memory(records, plots):
+    rows = [
+        [
+            name(record),
+            *(f"{size / 2**20:,.0f}" for size in record["results"]["peak_memory"].values()),
+        ]
+        for record in records
+    ]
+    return Section("Peak memory", "MiB.", ["model", "process", "device"], rows)
+
+
+def failures(records):
+    rows = [
+        [name(record), record["status"], record["reason"].splitlines()[-1]]
+        for record in records
+        if record["status"] != "measured"
+    ]
+    title, heading = "Not measured", ["model", "status", "reason"]
+    return [Section(title, "Cells that failed or took too long.", heading, rows)] if rows else []
+
+
+# === Plots ===
+
+
+def _axes(rows):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 1.2 + 0.3 * rows), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    return figure, axes
+
+
+def _svg(figure):
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg")
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]
+
+
+def _bars(values, label):
+    figure, axes = _axes(len(values))
+    axes.barh(list(values), list(values.values()))
+    axes.set(xlabel=label, xscale="log")
+    axes.invert_yaxis()
+    return _svg(figure)
+
+
+def _boxes(samples, label):
+    figure, axes = _axes(len(samples))
+    if samples:
+        axes.boxplot(list(samples.values()), orientation="horizontal", tick_labels=list(samples))
+    axes.set(xlabel=label, xscale="log")
+    axes.invert_yaxis()
+    return _svg(figure)
+
+
+def _stacks(phases):
+    figure, axes = _axes(len(phases))
+    left = np.zeros(len(phases))
+    for phase in PHASES:
+        widths = np.array([seconds.get(phase, 0.0) for seconds in phases.values()])
+        axes.barh(list(phases), widths, left=left, label=phase.replace("_", " "))
+        left += widths
+    axes.set_xlabel("seconds")
+    axes.invert_yaxis()
+    axes.legend()
+    return _svg(figure)
+
+
+def _points(points):
+    figure, axes = _axes(12)
+    for label, (seconds, distance) in points.items():
+        axes.plot(seconds, distance, "o")
+        axes.annotate(label, (seconds, distance), fontsize=8)
+    axes.set(xlabel="seconds of training", ylabel="Frechet distance", yscale="log")
+    return _svg(figure)
+
+
+if __name__ == "__main__":
+    cli.run(main)

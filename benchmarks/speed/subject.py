@@ -1,0 +1,120 @@
+"""The model of one cell, and what is done to it to measure it."""
+
+import base64
+import contextlib
+import io
+import itertools
+import math
+import time
+
+import numpy as np
+
+from benchmarks.cells import BUDGETS
+
+
+class Subject:
+    """A model with its data; making one times the cold start, phase by phase.
+
+    Args:
+        cell: a `Cell`.
+        importing: seconds that importing kgen, Keras and the framework took.
+
+    Attributes:
+        model, data, cell, budget.
+        cold_start: {phase: seconds}.
+    """
+
+    def __init__(self, cell, importing):
+        import kgen
+
+        self.cell, self.budget = cell, BUDGETS[cell.budget]
+        self.data = kgen.data.load(cell.data)
+        self.cold_start = {"import": importing}
+        self.seeds = itertools.count(cell.seed)
+        kgen.set_seed(cell.seed)
+        with self._phase("build"):
+            self.model = kgen.models.create(cell.model, self.data)
+        with self._phase("compile"):
+            self.model.compile()
+        with self._phase("first_step"):
+            self.train(1)
+        if self.model.can_sample:
+            with self._phase("first_sample"):
+                self.sample(1)
+
+    @contextlib.contextmanager
+    def _phase(self, name):
+        started = time.perf_counter()
+        yield
+        self.cold_start[name] = time.perf_counter() - started
+
+    def train(self, steps):
+        """`fit` for so many steps; returns when they are computed."""
+        images = self.data.train.images[: steps * self.cell.batch_size]
+        labels = self.data.train.labels
+        self.model.fit(
+            images,
+            None if labels is None else labels[: len(images)],
+            batch_size=self.cell.batch_size,
+            steps_per_epoch=steps,
+            verbose=0,
+        )
+
+    def steps_of_a_round(self):
+        """How many steps take as long as a round should, by one that is not counted."""
+        steps, seconds = 1, 0.0
+        while seconds < self.budget.round_seconds / 2:
+            steps *= 2
+            started = time.perf_counter()
+            self.train(steps)
+            seconds = time.perf_counter() - started
+        return math.ceil(steps * self.budget.round_seconds / seconds)
+
+    def sample(self, count):
+        return self.model.sample(count, seed=next(self.seeds))
+
+    def train_for(self, seconds):
+        """Train from where the model stands; returns the steps and the seconds it took."""
+        import keras
+
+        started, steps = time.perf_counter(), itertools.count(1)
+
+        class Deadline(keras.callbacks.Callback):
+            reads_batch_logs = False
+
+            def on_train_batch_end(self, batch, logs=None):
+                self.trained = next(steps)
+                if time.perf_counter() - started >= seconds:
+                    self.model.stop_training = True
+
+        deadline = Deadline()
+        self.model.fit(
+            self.data.train.images,
+            self.data.train.labels,
+            batch_size=self.cell.batch_size,
+            epochs=10**6,
+            verbose=0,
+            callbacks=[deadline],
+        )
+        return deadline.trained, time.perf_counter() - started
+
+    def quality(self):
+        """What `kgen.evaluation` finds of the model as it stands, as plain values."""
+        from kgen.evaluation import evaluate
+
+        found = evaluate(self.model, self.data, samples=self.budget.images, seed=self.cell.seed)
+        return found.as_json()
+
+    def picture(self):
+        """A grid of 64 samples (or of reconstructions) as PNG, base64."""
+        from kgen import pictures
+
+        model = self.model
+        images = (
+            model.sample(64, seed=self.cell.seed)
+            if model.can_sample
+            else model.reconstruct(np.asarray(self.data.test.images[:64]))
+        )
+        buffer = io.BytesIO()
+        pictures.grid(images, model.levels).save(buffer, format="PNG")
+        return base64.b64encode(buffer.getvalue()).decode()

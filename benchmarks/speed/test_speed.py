@@ -1,0 +1,85 @@
+"""One cell, measured by pytest-benchmark: training, sampling, and how good the model became.
+
+    KERAS_BACKEND=jax pytest benchmarks --benchmark-only --model dcgan --data mnist --budget quick
+
+The tests run in this order, on one model. Each timed call ends when the device has computed it.
+"""
+
+import os
+
+import pytest
+
+from benchmarks.cells import SAMPLING_SECONDS
+
+
+def test_training(benchmark, subject):
+    """Seconds of a round: `fit` for a number of steps that makes its own overhead small."""
+    steps = subject.steps_of_a_round()
+    benchmark.extra_info |= {
+        "cold_start": subject.cold_start,
+        "steps": steps,
+        "images_per_step": subject.cell.batch_size,
+    }
+    benchmark.pedantic(subject.train, args=(steps,), rounds=subject.budget.rounds, warmup_rounds=1)
+
+
+@pytest.mark.parametrize("count", [1, 8, 64])
+def test_sampling(benchmark, subject, count):
+    """Seconds of `sample(count)`."""
+    if not subject.model.can_sample:
+        pytest.skip(f"{subject.cell.model} has no samples")
+    benchmark.extra_info["count"] = count
+    subject.sample(count)  # compiles
+    calls = calls_in_time(subject, count)
+    benchmark.pedantic(
+        subject.sample, args=(count,), rounds=calls, warmup_rounds=subject.budget.warm_ups
+    )
+
+
+def calls_in_time(subject, count):
+    """As many calls as the budget wants, fewer where they would take too long, at least three."""
+    import time
+
+    started = time.perf_counter()
+    subject.sample(count)
+    seconds = time.perf_counter() - started
+    most = int(SAMPLING_SECONDS[subject.cell.budget] / seconds)
+    return max(3, min(subject.budget.calls, most))
+
+
+def test_quality(benchmark, subject):
+    """Seconds of training for the budget, and what the model is worth after it."""
+    from kgen import backend
+    from kgen.run import circumstances
+
+    trained = benchmark.pedantic(
+        subject.train_for, args=(subject.budget.training_seconds,), rounds=1
+    )
+    environment = circumstances()
+    benchmark.extra_info |= {
+        "steps": trained[0],
+        "quality": subject.quality(),
+        "samples": subject.picture(),
+        "parameters": int(subject.model.count_params()),
+        "settings": subject.model.get_config(),
+        "peak_memory": {
+            "process_bytes": peak_of_the_process(),
+            "device_bytes": backend.peak_memory(),
+        },
+        "environment": {
+            **{name: environment[name] for name in ("backend", "device", "versions", "commit")},
+            "threads": {
+                name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "OMP_WAIT_POLICY")
+            },
+            "float32_matmul": "highest"
+            if environment["device"] == "cpu"
+            else "the framework's own",
+            "load_average": os.getloadavg(),
+        },
+    }
+
+
+def peak_of_the_process():
+    from kgen.backend.process import process_peak_memory
+
+    return process_peak_memory()
