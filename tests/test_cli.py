@@ -257,9 +257,12 @@ def hard_folder(tmp_path):
 
 
 def test_fit_takes_a_folder_of_hard_pictures(hard_folder, tmp_path):
-    status, output, errors, _ = run("kgen.fit", "--data", hard_folder, *SMALL, folder=tmp_path)
+    arguments = ["--data", hard_folder, *SMALL]
+    status, output, errors, _ = run(
+        "kgen.fit", *arguments, folder=tmp_path, PYTHONIOENCODING="ascii"
+    )
     assert status == 0, errors
-    assert "vae on мои 写真: 2 epochs of 2 steps" in output
+    assert r"\u043c\u043e\u0438 \u5199\u771f: 2 epochs of 2 steps" in output
     record = json.loads((tmp_path / "runs" / "vae-мои 写真" / "run.json").read_text())
     assert record["data"]["image_shape"] == [8, 6, 3]
     assert (record["data"]["training_images"], record["data"]["test_images"]) == (54, 6)
