@@ -13,6 +13,8 @@ PACKAGES = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}
 
 def run(main, arguments=None):
     """Run a verb; a user's mistake becomes one line on standard error and exit status 2."""
+    # A name in any script is shown, by escapes where the terminal has no letters for it.
+    sys.stdout.reconfigure(errors="backslashreplace")
     try:
         sys.exit(main(arguments))
     except KgenError as error:
