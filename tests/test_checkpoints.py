@@ -265,7 +265,7 @@ def test_weights_that_are_not_finite_leave_the_last_finite_checkpoint(tmp_path):
             model.mean.assign(model.mean * float("nan"))
 
     spoiler = keras.callbacks.LambdaCallback(on_epoch_end=spoil)
-    with pytest.raises(kgen.NonFiniteLossError, match="model/001/mean became non-finite"):
+    with pytest.raises(kgen.NonFiniteLossError, match="quadratic/mean became non-finite"):
         fit(model, Store(tmp_path), before=[spoiler])
     folder, progress = Store(tmp_path).newest()
     assert (progress.epoch, progress.step) == (1, 0)

@@ -152,7 +152,7 @@ def _check(progress, position):
         (progress.epoch, progress.step) != position
         or type(progress.seconds) not in (int, float)
         or not all(type(number) is float for number in numbers)
-        or any(length > progress.epoch for length in lengths)
+        or any(length != progress.epoch for length in lengths)
     ):
         raise KgenError(f"{RECORD} holds no progress of {progress.epoch} epochs")
 
