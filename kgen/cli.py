@@ -24,8 +24,8 @@ def run(main, arguments=None):
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except KeyboardInterrupt:
-        fail("interrupted", 130)
+    except KeyboardInterrupt as interruption:  # Interrupted, or Ctrl-C anywhere else
+        fail(str(interruption) or "interrupted", getattr(interruption, "status", 130))
 
 
 def fail(message, status):

@@ -1,27 +1,33 @@
-"""`python -m kgen.fit`: train a model on images, and look at what it learned.
+"""`python -m kgen.fit`: train a model on images, look at what it learned, continue later.
 
-A run is a folder: `run.json` (what was run, with what), `model/` (for `kgen.sample` and
-`kgen.load`), `history.csv`, `losses.png` and `samples/epoch-NNN.png`.
+A run is a folder: `run.json` (what was run, with what), `checkpoints/` (the last two, for
+`--resume`), `model/` (for `kgen.sample` and `kgen.load`), `history.csv`, `losses.png` and
+`samples/epoch-NNN.png`.
 """
 
-import itertools
 import math
 from pathlib import Path
 
-from kgen import cli, data, models
+from kgen import cli, data, models, run_folder
 from kgen.errors import KgenError
-from kgen.files import cannot_write
 
 STEPS_OF_A_SHORT_RUN = 3000
+DEFAULTS = {"model": "vae", "data": "digits", "batch_size": 64, "seed": 0, "set": []}
+# What a run is continued with; `run.json` keeps it as it was given. A path of the user's own is not
+# kept: whoever sends a run could have files read that the user never named.
+KEPT = (
+    *("model", "data", "limit", "epochs", "batch_size", "seed"),
+    *("evaluate_every", "checkpoint_every", "set"),
+)
+CHANGEABLE = ("data", "epochs", "checkpoint_every")  # when a run is continued
 
 
 def parser():
     parser = cli.Parser("python -m kgen.fit", description="Train a generative model on images.")
-    parser.add_argument("--model", metavar="NAME", default="vae", help="see --list (default vae)")
+    parser.add_argument("--model", metavar="NAME", help="see --list (default vae)")
     parser.add_argument(
         "--data",
         metavar="NAME|PATH",
-        default="digits",
         help="a named set, see --list, or a folder of images, or an .npz file (default digits)",
     )
     parser.add_argument(
@@ -30,12 +36,8 @@ def parser():
         type=cli.whole_number(1),
         help=f"default 10, or as many as make {STEPS_OF_A_SHORT_RUN:,} steps on a small set",
     )
-    parser.add_argument(
-        "--batch-size", metavar="N", type=cli.whole_number(1), default=64, help="default 64"
-    )
-    parser.add_argument(
-        "--seed", metavar="N", type=cli.whole_number(0), default=0, help="default 0"
-    )
+    parser.add_argument("--batch-size", metavar="N", type=cli.whole_number(1), help="default 64")
+    parser.add_argument("--seed", metavar="N", type=cli.whole_number(0), help="default 0")
     parser.add_argument(
         "--out", metavar="DIR", type=Path, help="default runs/MODEL-DATA; never overwritten"
     )
@@ -47,7 +49,6 @@ def parser():
         metavar="KEY=VALUE",
         nargs="+",
         action="extend",
-        default=[],
         help="arguments of the model, such as latent_size=10 architecture=conv",
     )
     parser.add_argument(
@@ -55,6 +56,19 @@ def parser():
         metavar="N",
         type=cli.whole_number(1),
         help="measure 1,000 samples against test images after every N-th epoch (default: never)",
+    )
+    parser.add_argument(
+        "--checkpoint-every",
+        metavar="N",
+        type=cli.whole_number(1),
+        help="steps (default: at every epoch's end, and every 10 minutes)",
+    )
+    parser.add_argument(
+        "--resume",
+        metavar="RUN",
+        type=Path,
+        help="continue a run at its last checkpoint, to --epochs if there are to be more; images "
+        "of your own are named again by --data",
     )
     parser.add_argument("--list", action="store_true", help="show models and data sets")
     return parser
@@ -64,16 +78,7 @@ def main(arguments=None):
     options = parser().parse_args(arguments)
     if options.list:
         return show_list()
-    models.check_name(options.model)
-    cli.choose_backend()
-    images = load_images(options)
-    folder = make_folder(options.out, f"{options.model}-{images.name}")
-    try:
-        train(options, images, folder)
-    except BaseException:
-        if is_empty_folder(folder):
-            folder.rmdir()
-        raise
+    return start(options) if options.resume is None else resume(options)
 
 
 def show_list():
@@ -84,6 +89,140 @@ def show_list():
         print(title)
         for name, description in names.items():
             print(f"  {name:16} {description}")
+
+
+def start(options):
+    for name, default in DEFAULTS.items():
+        if getattr(options, name) is None:
+            setattr(options, name, default)
+    models.check_name(options.model)
+    cli.choose_backend()
+    images = load_images(options)
+    folder = run_folder.new(options.out, f"{options.model}-{images.name}")
+    try:
+        with run_folder.locked(folder):
+            start_in(folder, options, images)
+    finally:
+        if run_folder.is_empty(folder):
+            folder.rmdir()
+
+
+def start_in(folder, options, images):
+    import kgen
+    from kgen.run import circumstances
+    from kgen.training.checkpoint import Progress, Store
+    from kgen.training.parameters import parse_settings
+
+    settings = parse_settings(models.get(options.model), options.set)
+    kgen.set_seed(options.seed)
+    model = models.create(options.model, images, **settings)
+    model.compile()
+    steps = number_of_steps(images, options)
+    options.epochs = options.epochs or max(10, math.ceil(STEPS_OF_A_SHORT_RUN / steps))
+    progress = Progress()
+    # Before `run.json`, so that what says it is a run can be continued; and before the first step,
+    # so that a place that cannot be written shows now.
+    store = Store(folder / run_folder.CHECKPOINTS)
+    store.write(progress, lambda folder: kgen.save(model, folder))
+    record = {
+        "model": options.model,
+        "settings": settings,
+        "data": describe(images),
+        "epochs": options.epochs,
+        "batch_size": options.batch_size,
+        "seed": options.seed,
+        "options": kept(options),
+        **circumstances(),
+    }
+    train(model, images, folder, options, record, progress)
+
+
+def kept(options):
+    """The options that a run is continued with, as plain values."""
+    given = {name: getattr(options, name) for name in KEPT}
+    if given["data"] not in data.names():
+        del given["data"]
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def resume(options):
+    given = {name for name, value in vars(options).items() if value not in (None, False)}
+    unchangeable = given - {"resume", *CHANGEABLE}
+    if unchangeable:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(unchangeable))
+        raise KgenError(f"Expected --resume to continue a run as it began, received {flags}.")
+    folder = options.resume
+    run_folder.check(folder)
+    with run_folder.locked(folder):
+        record = run_folder.read_record(folder)
+        resume_in(folder, options_again(record, options), record)
+
+
+def options_again(record, changes):
+    """The options a run began with, checked as if they were given again, and the changes to them.
+
+    Raises:
+        KgenError: if they are not options of a run, or its images are the user's own and not named.
+    """
+    stored = record.get("options")
+    needed = {"model", "epochs", "batch_size"}
+    if not isinstance(stored, dict) or not needed <= set(stored) <= set(KEPT):
+        raise KgenError(f"Expected the options of a run in {changes.resume}/run.json: none there.")
+    arguments = []
+    for name, value in stored.items():
+        values = value if isinstance(value, list) else [value]
+        arguments += [f"--{name.replace('_', '-')}={item}" for item in values]
+    try:
+        again = parser().parse_args(arguments)
+        models.check_name(again.model)
+    except KgenError as error:
+        raise KgenError(f"{changes.resume}/run.json: {error}") from error
+    again.data = again.data if again.data in data.names() else None
+    for name in CHANGEABLE:
+        if getattr(changes, name) is not None:
+            setattr(again, name, getattr(changes, name))
+    if again.data is None:
+        raise KgenError(
+            f"Expected the images that {changes.resume} was trained on, which are your own: "
+            f"python -m kgen.fit --resume {changes.resume} --data PATH"
+        )
+    return again
+
+
+def resume_in(folder, options, record):
+    cli.choose_backend()
+
+    from kgen.models import saving
+    from kgen.run import circumstances
+    from kgen.training.checkpoint import Store
+
+    checkpoint, progress = Store(folder / run_folder.CHECKPOINTS).newest()
+    if progress.epoch >= options.epochs:
+        raise KgenError(
+            f"Expected more than the {progress.epoch} epochs that {folder} was trained for: pass "
+            f"--epochs N."
+        )
+    images = load_images(options)
+    described, resumed = record.get("data"), record.get("resumed", [])
+    if not isinstance(described, dict) or described.get("checksum") != images.checksum:
+        raise KgenError(
+            f"Expected the images that {folder} was trained on, received others in {options.data}: "
+            "pass their place as --data."
+        )
+    if progress.step >= number_of_steps(images, options) or not isinstance(resumed, list):
+        raise KgenError(f"Expected {folder}/run.json and its checkpoints to belong together.")
+    model = saving.load(checkpoint, continuing=True)
+    place = {"epoch": progress.epoch, "step": progress.step}
+    record |= {
+        "epochs": options.epochs,
+        "options": kept(options),
+        "resumed": [*resumed, {"from": place, **circumstances()}],
+    }
+    train(model, images, folder, options, record, progress)
+
+
+def number_of_steps(images, options):
+    return math.ceil(len(images.train) / options.batch_size)
 
 
 def load_images(options):
@@ -97,74 +236,58 @@ def load_images(options):
     return images
 
 
-def make_folder(out, name):
-    """A new, empty folder: `out`, else the first of runs/NAME, runs/NAME-2, ... that is free."""
-    if out is not None:
-        candidates = [out]
-    else:
-        numbered = (Path("runs", f"{name}-{number}") for number in itertools.count(2))
-        candidates = itertools.chain([Path("runs", name)], numbered)
-    for folder in candidates:
-        try:
-            if out is None or not is_empty_folder(folder):
-                folder.mkdir(parents=True)
-            return folder
-        except FileExistsError:
-            continue
-        except OSError as error:
-            raise cannot_write(folder, error) from error
-    raise KgenError(f"Expected a new folder, but {out} exists already: choose another --out.")
-
-
-def is_empty_folder(folder):
-    return folder.is_dir() and not any(folder.iterdir())
-
-
-def train(options, images, folder):
+def train(model, images, folder, options, record, progress):
     import kgen
     from kgen.callbacks import AdversarialWarnings, SampleQuality
     from kgen.run import Interruption, ProgressBar, Recorder
-    from kgen.training.parameters import parse_settings
+    from kgen.training.checkpoint import Checkpoints, Store
 
-    settings = parse_settings(models.get(options.model), options.set)
-    kgen.set_seed(options.seed)
-    model = models.create(options.model, images, **settings)
-    model.compile()
-    steps = math.ceil(len(images.train) / options.batch_size)
-    epochs = options.epochs or max(10, math.ceil(STEPS_OF_A_SHORT_RUN / steps))
-    configuration = {
-        "model": options.model,
-        "settings": settings,
-        "data": describe(images, options.data),
-        "epochs": epochs,
-        "batch_size": options.batch_size,
-        "seed": options.seed,
-    }
-    print(f"{options.model} on {images.name}: {epochs} epochs of {steps} steps")
+    steps = number_of_steps(images, options)
+    print(f"{options.model} on {images.name}: {options.epochs} epochs of {steps} steps")
+    if progress.epoch or progress.step:
+        print(f"continues after {progress.epoch} epochs and {progress.step} steps")
     print(f"backend: {kgen.backend.name()} {kgen.backend.version()} on {kgen.backend.device()}")
-    callbacks = []
+    again = "" if options.data in data.names() else f" --data {options.data}"
+    interruption = Interruption(f"python -m kgen.fit --resume {folder}{again}")
+    recorder = Recorder(folder, record, progress, options.epochs, images.test)
+    checkpoints = Checkpoints(
+        Store(folder / run_folder.CHECKPOINTS),
+        kgen.save,
+        progress,
+        every=options.checkpoint_every,
+        stopping=lambda: interruption.requested,
+    )
+    measurements = []
     if options.evaluate_every:
-        callbacks.append(SampleQuality(images, options.evaluate_every))
-    recorder = Recorder(folder, configuration, epochs, images.test)
-    with recorder, Interruption() as interruption, ProgressBar() as progress_bar:
+        measurements.append(SampleQuality(images, options.evaluate_every))
+    place = {"initial_epoch": progress.epoch, "initial_step": progress.step}
+    with recorder, interruption, ProgressBar(progress) as progress_bar:
         model.fit(
             images.train.images,
             images.train.labels,
             batch_size=options.batch_size,
-            epochs=epochs,
+            epochs=options.epochs,
             verbose=0,
             validation_data=(images.test.images, images.test.labels),
-            callbacks=[*callbacks, progress_bar, recorder, interruption, AdversarialWarnings()],
+            callbacks=[
+                *measurements,
+                progress_bar,
+                recorder,
+                checkpoints,
+                AdversarialWarnings(),
+                interruption,
+            ],
+            **place,
         )
-    print(f"picture: {recorder.picture}")
+    if recorder.picture:
+        print(f"picture: {recorder.picture}")
     if model.can_sample:
         print(f"next: python -m kgen.sample {folder} -n 64 --out {folder}/grid.png")
 
 
-def describe(images, source):
+def describe(images):
     return {
         "name": images.name,
-        **({} if source in data.names() else {"path": str(Path(source).resolve())}),
         "source": images.source,
         "licence": images.licence,
         "checksum": images.checksum,

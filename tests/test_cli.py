@@ -74,6 +74,7 @@ def test_fit_writes_every_file_of_a_run(trained):
     run_folder = trained[0] / "runs" / "vae-digits"
     files = {str(path.relative_to(run_folder)) for path in run_folder.rglob("*") if path.is_file()}
     assert files == {
+        ".lock",
         "run.json",
         "history.csv",
         "losses.png",
@@ -81,6 +82,11 @@ def test_fit_writes_every_file_of_a_run(trained):
         "model/variables.safetensors",
         "samples/epoch-001.png",
         "samples/epoch-002.png",
+        *(
+            f"checkpoints/epoch-{epoch}-step-0/{name}"
+            for epoch in (1, 2)
+            for name in ("checkpoint.json", "model.json", "variables.safetensors")
+        ),
     }
 
 
@@ -177,7 +183,7 @@ def test_without_a_choice_the_installed_backend_runs(monkeypatch, tmp_path):
 
 
 def test_no_such_run(tmp_path):
-    assert "finished run" in refused(["nowhere"], tmp_path, module="kgen.sample")
+    assert "no such folder" in refused(["nowhere"], tmp_path, module="kgen.sample")
 
 
 def test_sample_refuses_another_ending(tmp_path):
@@ -296,8 +302,10 @@ def test_ctrl_c_saves_the_model_and_says_so(tmp_path):
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
-    assert errors.splitlines()[-1] == "kgen: interrupted"
-    assert json.loads((folder / "run.json").read_text())["status"] == "stopped: KeyboardInterrupt"
+    advice = "python -m kgen.fit --resume runs/vae-digits"
+    assert errors.splitlines()[-1] == f"kgen: interrupted, to continue: {advice}"
+    status = json.loads((folder / "run.json").read_text())["status"]
+    assert status == "stopped: interrupted by SIGINT"
     status, *_ = run("kgen.sample", folder, "-n", 2, folder=tmp_path)
     assert status == 0
     assert (folder / "samples.png").is_file()
