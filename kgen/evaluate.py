@@ -52,7 +52,7 @@ def main(arguments=None):
     options = parser().parse_args(arguments)
     for folder in options.runs:
         run_folder.check(folder)
-    sources = {folder: data_of(folder, options) for folder in options.runs}
+    sources = {folder: images_of(folder, options) for folder in options.runs}
     cli.choose_backend()
     from kgen.evaluation.tables import as_text
 
@@ -72,20 +72,29 @@ def main(arguments=None):
         print(options.html)
 
 
-def data_of(folder, options):
-    """The name or path of the images a run is measured on.
+def images_of(folder, options):
+    """The arguments of `kgen.data.load` for the images a run is measured on.
 
     Raises:
         KgenError: if it was trained on images of the user's own, and `--data` does not say where
             they are. (A run may come from a stranger, who is not to choose what is read.)
     """
-    described = run_folder.read_record(folder).get("data")
-    name = described.get("name") if isinstance(described, dict) else None
+    record = run_folder.read_record(folder)
+    trained_on, trained_with = (
+        value if isinstance(value, dict) else {}
+        for value in (record.get("data"), record.get("options"))
+    )
+    name = options.data or trained_on.get("name")
     if options.data is None and name not in data.names():
         raise KgenError(
             f"Expected the images that {folder} was trained on, which are your own: --data PATH."
         )
-    return options.data or name
+    size = trained_with.get("size")
+    return {
+        "source": name,
+        "size": size if type(size) is int else None,
+        "grayscale": trained_with.get("grayscale") is True,
+    }
 
 
 def evaluate_all(sources, options):
@@ -95,10 +104,11 @@ def evaluate_all(sources, options):
     import kgen
     from kgen.evaluation import evaluate, images_compared
 
-    known = {}  # source: (images, what is known of them)
+    known = {}  # arguments: (images, what is known of them)
     for folder, source in sources.items():
+        key = tuple(source.values())
         model = kgen.load(run_folder.trained_model(folder))
-        images, reference = known.get(source) or (data.load(source), None)
+        images, reference = known.get(key) or (data.load(**source), None)
         parts = model.can_sample + bool(model.likelihood)
         total = parts * images_compared(images, options.samples)
         with tqdm.tqdm(total=total, unit="image", desc=str(folder)) as bar:
@@ -112,7 +122,7 @@ def evaluate_all(sources, options):
                 reference=reference,
                 progress=bar.update,
             )
-        known[source] = images, reference or found.reference
+        known[key] = images, reference or found.reference
         yield str(folder), found
 
 

@@ -6,6 +6,8 @@ A run is a folder: `run.json` (what was run, with what), `checkpoints/` (the las
 """
 
 import math
+import shlex
+import statistics
 from pathlib import Path
 
 from kgen import cli, data, models, run_folder
@@ -16,7 +18,7 @@ DEFAULTS = {"model": "vae", "data": "digits", "batch_size": 64, "seed": 0, "set"
 # What a run is continued with; `run.json` keeps it as it was given. A path of the user's own is not
 # kept: whoever sends a run could have files read that the user never named.
 KEPT = (
-    *("model", "data", "limit", "epochs", "batch_size", "seed"),
+    *("model", "data", "limit", "size", "grayscale", "epochs", "batch_size", "seed"),
     *("evaluate_every", "checkpoint_every", "set"),
 )
 CHANGEABLE = ("data", "epochs", "checkpoint_every")  # when a run is continued
@@ -43,6 +45,12 @@ def parser():
     )
     parser.add_argument(
         "--limit", metavar="N", type=cli.whole_number(1), help="use at most N images"
+    )
+    parser.add_argument(
+        "--size", metavar="N", type=cli.whole_number(1), help="crop and resize images to N x N"
+    )
+    parser.add_argument(
+        "--grayscale", action="store_true", default=None, help="turn colour images into grey ones"
     )
     parser.add_argument(
         "--set",
@@ -170,8 +178,9 @@ def options_again(record, changes):
         raise KgenError(f"Expected the options of a run in {changes.resume}/run.json: none there.")
     arguments = []
     for name, value in stored.items():
+        flag = f"--{name.replace('_', '-')}"
         values = value if isinstance(value, list) else [value]
-        arguments += [f"--{name.replace('_', '-')}={item}" for item in values]
+        arguments += [flag if item is True else f"{flag}={item}" for item in values]
     try:
         again = parser().parse_args(arguments)
         models.check_name(again.model)
@@ -226,7 +235,7 @@ def number_of_steps(images, options):
 
 
 def load_images(options):
-    images = data.load(options.data)
+    images = data.load(options.data, size=options.size, grayscale=bool(options.grayscale))
     images = images.limit(options.limit) if options.limit else images
     if len(images.train) < options.batch_size:
         raise KgenError(
@@ -247,8 +256,10 @@ def train(model, images, folder, options, record, progress):
     if progress.epoch or progress.step:
         print(f"continues after {progress.epoch} epochs and {progress.step} steps")
     print(f"backend: {kgen.backend.name()} {kgen.backend.version()} on {kgen.backend.device()}")
-    again = "" if options.data in data.names() else f" --data {options.data}"
-    interruption = Interruption(f"python -m kgen.fit --resume {folder}{again}")
+    again = [] if options.data in data.names() else ["--data", str(options.data)]
+    interruption = Interruption(
+        shlex.join(["python", "-m", "kgen.fit", "--resume", str(folder), *again])
+    )
     recorder = Recorder(folder, record, progress, options.epochs, images.test)
     checkpoints = Checkpoints(
         Store(folder / run_folder.CHECKPOINTS),
@@ -279,10 +290,14 @@ def train(model, images, folder, options, record, progress):
             ],
             **place,
         )
+    if len(progress_bar.epochs) > 1:
+        rate = len(images.train) / statistics.median(progress_bar.epochs[1:])
+        print(f"speed: {rate:,.0f} images/s in epochs after the first, with their validation")
     if recorder.picture:
         print(f"picture: {recorder.picture}")
     if model.can_sample:
-        print(f"next: python -m kgen.sample {folder} -n 64 --out {folder}/grid.png")
+        here, grid = (shlex.quote(str(path)) for path in (folder, folder / "grid.png"))
+        print(f"next: python -m kgen.sample {here} -n 64 --out {grid}")
 
 
 def describe(images):

@@ -8,6 +8,7 @@ import platform
 import signal
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -38,6 +39,9 @@ class ProgressBar(keras.callbacks.Callback):
 
     Args:
         progress: `kgen.training.checkpoint.Progress` where `fit` begins.
+
+    Attributes:
+        epochs: seconds of each epoch, with its validation, without what is drawn and saved after.
     """
 
     reads_batch_logs = False
@@ -45,6 +49,7 @@ class ProgressBar(keras.callbacks.Callback):
     def __init__(self, progress):
         super().__init__()
         self.progress = progress
+        self.epochs = []
 
     def __enter__(self):
         self.bar = None
@@ -63,10 +68,14 @@ class ProgressBar(keras.callbacks.Callback):
         how = {"unit": "step", "mininterval": 0.2 if sys.stderr.isatty() else 10}
         self.bar = tqdm.tqdm(total=total, initial=done + self.progress.step, **how)
 
+    def on_epoch_begin(self, epoch, logs=None):
+        self.started = time.monotonic()
+
     def on_train_batch_end(self, batch, logs=None):
         self.bar.update()
 
     def on_epoch_end(self, epoch, logs=None):
+        self.epochs.append(time.monotonic() - self.started)
         terms = {name: f"{value:.4g}" for name, value in logs.items() if "val_" not in name}
         self.bar.set_postfix(epoch=epoch + 1, **terms, refresh=False)
 
