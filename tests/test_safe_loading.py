@@ -248,6 +248,16 @@ def test_arrays_of_another_dtype_are_refused(dtype, folder):
     assert "float32" in refused(kgen.load, folder)
 
 
+def test_whole_numbers_of_another_width_are_taken_if_they_fit(folder):
+    """Seeds and step counts are of another width on each backend."""
+    seed = "model/000/seed_generator/seed_generator_state"
+    for dtype in ("int32", "uint32", "int64"):
+        rewritten(folder, lambda a, dtype=dtype: a.update({seed: np.array([2**30 + 1, 5], dtype)}))
+        assert kgen.load(folder).seed == 2**30 + 1
+    rewritten(folder, lambda a: a.update({seed: np.array([2**63 + 1, 5], "uint64")}))
+    assert "uint64" in refused(kgen.load, folder)
+
+
 def test_arrays_of_another_shape_are_refused(folder):
     rewritten(folder, lambda a: a.update({kernel(a): a[kernel(a)].T.copy()}))
     refused(kgen.load, folder)
