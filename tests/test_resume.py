@@ -18,6 +18,7 @@ import kgen
 from kgen import cli, fit, sample
 from kgen.errors import KgenError
 from kgen.files import cannot_write
+from kgen.models.saving import load
 from kgen.training.callbacks import CallbackList
 
 SHAPES = {
@@ -41,6 +42,7 @@ def arguments(model, epochs=EPOCHS):
 DOOMED = """
 import os, signal, sys
 from kgen import cli, fit
+from kgen.models.saving import load
 from kgen.training.callbacks import CallbackList
 name, at, number = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 owner = CallbackList if name == "on_train_batch_end" else os
@@ -154,6 +156,21 @@ def test_a_signal_finishes_the_step_and_says_how_to_continue(
     assert (tmp_path / "run/checkpoints/epoch-1-step-2").is_dir()
     resume(tmp_path / "run")
     assert_same(tmp_path / "run", straight("vae"))
+
+
+def test_an_exploding_model_stops_and_leaves_its_last_finite_checkpoint(tmp_path, capsys):
+    given = ["--model", "beta_vae", "--limit", "100", "--batch-size", "32", "--epochs", "2"]
+    settings = ["--set", "beta=3e38", "hidden=(16,)", "--out", str(tmp_path / "run")]
+    with pytest.raises(SystemExit) as stop:
+        cli.run(fit.main, [*given, *settings])
+    assert stop.value.code == 1
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("kgen: loss became non-finite in epoch 1, step 1")
+    assert json.loads((tmp_path / "run/run.json").read_text())["status"].startswith("stopped: loss")
+    assert not (tmp_path / "run/model").exists()
+    (last,) = (tmp_path / "run/checkpoints").iterdir()
+    model = load(last, continuing=True)
+    assert all(np.isfinite(array).all() for array in model.get_weights())
 
 
 # === Finished, damaged, sampled ===

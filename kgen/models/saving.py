@@ -152,11 +152,18 @@ def _assign_variables(model, file, continuing):
             f"{(*unknown, *extra, 'nothing')[0]!r}: it does not belong to {CONFIG}."
         )
     for name, variable in named.items():
-        array = file.get_tensor(name)
-        expected = tuple(variable.shape), keras.backend.standardize_dtype(variable.dtype)
-        if (array.shape, array.dtype.name) != expected:
-            raise KgenError(
-                f"expected {name} of shape {expected[0]} and {expected[1]}, received {array.shape} "
-                f"and {array.dtype.name}: {VARIABLES} and {CONFIG} do not belong together."
-            )
-        variable.assign(array)
+        variable.assign(_fitting(name, file.get_tensor(name), variable))
+
+
+def _fitting(name, array, variable):
+    """The array for a variable; whole numbers, of another width on each backend, as its own."""
+    shape, dtype = tuple(variable.shape), keras.backend.standardize_dtype(variable.dtype)
+    if array.dtype.kind in "iu" and keras.backend.is_int_dtype(dtype):
+        converted = array.astype(dtype)
+        array = converted if np.array_equal(converted, array) else array
+    if (array.shape, array.dtype.name) != (shape, dtype):
+        raise KgenError(
+            f"expected {name} of shape {shape} and {dtype}, received {array.shape} and "
+            f"{array.dtype.name}: {VARIABLES} and {CONFIG} do not belong together."
+        )
+    return array

@@ -146,15 +146,17 @@ def _files(files):
 
 
 def _check(progress, position):
-    numbers = [value for values in progress.history.values() for value in values]
-    lengths = [len(values) for values in progress.history.values()]
-    if (
-        (progress.epoch, progress.step) != position
-        or type(progress.seconds) not in (int, float)
-        or not all(type(number) is float for number in numbers)
-        or any(length != progress.epoch for length in lengths)
-    ):
-        raise KgenError(f"{RECORD} holds no progress of {progress.epoch} epochs")
+    history = progress.history
+    whole = (
+        (progress.epoch, progress.step) == position
+        and type(progress.seconds) is float
+        and isinstance(history, dict)
+        and all(isinstance(means, list) for means in history.values())
+        and all(len(means) == progress.epoch for means in history.values())
+        and all(type(mean) is float for means in history.values() for mean in means)
+    )
+    if not whole:
+        raise KgenError(f"{RECORD} holds no progress of {position[0]} epochs")
 
 
 def _canonical(content):
