@@ -8,82 +8,13 @@ A run is a folder: `run.json` (what was run, with what), `checkpoints/` (the las
 import math
 import shlex
 import statistics
-from pathlib import Path
 
-from kgen import cli, data, models, run_folder
+from kgen import cli, data, fit_options, models, run_folder
 from kgen.errors import KgenError
-
-STEPS_OF_A_SHORT_RUN = 3000
-DEFAULTS = {"model": "vae", "data": "digits", "batch_size": 64, "seed": 0, "set": []}
-# What a run is continued with; `run.json` keeps it as it was given. A path of the user's own is not
-# kept: whoever sends a run could have files read that the user never named.
-KEPT = (
-    *("model", "data", "limit", "size", "grayscale", "epochs", "batch_size", "seed"),
-    *("evaluate_every", "checkpoint_every", "set"),
-)
-CHANGEABLE = ("data", "epochs", "checkpoint_every")  # when a run is continued
-
-
-def parser():
-    parser = cli.Parser("python -m kgen.fit", description="Train a generative model on images.")
-    parser.add_argument("--model", metavar="NAME", help="see --list (default vae)")
-    parser.add_argument(
-        "--data",
-        metavar="NAME|PATH",
-        help="a named set, see --list, or a folder of images, or an .npz file (default digits)",
-    )
-    parser.add_argument(
-        "--epochs",
-        metavar="N",
-        type=cli.whole_number(1),
-        help=f"default 10, or as many as make {STEPS_OF_A_SHORT_RUN:,} steps on a small set",
-    )
-    parser.add_argument("--batch-size", metavar="N", type=cli.whole_number(1), help="default 64")
-    parser.add_argument("--seed", metavar="N", type=cli.whole_number(0), help="default 0")
-    parser.add_argument(
-        "--out", metavar="DIR", type=Path, help="default runs/MODEL-DATA; never overwritten"
-    )
-    parser.add_argument(
-        "--limit", metavar="N", type=cli.whole_number(1), help="use at most N images"
-    )
-    parser.add_argument(
-        "--size", metavar="N", type=cli.whole_number(1), help="crop and resize images to N x N"
-    )
-    parser.add_argument(
-        "--grayscale", action="store_true", default=None, help="turn colour images into grey ones"
-    )
-    parser.add_argument(
-        "--set",
-        metavar="KEY=VALUE",
-        nargs="+",
-        action="extend",
-        help="arguments of the model, such as latent_size=10 architecture=conv",
-    )
-    parser.add_argument(
-        "--evaluate-every",
-        metavar="N",
-        type=cli.whole_number(1),
-        help="measure 1,000 samples against test images after every N-th epoch (default: never)",
-    )
-    parser.add_argument(
-        "--checkpoint-every",
-        metavar="N",
-        type=cli.whole_number(1),
-        help="steps (default: at every epoch's end, and every 10 minutes)",
-    )
-    parser.add_argument(
-        "--resume",
-        metavar="RUN",
-        type=Path,
-        help="continue a run at its last checkpoint, to --epochs if there are to be more; images "
-        "of your own are named again by --data",
-    )
-    parser.add_argument("--list", action="store_true", help="show models and data sets")
-    return parser
 
 
 def main(arguments=None):
-    options = parser().parse_args(arguments)
+    options = fit_options.parser().parse_args(arguments)
     if options.list:
         return show_list()
     return start(options) if options.resume is None else resume(options)
@@ -100,9 +31,7 @@ def show_list():
 
 
 def start(options):
-    for name, default in DEFAULTS.items():
-        if getattr(options, name) is None:
-            setattr(options, name, default)
+    fit_options.set_defaults(options)
     models.check_name(options.model)
     cli.choose_backend()
     images = load_images(options)
@@ -126,7 +55,7 @@ def start_in(folder, options, images):
     model = models.create(options.model, images, **settings)
     model.compile()
     steps = number_of_steps(images, options)
-    options.epochs = options.epochs or max(10, math.ceil(STEPS_OF_A_SHORT_RUN / steps))
+    options.epochs = options.epochs or fit_options.epochs_of_a_short_run(steps)
     progress = Progress()
     # Before `run.json`, so that what says it is a run can be continued; and before the first step,
     # so that a place that cannot be written shows now.
@@ -139,63 +68,19 @@ def start_in(folder, options, images):
         "epochs": options.epochs,
         "batch_size": options.batch_size,
         "seed": options.seed,
-        "options": kept(options),
+        "options": fit_options.kept(options),
         **circumstances(),
     }
     train(model, images, folder, options, record, progress)
 
 
-def kept(options):
-    """The options that a run is continued with, as plain values."""
-    given = {name: getattr(options, name) for name in KEPT}
-    if given["data"] not in data.names():
-        del given["data"]
-    return {name: value for name, value in given.items() if value is not None}
-
-
 def resume(options):
-    given = {name for name, value in vars(options).items() if value not in (None, False)}
-    unchangeable = given - {"resume", *CHANGEABLE}
-    if unchangeable:
-        flags = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(unchangeable))
-        raise KgenError(f"Expected --resume to continue a run as it began, received {flags}.")
+    fit_options.check_changes(options)
     folder = options.resume
     run_folder.check(folder)
     with run_folder.locked(folder):
         record = run_folder.read_record(folder)
-        resume_in(folder, options_again(record, options), record)
-
-
-def options_again(record, changes):
-    """The options a run began with, checked as if they were given again, and the changes to them.
-
-    Raises:
-        KgenError: if they are not options of a run, or its images are the user's own and not named.
-    """
-    stored = record.get("options")
-    needed = {"model", "epochs", "batch_size"}
-    if not isinstance(stored, dict) or not needed <= set(stored) <= set(KEPT):
-        raise KgenError(f"Expected the options of a run in {changes.resume}/run.json: none there.")
-    arguments = []
-    for name, value in stored.items():
-        flag = f"--{name.replace('_', '-')}"
-        values = value if isinstance(value, list) else [value]
-        arguments += [flag if item is True else f"{flag}={item}" for item in values]
-    try:
-        again = parser().parse_args(arguments)
-        models.check_name(again.model)
-    except KgenError as error:
-        raise KgenError(f"{changes.resume}/run.json: {error}") from error
-    again.data = again.data if again.data in data.names() else None
-    for name in CHANGEABLE:
-        if getattr(changes, name) is not None:
-            setattr(again, name, getattr(changes, name))
-    if again.data is None:
-        raise KgenError(
-            f"Expected the images that {changes.resume} was trained on, which are your own: "
-            f"python -m kgen.fit --resume {changes.resume} --data PATH"
-        )
-    return again
+        resume_in(folder, fit_options.again(record, options), record)
 
 
 def resume_in(folder, options, record):
@@ -224,7 +109,7 @@ def resume_in(folder, options, record):
     place = {"epoch": progress.epoch, "step": progress.step}
     record |= {
         "epochs": options.epochs,
-        "options": kept(options),
+        "options": fit_options.kept(options),
         "resumed": [*resumed, {"from": place, **circumstances()}],
     }
     train(model, images, folder, options, record, progress)
