@@ -13,6 +13,8 @@ PACKAGES = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}
 
 def run(main, arguments=None):
     """Run a verb; a user's mistake becomes one line on standard error and exit status 2."""
+    # A name in any script is shown, by escapes where the terminal has no letters for it.
+    sys.stdout.reconfigure(errors="backslashreplace")
     try:
         sys.exit(main(arguments))
     except KgenError as error:
@@ -22,8 +24,8 @@ def run(main, arguments=None):
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except KeyboardInterrupt:
-        fail("interrupted", 130)
+    except KeyboardInterrupt as interruption:  # Interrupted, or Ctrl-C anywhere else
+        fail(str(interruption) or "interrupted", getattr(interruption, "status", 130))
 
 
 def fail(message, status):

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from kgen import cli, data
+from kgen import cli, data, run_folder
 from kgen.errors import KgenError
 from kgen.files import whole_file
 
@@ -15,6 +15,11 @@ def parser():
     )
     parser.add_argument(
         "runs", metavar="RUN", type=Path, nargs="+", help="folder that kgen.fit wrote"
+    )
+    parser.add_argument(
+        "--data",
+        metavar="NAME|PATH",
+        help="the images of the runs, where they are your own (default: the set a run names)",
     )
     parser.add_argument(
         "--samples",
@@ -45,12 +50,14 @@ def parser():
 
 def main(arguments=None):
     options = parser().parse_args(arguments)
-    records = {str(folder): read_record(folder) for folder in options.runs}
+    for folder in options.runs:
+        run_folder.check(folder)
+    sources = {folder: images_of(folder, options) for folder in options.runs}
     cli.choose_backend()
     from kgen.evaluation.tables import as_text
 
     evaluations = {}
-    for name, found in evaluate_all(records, options):
+    for name, found in evaluate_all(sources, options):
         evaluations[name] = found
         print(as_text(name, found))
     if options.json:
@@ -65,35 +72,46 @@ def main(arguments=None):
         print(options.html)
 
 
-def read_record(folder):
-    """A run's `run.json`; KgenError where the folder is no finished run."""
-    try:
-        record = json.loads((folder / "run.json").read_text())
-        record["data"]["name"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+def images_of(folder, options):
+    """The arguments of `kgen.data.load` for the images a run is measured on.
+
+    Raises:
+        KgenError: if it was trained on images of the user's own, and `--data` does not say where
+            they are. (A run may come from a stranger, who is not to choose what is read.)
+    """
+    record = run_folder.read_record(folder)
+    trained_on, trained_with = (
+        value if isinstance(value, dict) else {}
+        for value in (record.get("data"), record.get("options"))
+    )
+    name = options.data or trained_on.get("name")
+    if options.data is None and name not in data.names():
         raise KgenError(
-            f"Expected {folder} to be a run of kgen.fit, but its run.json cannot be read: {error}"
-        ) from error
-    if not (folder / "model").is_dir():
-        raise KgenError(f"Expected a finished run, but {folder} holds no model yet.")
-    return record
+            f"Expected the images that {folder} was trained on, which are your own: --data PATH."
+        )
+    size = trained_with.get("size")
+    return {
+        "source": name,
+        "size": size if type(size) is int else None,
+        "grayscale": trained_with.get("grayscale") is True,
+    }
 
 
-def evaluate_all(records, options):
+def evaluate_all(sources, options):
     """(name, evaluation) of each run, in turn; runs on the same data share their real images."""
     import tqdm
 
     import kgen
     from kgen.evaluation import evaluate, images_compared
 
-    known = {}  # source: (images, what is known of them)
-    for name, record in records.items():
-        model = kgen.load(Path(name) / "model")
-        source = record["data"].get("path") or record["data"]["name"]
-        images, reference = known.get(source) or (data.load(source), None)
+    known = {}  # arguments: (images, what is known of them)
+    for folder, source in sources.items():
+        key = tuple(source.values())
+        model = kgen.load(run_folder.trained_model(folder))
+        images, reference = known.get(key) or (data.load(**source), None)
         parts = model.can_sample + bool(model.likelihood)
         total = parts * images_compared(images, options.samples)
-        with tqdm.tqdm(total=total, unit="image", desc=name) as bar:
+        with tqdm.tqdm(total=total, unit="image", desc=str(folder)) as bar:
             found = evaluate(
                 model,
                 images,
@@ -104,8 +122,8 @@ def evaluate_all(records, options):
                 reference=reference,
                 progress=bar.update,
             )
-        known[source] = images, reference or found.reference
-        yield name, found
+        known[key] = images, reference or found.reference
+        yield str(folder), found
 
 
 if __name__ == "__main__":

@@ -1,35 +1,78 @@
-"""Files and folders that are either whole or not there."""
+"""Files and folders that are either whole or not there, and cautious reading of small ones."""
 
 import contextlib
+import json
 import os
 import shutil
+import stat
 import tempfile
 from pathlib import Path
 
 from kgen.errors import KgenError
+
+PARTIAL = ".partial-"  # how the temporary folders begin that a killed process leaves behind
+LARGEST_JSON = 2**24  # bytes; a configuration has a thousand, a history of 10,000 epochs a million
 
 
 @contextlib.contextmanager
 def whole_file(path):
     """A temporary path beside `path`, which takes its place when the block succeeds.
 
+    What is in place has reached the disk: it is there after a loss of power, too.
+
     Raises:
         KgenError: if it cannot be written (no permission, full disk); nothing is left behind.
     """
     path = Path(path)
+    with _temporary(path) as temporary:
+        yield temporary
+        _flush(temporary)
+        os.replace(temporary, path)
+        _flush(path.parent)
+
+
+@contextlib.contextmanager
+def whole_folder(path):
+    """As `whole_file`, for a folder of plain files, which replaces one of the same name."""
+    path = Path(path)
+    with _temporary(path) as temporary:
+        temporary.mkdir()
+        yield temporary
+        for file in (*temporary.iterdir(), temporary):
+            _flush(file)
+        shutil.rmtree(path, ignore_errors=True)
+        os.replace(temporary, path)
+        _flush(path.parent)
+
+
+@contextlib.contextmanager
+def _temporary(path):
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        folder = Path(tempfile.mkdtemp(prefix=f"{PARTIAL}{path.name}.", dir=path.parent))
     except OSError as error:
         raise cannot_write(path, error) from error
     try:
         # In a folder of its own, so that it keeps its ending, by which writers tell the format.
         yield folder / path.name
-        os.replace(folder / path.name, path)
     except OSError as error:
         raise cannot_write(path, error) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _flush(path):
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_partial(folder):
+    """Remove what a killed process left half-written anywhere in `folder`."""
+    for path in list(Path(folder).rglob(f"{PARTIAL}*")):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def cannot_write(path, error):
@@ -38,3 +81,40 @@ def cannot_write(path, error):
     return KgenError(
         f"Expected to write {path}, but: {reason}. Choose another place or free space."
     )
+
+
+def check_plain(path):
+    """Raise KgenError unless `path` is a file itself: no link to another, no pipe, no folder.
+
+    Raises:
+        FileNotFoundError: if there is nothing.
+    """
+    if not stat.S_ISREG(os.lstat(path).st_mode):
+        raise KgenError(f"Expected {path} to be a plain file, received a link, a pipe or a folder.")
+
+
+def read_json(path):
+    """The object in a JSON file from anywhere: strict, and of a bounded size.
+
+    Raises:
+        KgenError: for what is no plain file of at most 16 MB, no JSON, or no object; for a key that
+            comes twice; for nesting too deep to read.
+        FileNotFoundError: if there is nothing.
+    """
+    check_plain(path)
+    try:
+        if os.path.getsize(path) > LARGEST_JSON:
+            raise ValueError(f"more than {LARGEST_JSON:,} bytes")
+        value = json.loads(Path(path).read_bytes(), object_pairs_hook=_unique)
+        if not isinstance(value, dict):
+            raise ValueError(f"a {type(value).__name__}")
+    except (OSError, ValueError, RecursionError) as error:
+        raise KgenError(f"Expected a JSON object in {path}, received: {error}") from error
+    return value
+
+
+def _unique(pairs):
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        raise ValueError("a key that comes twice")
+    return value

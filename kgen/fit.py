@@ -1,79 +1,23 @@
-"""`python -m kgen.fit`: train a model on images, and look at what it learned.
+"""`python -m kgen.fit`: train a model on images, look at what it learned, continue later.
 
-A run is a folder: `run.json` (what was run, with what), `model/` (for `kgen.sample` and
-`kgen.load`), `history.csv`, `losses.png` and `samples/epoch-NNN.png`.
+A run is a folder: `run.json` (what was run, with what), `checkpoints/` (the last two, for
+`--resume`), `model/` (for `kgen.sample` and `kgen.load`), `history.csv`, `losses.png` and
+`samples/epoch-NNN.png`.
 """
 
-import itertools
 import math
-from pathlib import Path
+import shlex
+import statistics
 
-from kgen import cli, data, models
+from kgen import cli, data, fit_options, models, run_folder
 from kgen.errors import KgenError
-from kgen.files import cannot_write
-
-STEPS_OF_A_SHORT_RUN = 3000
-
-
-def parser():
-    parser = cli.Parser("python -m kgen.fit", description="Train a generative model on images.")
-    parser.add_argument("--model", metavar="NAME", default="vae", help="see --list (default vae)")
-    parser.add_argument(
-        "--data",
-        metavar="NAME|PATH",
-        default="digits",
-        help="a named set, see --list, or a folder of images, or an .npz file (default digits)",
-    )
-    parser.add_argument(
-        "--epochs",
-        metavar="N",
-        type=cli.whole_number(1),
-        help=f"default 10, or as many as make {STEPS_OF_A_SHORT_RUN:,} steps on a small set",
-    )
-    parser.add_argument(
-        "--batch-size", metavar="N", type=cli.whole_number(1), default=64, help="default 64"
-    )
-    parser.add_argument(
-        "--seed", metavar="N", type=cli.whole_number(0), default=0, help="default 0"
-    )
-    parser.add_argument(
-        "--out", metavar="DIR", type=Path, help="default runs/MODEL-DATA; never overwritten"
-    )
-    parser.add_argument(
-        "--limit", metavar="N", type=cli.whole_number(1), help="use at most N images"
-    )
-    parser.add_argument(
-        "--set",
-        metavar="KEY=VALUE",
-        nargs="+",
-        action="extend",
-        default=[],
-        help="arguments of the model, such as latent_size=10 architecture=conv",
-    )
-    parser.add_argument(
-        "--evaluate-every",
-        metavar="N",
-        type=cli.whole_number(1),
-        help="measure 1,000 samples against test images after every N-th epoch (default: never)",
-    )
-    parser.add_argument("--list", action="store_true", help="show models and data sets")
-    return parser
 
 
 def main(arguments=None):
-    options = parser().parse_args(arguments)
+    options = fit_options.parser().parse_args(arguments)
     if options.list:
         return show_list()
-    models.check_name(options.model)
-    cli.choose_backend()
-    images = load_images(options)
-    folder = make_folder(options.out, f"{options.model}-{images.name}")
-    try:
-        train(options, images, folder)
-    except BaseException:
-        if is_empty_folder(folder):
-            folder.rmdir()
-        raise
+    return start(options) if options.resume is None else resume(options)
 
 
 def show_list():
@@ -86,8 +30,97 @@ def show_list():
             print(f"  {name:16} {description}")
 
 
+def start(options):
+    fit_options.set_defaults(options)
+    models.check_name(options.model)
+    cli.choose_backend()
+    images = load_images(options)
+    folder = run_folder.new(options.out, f"{options.model}-{images.name}")
+    try:
+        with run_folder.locked(folder):
+            start_in(folder, options, images)
+    finally:
+        if run_folder.is_empty(folder):
+            folder.rmdir()
+
+
+def start_in(folder, options, images):
+    import kgen
+    from kgen.run import circumstances
+    from kgen.training.checkpoint import Progress, Store
+    from kgen.training.parameters import parse_settings
+
+    settings = parse_settings(models.get(options.model), options.set)
+    kgen.set_seed(options.seed)
+    model = models.create(options.model, images, **settings)
+    model.compile()
+    steps = number_of_steps(images, options)
+    options.epochs = options.epochs or fit_options.epochs_of_a_short_run(steps)
+    progress = Progress()
+    # Before `run.json`, so that what says it is a run can be continued; and before the first step,
+    # so that a place that cannot be written shows now.
+    store = Store(folder / run_folder.CHECKPOINTS)
+    store.write(progress, lambda folder: kgen.save(model, folder))
+    record = {
+        "model": options.model,
+        "settings": settings,
+        "data": describe(images),
+        "epochs": options.epochs,
+        "batch_size": options.batch_size,
+        "seed": options.seed,
+        "options": fit_options.kept(options),
+        **circumstances(),
+    }
+    train(model, images, folder, options, record, progress)
+
+
+def resume(options):
+    fit_options.check_changes(options)
+    folder = options.resume
+    run_folder.check(folder)
+    with run_folder.locked(folder):
+        record = run_folder.read_record(folder)
+        resume_in(folder, fit_options.again(record, options), record)
+
+
+def resume_in(folder, options, record):
+    cli.choose_backend()
+
+    from kgen.models import saving
+    from kgen.run import circumstances
+    from kgen.training.checkpoint import Store
+
+    checkpoint, progress = Store(folder / run_folder.CHECKPOINTS).newest()
+    if progress.epoch >= options.epochs:
+        raise KgenError(
+            f"Expected more than the {progress.epoch} epochs that {folder} was trained for: pass "
+            f"--epochs N."
+        )
+    images = load_images(options)
+    described, resumed = record.get("data"), record.get("resumed", [])
+    if not isinstance(described, dict) or described.get("checksum") != images.checksum:
+        raise KgenError(
+            f"Expected the images that {folder} was trained on, received others in {options.data}: "
+            "pass their place as --data."
+        )
+    if progress.step >= number_of_steps(images, options) or not isinstance(resumed, list):
+        raise KgenError(f"Expected {folder}/run.json and its checkpoints to belong together.")
+    model = saving.load(checkpoint, continuing=True)
+    place = {"epoch": progress.epoch, "step": progress.step}
+    record |= {
+        "epochs": options.epochs,
+        "options": fit_options.kept(options),
+        "resumed": [*resumed, {"from": place, **circumstances()}],
+    }
+    train(model, images, folder, options, record, progress)
+
+
+def number_of_steps(images, options):
+    return math.ceil(len(images.train) / options.batch_size)
+
+
 def load_images(options):
-    images = data.load(options.data)
+    images = data.load(options.data, size=options.size, grayscale=bool(options.grayscale))
     images = images.limit(options.limit) if options.limit else images
     if len(images.train) < options.batch_size:
         raise KgenError(
@@ -97,74 +130,64 @@ def load_images(options):
     return images
 
 
-def make_folder(out, name):
-    """A new, empty folder: `out`, else the first of runs/NAME, runs/NAME-2, ... that is free."""
-    if out is not None:
-        candidates = [out]
-    else:
-        numbered = (Path("runs", f"{name}-{number}") for number in itertools.count(2))
-        candidates = itertools.chain([Path("runs", name)], numbered)
-    for folder in candidates:
-        try:
-            if out is None or not is_empty_folder(folder):
-                folder.mkdir(parents=True)
-            return folder
-        except FileExistsError:
-            continue
-        except OSError as error:
-            raise cannot_write(folder, error) from error
-    raise KgenError(f"Expected a new folder, but {out} exists already: choose another --out.")
-
-
-def is_empty_folder(folder):
-    return folder.is_dir() and not any(folder.iterdir())
-
-
-def train(options, images, folder):
+def train(model, images, folder, options, record, progress):
     import kgen
     from kgen.callbacks import AdversarialWarnings, SampleQuality
     from kgen.run import Interruption, ProgressBar, Recorder
-    from kgen.training.parameters import parse_settings
+    from kgen.training.checkpoint import Checkpoints, Store
 
-    settings = parse_settings(models.get(options.model), options.set)
-    kgen.set_seed(options.seed)
-    model = models.create(options.model, images, **settings)
-    model.compile()
-    steps = math.ceil(len(images.train) / options.batch_size)
-    epochs = options.epochs or max(10, math.ceil(STEPS_OF_A_SHORT_RUN / steps))
-    configuration = {
-        "model": options.model,
-        "settings": settings,
-        "data": describe(images, options.data),
-        "epochs": epochs,
-        "batch_size": options.batch_size,
-        "seed": options.seed,
-    }
-    print(f"{options.model} on {images.name}: {epochs} epochs of {steps} steps")
+    steps = number_of_steps(images, options)
+    print(f"{options.model} on {images.name}: {options.epochs} epochs of {steps} steps")
+    if progress.epoch or progress.step:
+        print(f"continues after {progress.epoch} epochs and {progress.step} steps")
     print(f"backend: {kgen.backend.name()} {kgen.backend.version()} on {kgen.backend.device()}")
-    callbacks = []
+    again = [] if options.data in data.names() else ["--data", str(options.data)]
+    interruption = Interruption(
+        shlex.join(["python", "-m", "kgen.fit", "--resume", str(folder), *again])
+    )
+    recorder = Recorder(folder, record, progress, options.epochs, images.test)
+    checkpoints = Checkpoints(
+        Store(folder / run_folder.CHECKPOINTS),
+        kgen.save,
+        progress,
+        every=options.checkpoint_every,
+        stopping=lambda: interruption.requested,
+    )
+    measurements = []
     if options.evaluate_every:
-        callbacks.append(SampleQuality(images, options.evaluate_every))
-    recorder = Recorder(folder, configuration, epochs, images.test)
-    with recorder, Interruption() as interruption, ProgressBar() as progress_bar:
+        measurements.append(SampleQuality(images, options.evaluate_every))
+    place = {"initial_epoch": progress.epoch, "initial_step": progress.step}
+    with recorder, interruption, ProgressBar(progress) as progress_bar:
         model.fit(
             images.train.images,
             images.train.labels,
             batch_size=options.batch_size,
-            epochs=epochs,
+            epochs=options.epochs,
             verbose=0,
             validation_data=(images.test.images, images.test.labels),
-            callbacks=[*callbacks, progress_bar, recorder, interruption, AdversarialWarnings()],
+            callbacks=[
+                *measurements,
+                progress_bar,
+                recorder,
+                checkpoints,
+                AdversarialWarnings(),
+                interruption,
+            ],
+            **place,
         )
-    print(f"picture: {recorder.picture}")
+    if len(progress_bar.epochs) > 1:
+        rate = len(images.train) / statistics.median(progress_bar.epochs[1:])
+        print(f"speed: {rate:,.0f} images/s in epochs after the first, with their validation")
+    if recorder.picture:
+        print(f"picture: {recorder.picture}")
     if model.can_sample:
-        print(f"next: python -m kgen.sample {folder} -n 64 --out {folder}/grid.png")
+        here, grid = (shlex.quote(str(path)) for path in (folder, folder / "grid.png"))
+        print(f"next: python -m kgen.sample {here} -n 64 --out {grid}")
 
 
-def describe(images, source):
+def describe(images):
     return {
         "name": images.name,
-        **({} if source in data.names() else {"path": str(Path(source).resolve())}),
         "source": images.source,
         "licence": images.licence,
         "checksum": images.checksum,

@@ -20,20 +20,36 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 import kgen
 from kgen import backend, pictures
+from kgen.errors import Interrupted, KgenError
 from kgen.files import whole_file
+from kgen.run_folder import MODEL, RECORD
 
 PICTURES = 20  # at most so many sample grids a run
 IMAGES_PER_PICTURE = 64
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 SAMPLE_SEED = 0  # the same latents in every picture of a run, so that one sees them change
+
+logger = logging.getLogger("kgen")
 
 
 class ProgressBar(keras.callbacks.Callback):
     """One bar over all steps of a run, with the time that is left; a context around `fit`.
 
     What kgen logs meanwhile is printed above the bar.
+
+    Args:
+        progress: `kgen.training.checkpoint.Progress` where `fit` begins.
+
+    Attributes:
+        epochs: seconds of each epoch, with its validation, without what is drawn and saved after.
     """
 
     reads_batch_logs = False
+
+    def __init__(self, progress):
+        super().__init__()
+        self.progress = progress
+        self.epochs = []
 
     def __enter__(self):
         self.bar = None
@@ -47,57 +63,84 @@ class ProgressBar(keras.callbacks.Callback):
             self.bar.close()  # before anything is printed below it
 
     def on_train_begin(self, logs=None):
-        total = self.params["epochs"] * self.params["steps"]
-        terminal = sys.stderr.isatty()
-        self.bar = tqdm.tqdm(total=total, unit="step", mininterval=0.2 if terminal else 10)
+        steps = self.params["steps"]
+        total, done = self.params["epochs"] * steps, self.progress.epoch * steps
+        how = {"unit": "step", "mininterval": 0.2 if sys.stderr.isatty() else 10}
+        self.bar = tqdm.tqdm(total=total, initial=done + self.progress.step, **how)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.started = time.monotonic()
 
     def on_train_batch_end(self, batch, logs=None):
         self.bar.update()
 
     def on_epoch_end(self, epoch, logs=None):
+        self.epochs.append(time.monotonic() - self.started)
         terms = {name: f"{value:.4g}" for name, value in logs.items() if "val_" not in name}
         self.bar.set_postfix(epoch=epoch + 1, **terms, refresh=False)
 
 
 class Interruption(keras.callbacks.Callback):
-    """Ctrl-C ends training after the step it came in, a second one at once; a context around `fit`.
+    """Ctrl-C and SIGTERM end training after the step they come in, a second one at once.
 
-    In the middle of a step there would be nothing to save on JAX: the old state is given away when
-    the step begins, the new one arrives when it ends.
+    A context around `fit`, and the last of its callbacks. In the middle of a step there would be
+    nothing to save on JAX: the old state is given away when the step begins, the new one arrives
+    when it ends. Nor at an epoch's last step: what its validation is about to reset would be lost.
+
+    Args:
+        advice: how to continue, for the one line that is printed.
+
+    Attributes:
+        requested: the signal that came, or None.
     """
 
     reads_batch_logs = False
 
+    def __init__(self, advice):
+        super().__init__()
+        self.advice = advice
+        self.requested = None
+
     def __enter__(self):
-        self.requested = False
-        self.handler = signal.getsignal(signal.SIGINT)
-        if self.handler is not signal.SIG_IGN:  # as it is for a process in the background
-            signal.signal(signal.SIGINT, self._request)
+        self.handlers = {number: signal.getsignal(number) for number in SIGNALS}
+        for number, handler in self.handlers.items():
+            if handler is not signal.SIG_IGN:  # as Ctrl-C is for a process in the background
+                signal.signal(number, self._request)
         return self
 
     def __exit__(self, *error):
-        signal.signal(signal.SIGINT, self.handler)
+        for number, handler in self.handlers.items():
+            signal.signal(number, handler)
 
     def on_train_batch_end(self, batch, logs=None):
-        if self.requested:
+        if self.requested and batch + 1 < self.params["steps"]:
             _ = self.model  # reading it brings the state home on JAX
-            raise KeyboardInterrupt
+            self._stop()
 
-    def _request(self, *_):
+    def on_epoch_end(self, epoch, logs=None):
+        if self.requested and epoch + 1 < self.params["epochs"]:
+            self._stop()
+
+    def _request(self, number, frame):
         if self.requested:
-            raise KeyboardInterrupt
-        self.requested = True
+            self._stop()
+        self.requested = number
+
+    def _stop(self):
+        raise Interrupted(f"interrupted, to continue: {self.advice}", self.requested)
 
 
 class Recorder(keras.callbacks.Callback):
     """Writes a run's folder; used as a context around `fit`, and as one of its callbacks.
 
     When training ends, or is interrupted by the user, the model is saved as it is; when a loss
-    becomes non-finite it is not. `run.json` says which of these happened.
+    becomes non-finite it is not. `run.json` says which of these happened. A picture or a table that
+    cannot be made is reported once; training goes on.
 
     Args:
         folder: an existing folder.
-        configuration: what was asked for, for `run.json`.
+        record: what was asked for, for `run.json`; of a run that is continued all that it said.
+        progress: `kgen.training.checkpoint.Progress`, whose history is written here.
         epochs: how many will be trained.
         held_out: a `kgen.data.Split`; a model that cannot sample shows its images reconstructed.
 
@@ -105,56 +148,82 @@ class Recorder(keras.callbacks.Callback):
         picture: path of the last sample grid, None before the first.
     """
 
-    def __init__(self, folder, configuration, epochs, held_out):
+    def __init__(self, folder, record, progress, epochs, held_out):
         super().__init__()
         self.folder = Path(folder)
-        self.configuration = configuration
+        self.record = record
+        self.progress = progress
+        self.history = progress.history
         self.epochs = epochs
         self.held_out = held_out
-        self.history = {}
         self.picture = None
+        self.failed = set()
 
     def __enter__(self):
-        self.started = time.monotonic()
-        self.record = {**self.configuration, **circumstances()}
         self._write_record("running")
         return self
 
     def __exit__(self, kind, error, traceback):
-        if kind is None or kind is KeyboardInterrupt:
-            kgen.save(self.model, self.folder / "model")
-        if self.history:
-            pictures.save_loss_plot(self.folder / "losses.png", self.history)
-        self._write_record(
-            "finished" if kind is None else f"stopped: {str(error) or kind.__name__}"
-        )
+        status = _status(kind, error)
+        try:
+            if kind is None or issubclass(kind, KeyboardInterrupt):
+                kgen.save(self.model, self.folder / MODEL)
+        except KgenError as failure:
+            status = _status(KgenError, failure)
+            raise
+        finally:
+            if self.history:
+                self._attempt("losses.png", pictures.save_loss_plot, self.history)
+            self.progress.count_seconds()
+            self._attempt(RECORD, lambda _: self._write_record(status))
 
     def on_epoch_end(self, epoch, logs=None):
         for name, value in logs.items():
-            self.history.setdefault(name, []).append(value)
-        with whole_file(self.folder / "history.csv") as path, open(path, "w", newline="") as file:
+            self.history.setdefault(name, []).append(float(value))
+        self._attempt("history.csv", self._write_history)
+        every = -(-self.epochs // PICTURES)
+        if (epoch + 1) % every == 0 or epoch + 1 == self.epochs:
+            self._attempt(f"samples/epoch-{epoch + 1:03d}.png", self._draw_samples)
+
+    def _attempt(self, name, write, *arguments):
+        try:
+            write(self.folder / name, *arguments)
+        except (KgenError, OSError, MemoryError) as error:
+            kind = write.__name__
+            if kind not in self.failed:
+                logger.warning("kgen: %s is left out: %s", name, error)
+            self.failed.add(kind)
+
+    def _write_history(self, path):
+        with whole_file(path) as temporary, open(temporary, "w", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(["epoch", *self.history])
             rows = zip(*self.history.values(), strict=True)
             writer.writerows([number, *row] for number, row in enumerate(rows, 1))
-        every = -(-self.epochs // PICTURES)
-        if (epoch + 1) % every == 0 or epoch + 1 == self.epochs:
-            self._draw_samples(epoch + 1)
 
-    def _draw_samples(self, epoch):
+    def _draw_samples(self, path):
         if self.model.can_sample:
             images = self.model.sample(IMAGES_PER_PICTURE, seed=SAMPLE_SEED)
         else:
             images = self.model.reconstruct(np.asarray(self.held_out.images[:IMAGES_PER_PICTURE]))
-        self.picture = self.folder / "samples" / f"epoch-{epoch:03d}.png"
-        pictures.save_grid(self.picture, images, self.model.levels)
+        pictures.save_grid(path, images, self.model.levels)
+        self.picture = path
 
     def _write_record(self, status):
-        seconds = round(time.monotonic() - self.started, 1)
         last = {name: values[-1] for name, values in self.history.items()}
-        record = {"status": status, "seconds": seconds, "last_epoch": last, **self.record}
-        with whole_file(self.folder / "run.json") as path:
+        seconds = round(self.progress.seconds, 1)
+        outcome = {"status": status, "seconds": seconds, "last_epoch": last}
+        record = {**outcome, **self.record, **outcome}  # a continued run's has an earlier outcome
+        with whole_file(self.folder / RECORD) as path:
             path.write_text(json.dumps(record, indent=2) + "\n")
+
+
+def _status(kind, error):
+    if kind is None:
+        return "finished"
+    if kind is Interrupted:
+        return f"stopped: interrupted by {signal.Signals(error.status - 128).name}"
+    return f"stopped: {str(error) or kind.__name__}"
 
 
 def circumstances():

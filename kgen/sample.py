@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from kgen import cli
+from kgen import cli, run_folder
 from kgen.errors import KgenError
 from kgen.files import whole_file
 
@@ -28,18 +28,14 @@ def main(arguments=None):
     out = options.out or options.run / "samples.png"
     if out.suffix not in (".png", ".npy"):
         raise KgenError(f"Expected --out to end in .png or .npy, received {out}.")
-    folder = options.run / "model"
-    if not folder.is_dir():
-        raise KgenError(
-            f"Expected {options.run} to be a finished run of kgen.fit, but there is no {folder}."
-        )
+    run_folder.check(options.run)
     cli.choose_backend()
 
     import numpy as np
 
     import kgen
 
-    model = kgen.load(folder)
+    model = kgen.load(run_folder.trained_model(options.run))
     images = model.sample(options.n, seed=options.seed)
     if out.suffix == ".npy":
         with whole_file(out) as path:

@@ -18,9 +18,9 @@ import pytest
 from conftest import SMALL
 
 import kgen
-from kgen.models.saving import named_variables
 from kgen.training.order import Batches
 from kgen.training.parameters import constructor_parameters
+from kgen.training.variables import named_variables
 
 BACKEND = keras.backend.backend()
 IMAGES, BATCH_SIZE = 100, 32  # batches of 32, 32, 32 and 4

@@ -74,6 +74,7 @@ def test_fit_writes_every_file_of_a_run(trained):
     run_folder = trained[0] / "runs" / "vae-digits"
     files = {str(path.relative_to(run_folder)) for path in run_folder.rglob("*") if path.is_file()}
     assert files == {
+        ".lock",
         "run.json",
         "history.csv",
         "losses.png",
@@ -81,6 +82,11 @@ def test_fit_writes_every_file_of_a_run(trained):
         "model/variables.safetensors",
         "samples/epoch-001.png",
         "samples/epoch-002.png",
+        *(
+            f"checkpoints/epoch-{epoch}-step-0/{name}"
+            for epoch in (1, 2)
+            for name in ("checkpoint.json", "model.json", "variables.safetensors")
+        ),
     }
 
 
@@ -177,7 +183,7 @@ def test_without_a_choice_the_installed_backend_runs(monkeypatch, tmp_path):
 
 
 def test_no_such_run(tmp_path):
-    assert "finished run" in refused(["nowhere"], tmp_path, module="kgen.sample")
+    assert "no such folder" in refused(["nowhere"], tmp_path, module="kgen.sample")
 
 
 def test_sample_refuses_another_ending(tmp_path):
@@ -237,6 +243,47 @@ def test_a_model_that_cannot_sample_shows_reconstructions(tmp_path):
     assert errors.splitlines()[-1].startswith("kgen: Autoencoder cannot sample")
 
 
+@pytest.fixture
+def hard_folder(tmp_path):
+    """Pictures of 8x6 pixels as they are found in the wild: named in any script, sideways, ..."""
+    folder = tmp_path / "мои 写真"
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    random = np.random.default_rng(0)
+    for number in range(20):
+        (folder / "ñ").mkdir(parents=True, exist_ok=True)
+        (folder / "犬").mkdir(exist_ok=True)
+        colours = Image.fromarray(random.integers(0, 256, (8, 6, 3), np.uint8))
+        colours.save(folder / "ñ" / f"{number}.PNG")
+        colours.quantize(16).save(folder / "犬" / f"{number} п.png")
+        colours.transpose(Image.Transpose.ROTATE_90).save(
+            folder / "犬" / f"{number}.jpg", exif=turned
+        )
+    return folder
+
+
+def test_fit_takes_a_folder_of_hard_pictures(hard_folder, tmp_path):
+    arguments = ["--data", hard_folder, *SMALL]
+    status, output, errors, _ = run(
+        "kgen.fit", *arguments, folder=tmp_path, PYTHONIOENCODING="ascii"
+    )
+    assert status == 0, errors
+    assert r"\u043c\u043e\u0438 \u5199\u771f: 2 epochs of 2 steps" in output
+    record = json.loads((tmp_path / "runs" / "vae-мои 写真" / "run.json").read_text())
+    assert record["data"]["image_shape"] == [8, 6, 3]
+    assert (record["data"]["training_images"], record["data"]["test_images"]) == (54, 6)
+
+
+def test_damaged_pictures_are_listed_in_one_line(hard_folder, tmp_path):
+    for name in ("ñ/3.PNG", "犬/5 п.png", "犬/7.jpg"):
+        path = hard_folder / name
+        path.write_bytes(path.read_bytes()[:60])
+    errors = refused(["--data", hard_folder], tmp_path)
+    assert "3 damaged files: ñ/3.PNG (" in errors
+    assert "犬/5 п.png (" in errors
+    assert "犬/7.jpg (" in errors
+
+
 def test_ctrl_c_saves_the_model_and_says_so(tmp_path):
     arguments = [*SMALL[:4], "--epochs", "100000", "--set", "hidden=(16,)"]
     process = subprocess.Popen(
@@ -255,8 +302,10 @@ def test_ctrl_c_saves_the_model_and_says_so(tmp_path):
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
-    assert errors.splitlines()[-1] == "kgen: interrupted"
-    assert json.loads((folder / "run.json").read_text())["status"] == "stopped: KeyboardInterrupt"
+    advice = "python -m kgen.fit --resume runs/vae-digits"
+    assert errors.splitlines()[-1] == f"kgen: interrupted, to continue: {advice}"
+    status = json.loads((folder / "run.json").read_text())["status"]
+    assert status == "stopped: interrupted by SIGINT"
     status, *_ = run("kgen.sample", folder, "-n", 2, folder=tmp_path)
     assert status == 0
     assert (folder / "samples.png").is_file()

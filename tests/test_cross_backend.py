@@ -1,5 +1,7 @@
-"""A model saved on one backend is the same model on the others; each runs without the others."""
+"""A model saved on one backend is the same model on the others, and a run begun on one is continued
+on the others; each runs without the others."""
 
+import csv
 import itertools
 import json
 import os
@@ -35,6 +37,25 @@ for name, saved_by in itertools.product(models, backends):
 encoder = kgen.encoders.for_data(digits)  # trained by the first process, read by the others
 np.savez(folder / f"features-{backend}.npz", features=encoder(images), sha256=encoder.sha256)
 """
+RUNS = {
+    "vae": ["hidden=(32,)"],
+    "lsgan": ["architecture=dense", "generator_units=(32,)", "discriminator_units=(32,)"],
+}
+BEGIN = """
+from kgen import fit
+for name, settings in RUNS.items():
+    size = ["--limit", "512", "--batch-size", "64", "--epochs", "6"]
+    out = folder / "begun" / f"{name}-{backend}"
+    fit.main(["--model", name, *size, "--out", str(out), "--set", *settings])
+"""
+CONTINUE = """
+import shutil
+from kgen import fit
+for name, begun_by in itertools.product(RUNS, backends):
+    copy = folder / "continued" / f"{name}-{begun_by}-{backend}"
+    shutil.copytree(folder / "begun" / f"{name}-{begun_by}", copy)
+    fit.main(["--resume", str(copy), "--epochs", "8"])
+"""
 FRAME = """
 import itertools, json, os, sys
 from pathlib import Path
@@ -42,6 +63,7 @@ import numpy as np
 import kgen
 backend, folder = os.environ["KERAS_BACKEND"], Path(sys.argv[1])
 models, backends = json.loads(sys.argv[2]), json.loads(sys.argv[3])
+RUNS = {runs}
 digits = kgen.data.load("digits")
 images, labels = digits.train.images[:64], digits.train.labels[:64]
 def seen_by(model):  # binary images, if those are what it models
@@ -58,7 +80,7 @@ def run(backend, code, folder):
     # A cache of its own: the tests neither use nor leave encoders that a user has.
     arguments = str(folder), json.dumps(models), json.dumps(FRAMEWORKS)
     result = subprocess.run(
-        [sys.executable, "-c", FRAME.format(code=code), *arguments],
+        [sys.executable, "-c", FRAME.format(code=code, runs=RUNS), *arguments],
         env={**os.environ, "KERAS_BACKEND": backend, "XDG_CACHE_HOME": str(folder)},
         cwd=ROOT,
         capture_output=True,
@@ -126,3 +148,41 @@ def test_features_of_an_encoder_are_equal(results, backend):
 )
 def test_no_other_framework_is_imported(results, backend, foreign):
     assert foreign not in results[1][backend]
+
+
+@pytest.fixture(scope="module")
+def continued(tmp_path_factory):
+    """The folder of runs of 6 epochs on each backend, continued to 8 on each backend."""
+    folder = tmp_path_factory.mktemp("runs")
+    for code, backend in itertools.product((BEGIN, CONTINUE), FRAMEWORKS):
+        run(backend, code, folder)
+    return folder / "continued"
+
+
+def history(folder):
+    with open(folder / "history.csv", newline="") as file:
+        return [
+            {name: float(mean) for name, mean in row.items() if name != "epoch"}
+            for row in csv.DictReader(file)
+        ]
+
+
+@pytest.mark.parametrize("model", RUNS)
+@carried
+def test_losses_continue_without_a_jump(continued, model, saved_by, loaded_by):
+    """As on the backend they began on, up to the noise, which is another one."""
+    here = history(continued / f"{model}-{saved_by}-{saved_by}")
+    there = history(continued / f"{model}-{saved_by}-{loaded_by}")
+    assert len(there) == 8
+    assert here[:6] == there[:6]
+    for expected, received in zip(here[6:], there[6:], strict=True):
+        for term in (name for name in expected if name.endswith("loss")):
+            assert received[term] == pytest.approx(expected[term], rel=0.05), term
+
+
+@pytest.mark.parametrize("model", RUNS)
+@carried
+def test_a_run_says_where_it_was_continued(continued, model, saved_by, loaded_by):
+    record = json.loads((continued / f"{model}-{saved_by}-{loaded_by}" / "run.json").read_text())
+    assert record["backend"] == saved_by
+    assert [part["backend"] for part in record["resumed"]] == [loaded_by]

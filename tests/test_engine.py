@@ -1,5 +1,9 @@
 """The training engine, on toys whose right answers are known."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -195,6 +199,15 @@ def test_synchronise_returns_its_tensors():
         "a": [1, 1, 1],
         "b": [[0, 0]],
     }
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the system tells no more")
+def test_peak_memory_of_a_process_does_not_count_its_parent():
+    file = Path(kgen.__file__).parent / "backend" / "process.py"
+    code = f"import runpy; print(runpy.run_path({str(file)!r})['process_peak_memory']())"
+    ballast = np.ones(200_000_000, np.uint8)
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert 1e6 < int(result.stdout) < ballast.nbytes / 2
 
 
 def test_peak_memory_counts_bytes():

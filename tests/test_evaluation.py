@@ -280,7 +280,7 @@ def test_fit_measures_and_evaluate_prints_a_table_and_writes_json_and_a_page(
 def test_evaluate_refuses_what_is_no_run(tmp_path):
     status, _, errors, _ = run("kgen.evaluate", "nowhere", folder=tmp_path)
     assert status == 2
-    assert errors.startswith("kgen: Expected nowhere to be a run")
+    assert errors.startswith("kgen: Expected nowhere to be a run of kgen.fit")
     assert errors.count("\n") == 1
 
 

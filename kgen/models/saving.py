@@ -2,23 +2,37 @@
 
 `model.json` says which registered model it is and with which arguments it was made;
 `variables.safetensors` holds every variable: weights, moving statistics, seeds and, of a compiled
-model, the optimizer's slots, so that training continues where it stopped, on any backend.
+model, the optimizer's slots and the epoch's means, so that training continues where it stopped, on
+any backend.
+
+Files may come from strangers. They name a registered model and plain arguments, which are checked
+against the constructor's annotations; and arrays, whose shapes are known before a byte of them is
+read: no variable is made that the file does not hold.
 """
 
+import contextlib
+import itertools
 import json
-import re
+import math
+from collections import Counter
 from pathlib import Path
+from unittest import mock
 
 import keras
+import numpy as np
 from keras import ops
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
 
 from kgen import models
 from kgen.errors import KgenError
-from kgen.files import whole_file
+from kgen.files import check_plain, read_json, whole_file
+from kgen.training.variables import GROUPS, variable_groups
 
 CONFIG, VARIABLES = "model.json", "variables.safetensors"
+MOST_VALUES = 2**26  # of an image: 4,096 x 4,096 in colour
+SMALL_VARIABLE = 4096  # elements, up to which a variable need not be one that the file holds
+FURTHER_VARIABLES = 100  # that a model makes and does not save
 
 
 def save(model, folder):
@@ -29,67 +43,127 @@ def save(model, folder):
     """
     folder = Path(folder)
     config = {"model": models.name_of(model), "config": model.get_config()}
-    arrays = {name: ops.convert_to_numpy(v) for name, v in named_variables(model).items()}
+    groups = variable_groups(model).values()
+    variables = itertools.chain.from_iterable(group.items() for group in groups)
+    # In C's order: safetensors would write another order's bytes as they lie.
+    arrays = {name: np.asarray(ops.convert_to_numpy(v), order="C") for name, v in variables}
     with whole_file(folder / VARIABLES) as path:
-        save_file(arrays, path)
+        try:
+            save_file(arrays, path)
+        except SafetensorError as error:  # also for a full disk
+            raise OSError(str(error)) from error
     with whole_file(folder / CONFIG) as path:
         path.write_text(json.dumps(config, indent=2) + "\n")
 
 
-def load(folder):
+def load(folder, continuing=False):
     """The model that `save` wrote to `folder`, on whichever backend.
 
     If it was compiled when it was saved it is compiled again, with its recommended optimizer and
     that optimizer's saved slots; one of your own is yours to give: `model.compile(...)`.
 
+    Args:
+        folder: a path.
+        continuing: whether to insist on everything that training goes on from: optimizer and means.
+
     Raises:
-        KgenError: if there is no model, or the files are damaged or do not belong together.
+        KgenError: if there is no model, or the files are damaged, do not belong together, or ask
+            for what kgen does not read: links, unknown classes, other types, more than they hold.
     """
     folder = Path(folder)
     try:
-        config = json.loads((folder / CONFIG).read_text())
-        arrays = load_file(folder / VARIABLES)
-        model = models.get(config["model"]).from_config(config["config"])
+        config = read_json(folder / CONFIG)
+        check_plain(folder / VARIABLES)
+        with safe_open(folder / VARIABLES, framework="numpy") as file:
+            names = file.keys()
+            shapes = [tuple(file.get_slice(name).get_shape()) for name in names]
+            with _only_variables_of(shapes):
+                model = _built(config, most_layers=len(shapes))
+            if any(name.startswith("optimizer/") for name in names):
+                model.compile()
+            _assign_variables(model, file, continuing)
     except FileNotFoundError as error:
         raise KgenError(
             f"Expected a saved model in {folder}, but {error.filename or VARIABLES} is not there."
         ) from error
-    except KgenError:
-        raise
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+    except KgenError as error:
+        raise KgenError(f"{folder}: {error}") from error
+    # Whatever a constructor or a framework raises for arguments that nobody foresaw.
+    except Exception as error:
         raise KgenError(f"Expected a model saved by kgen in {folder}, received: {error}") from error
-    _assign_variables(model, arrays, folder)
     return model
 
 
-def _assign_variables(model, arrays, folder):
-    named = named_variables(model)
-    if any(name.startswith("optimizer/") for name in arrays):
-        model.compile()
-        compiled = named_variables(model)
-        if set(compiled) == set(arrays):
-            named = compiled
-    for name, variable in named.items():
-        if name not in arrays or arrays[name].shape != tuple(variable.shape):
-            received = arrays[name].shape if name in arrays else "nothing"
-            raise KgenError(
-                f"{folder}: expected {name} of shape {tuple(variable.shape)}, received {received}: "
-                f"{VARIABLES} and {CONFIG} do not belong together."
-            )
-        variable.assign(arrays[name].astype(keras.backend.standardize_dtype(variable.dtype)))
+def _built(config, most_layers):
+    if set(config) != {"model", "config"} or not isinstance(config["config"], dict):
+        raise KgenError(f"Expected 'model' and 'config' in {CONFIG}, received {list(config)[:9]}.")
+    model_class = models.get(config["model"])
+    shape = config["config"].get("image_shape")
+    is_shape = type(shape) is list and len(shape) == 3 and all(type(n) is int for n in shape)
+    if not is_shape or min(shape) < 1 or math.prod(shape) > MOST_VALUES:
+        raise KgenError(
+            f"Expected an image_shape [height, width, channels] of at most {MOST_VALUES:,} values, "
+            f"received {str(shape)[:60]}."
+        )
+    if any(type(value) is list and len(value) > most_layers for value in config["config"].values()):
+        raise KgenError(f"{CONFIG} asks for more layers than {VARIABLES} has arrays.")
+    return model_class.from_config(config["config"])
 
 
-def named_variables(model):
-    """{name: variable} of everything that training changes, except the epoch's means.
+@contextlib.contextmanager
+def _only_variables_of(shapes):
+    """While a model is built: KgenError before memory is taken for what no file of `shapes` holds.
 
-    Names are equal in every process: Keras' counters (`dense_17`) are left out, the position in the
-    model makes them unique.
+    A configuration of a few bytes can ask for more memory than there is.
     """
-    groups = {"model": model.variables}
-    if model.compiled:
-        groups["optimizer"] = model.optimizer.variables
-    return {
-        f"{group}/{index:03d}/{re.sub(r'_[0-9]+(?=[/_]|$)', '', variable.path)}": variable
-        for group, variables in groups.items()
-        for index, variable in enumerate(variables)
-    }
+    left = Counter(shapes)
+    made, most = itertools.count(), left.total() + FURTHER_VARIABLES
+    create = keras.Variable.__init__
+
+    def checked(variable, initializer, shape=(), *args, **kwargs):
+        shape = tuple(shape)
+        if math.prod(shape) > SMALL_VARIABLE:
+            left[shape] -= 1
+        if left[shape] < 0 or next(made) > most:
+            raise KgenError(
+                f"{CONFIG} asks for a variable of shape {shape} that {VARIABLES} does not hold: "
+                "they do not belong together."
+            )
+        create(variable, initializer, shape, *args, **kwargs)
+
+    with mock.patch.object(keras.Variable, "__init__", checked):
+        yield
+
+
+def _assign_variables(model, file, continuing):
+    received = set(file.keys())
+    groups = variable_groups(model)
+    whole = [name for name, group in groups.items() if received >= set(group)]
+    named = {name: variable for group in whole for name, variable in groups[group].items()}
+    unknown = sorted(name for name in received if name.split("/")[0] not in GROUPS)
+    needed = list(groups) if continuing else ["model"]
+    missing = [name for group in needed for name in groups[group] if name not in received]
+    extra = [name for name in received - set(named) if name.split("/")[0] in needed]
+    if continuing and not groups["optimizer"]:
+        missing.append("optimizer")
+    if missing or extra or unknown:
+        raise KgenError(
+            f"expected {missing[0] if missing else 'nothing else'} in {VARIABLES}, received "
+            f"{(*unknown, *extra, 'nothing')[0]!r}: it does not belong to {CONFIG}."
+        )
+    for name, variable in named.items():
+        variable.assign(_fitting(name, file.get_tensor(name), variable))
+
+
+def _fitting(name, array, variable):
+    """The array for a variable; whole numbers, of another width on each backend, as its own."""
+    shape, dtype = tuple(variable.shape), keras.backend.standardize_dtype(variable.dtype)
+    if array.dtype.kind in "iu" and keras.backend.is_int_dtype(dtype):
+        converted = array.astype(dtype)
+        array = converted if np.array_equal(converted, array) else array
+    if (array.shape, array.dtype.name) != (shape, dtype):
+        raise KgenError(
+            f"expected {name} of shape {shape} and {dtype}, received {array.shape} and "
+            f"{array.dtype.name}: {VARIABLES} and {CONFIG} do not belong together."
+        )
+    return array

@@ -18,17 +18,22 @@ class CallbackList(keras.callbacks.CallbackList):
     hook; otherwise now and then, and callbacks see `logs=None` in between. A callback whose batch
     hook needs no logs says so by the attribute `reads_batch_logs = False`.
 
-    It also tells the data which epoch begins, and stops training at a non-finite loss.
+    It also tells the data which epoch begins, stops training at a non-finite loss, and continues
+    the epoch that a checkpoint was written in: its batches are numbered on, its means go on.
 
     Args:
         callbacks: list of callbacks, as `fit` takes it.
         batches: `kgen.training.order.Batches` to tell the epoch, or None.
+        initial_step: batches of the first epoch that are trained already.
         params: as of `keras.callbacks.CallbackList`.
     """
 
-    def __init__(self, callbacks, batches=None, **params):
+    def __init__(self, callbacks, batches=None, initial_step=0, **params):
         super().__init__(callbacks, **params)
         self.batches = batches
+        self.first = 0  # batch of this epoch that is the first to be trained here
+        self.initial_step = initial_step
+        self.means = [ops.convert_to_numpy(v).copy() for v in params["model"].metrics_variables]
         self.epoch = None  # the epoch that is being trained, from 1
         self.next_read = 0.0
         self.at_batch_begin = [c for c in self.callbacks if _has(c, "batch_begin")]
@@ -37,8 +42,12 @@ class CallbackList(keras.callbacks.CallbackList):
 
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch = epoch + 1
+        self.first, self.initial_step = self.initial_step, 0
+        if self.first:  # Keras has just reset them
+            for variable, value in zip(self.model.metrics_variables, self.means, strict=True):
+                variable.assign(value)
         if self.batches is not None:
-            self.batches.epoch = epoch
+            self.batches.epoch, self.batches.first = epoch, self.first
         super().on_epoch_begin(epoch, logs)
 
     def on_epoch_end(self, epoch, logs=None):
@@ -51,13 +60,17 @@ class CallbackList(keras.callbacks.CallbackList):
         super().on_test_begin(logs)
 
     def on_train_batch_begin(self, batch, logs=None):
+        # The rest of an epoch is shorter than Keras expects. On TensorFlow the step after the last
+        # one would still count in seeds and optimizers before it finds no batch.
+        if self.first and self.first + batch >= self.batches.steps_per_epoch:
+            raise StopIteration
         for callback in self.at_batch_begin:
-            callback.on_train_batch_begin(batch, logs)
+            callback.on_train_batch_begin(self.first + batch, logs)
 
     def on_train_batch_end(self, batch, logs=None):
         logs = self._read(logs)
         for callback in self.at_batch_end:
-            callback.on_train_batch_end(batch, logs)
+            callback.on_train_batch_end(self.first + batch, logs)
 
     def on_test_batch_end(self, batch, logs=None):
         logs = self._read(logs)

@@ -2,7 +2,10 @@
 
 import keras
 
-from kgen.training.parameters import constructor_parameters
+from kgen.errors import KgenError
+from kgen.training.parameters import checked_arguments, constructor_parameters
+
+POLICIES = ("float32", "float64", "bfloat16", "float16", "mixed_bfloat16", "mixed_float16")
 
 
 class Configured(keras.Model):
@@ -25,12 +28,23 @@ class Configured(keras.Model):
 
     @classmethod
     def from_config(cls, config):
-        """A model from `get_config()`, built under the dtype policy it was saved with."""
+        """A model from `get_config()`, built under the dtype policy it was saved with.
+
+        Raises:
+            KgenError: for arguments that the constructor does not take, or of another type.
+        """
         config = dict(config)
-        policy = keras.dtype_policies.get(config.pop("dtype", keras.config.dtype_policy()))
+        name = config.pop("name", None)
+        policy = config.pop("dtype", keras.config.dtype_policy().name)
+        if not (name is None or type(name) is str) or policy not in POLICIES:
+            raise KgenError(
+                f"Expected a name and a dtype policy of {', '.join(POLICIES)}, received "
+                f"{str(name)[:60]!r} and {str(policy)[:60]!r}."
+            )
+        arguments = checked_arguments(cls, config)
         before = keras.config.dtype_policy()
         keras.config.set_dtype_policy(policy)
         try:
-            return cls(**config)
+            return cls(**arguments, name=name)
         finally:
             keras.config.set_dtype_policy(before)

@@ -226,6 +226,7 @@ class GenerativeModel(Configured):
         validation_data=None,
         shuffle=True,
         initial_epoch=0,
+        initial_step=0,
         steps_per_epoch=None,
         validation_batch_size=None,
         **kwargs,
@@ -241,6 +242,8 @@ class GenerativeModel(Configured):
             x: uint8 images (n, height, width, channels) with values 0..levels-1; or batches
                 `images` or `(images, labels)` as tf.data, PyTorch DataLoader or PyDataset.
             y: labels of images given as an array, or None.
+            initial_step: batches of the initial epoch that this model was trained on before, in the
+                place where a checkpoint was written; its means go on from those in the model.
             Everything else as in `keras.Model.fit`.
 
         Raises:
@@ -255,17 +258,12 @@ class GenerativeModel(Configured):
             x, y = checked_arrays(self, x, y, at_least=batch_size)
             x = batches = Batches(x, y, batch_size, self.seed, shuffle, steps_per_epoch)
             y, steps_per_epoch = None, None
+        elif initial_step:
+            raise KgenError("Expected images as an array: other data have an order of their own.")
         validation_data = checked_validation(self, validation_data)
-        callbacks = CallbackList(
-            callbacks,
-            batches=batches,
-            add_history=True,
-            add_progbar=verbose != 0,
-            verbose=verbose,
-            epochs=epochs,
-            steps=steps_per_epoch or number_of_batches(x),
-            model=self,
-        )
+        steps = steps_per_epoch or number_of_batches(x)
+        own = {"batches": batches, "initial_step": initial_step, "add_history": True}
+        callbacks = self._callback_list(callbacks, verbose, epochs, steps, **own)
         with warnings.catch_warnings():
             if batches is not None:  # Keras on PyTorch takes an epoch's remainder for a shortage
                 warnings.filterwarnings("ignore", message="Your input ran out of data")
@@ -289,15 +287,13 @@ class GenerativeModel(Configured):
         if hasattr(x, "shape"):
             x, y = checked_arrays(self, np.asarray(x), y)
         if not isinstance(callbacks, CallbackList):
-            callbacks = CallbackList(
-                callbacks,
-                add_progbar=verbose != 0,
-                verbose=verbose,
-                epochs=1,
-                steps=kwargs.get("steps") or number_of_batches(x, batch_size),
-                model=self,
-            )
+            steps = kwargs.get("steps") or number_of_batches(x, batch_size)
+            callbacks = self._callback_list(callbacks, verbose, 1, steps)
         return super().evaluate(x, y, batch_size, verbose, callbacks=callbacks, **kwargs)
+
+    def _callback_list(self, callbacks, verbose, epochs, steps, **own):
+        params = {"verbose": verbose, "epochs": epochs, "steps": steps}
+        return CallbackList(callbacks, add_progbar=verbose != 0, model=self, **params, **own)
 
     def _assert_compiled(self):
         if not self.compiled:

@@ -27,14 +27,15 @@ class Batches(keras.utils.PyDataset):
         self.batches_per_pass = -(-len(images) // batch_size)
         self.steps_per_epoch = steps_per_epoch or self.batches_per_pass
         self.epoch = 0
+        self.first = 0  # batch of this epoch to begin with: those before it are trained already
         self._drawn = None
 
     @property
     def num_batches(self):
-        return self.steps_per_epoch
+        return self.steps_per_epoch - self.first
 
     def __getitem__(self, index):
-        return self.batch(self.epoch, index)
+        return self.batch(self.epoch, self.first + index)
 
     def batch(self, epoch, index):
         """Batch `index` of epoch `epoch` (both from 0) as (images,) or (images, labels)."""

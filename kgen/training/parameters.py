@@ -1,8 +1,9 @@
-"""The constructor arguments of a model: listed, and read from the command line."""
+"""The constructor arguments of a model: listed, read from the command line, checked."""
 
 import ast
 import difflib
 import inspect
+import math
 import types
 import typing
 
@@ -22,6 +23,27 @@ def constructor_parameters(model_class):
             if name != "self" and parameter.kind is not parameter.VAR_KEYWORD:
                 parameters.setdefault(name, parameter)
     return parameters
+
+
+def checked_arguments(model_class, arguments):
+    """Constructor arguments read from a file (lists for tuples), checked against the annotations.
+
+    Raises:
+        KgenError: for an unknown name, a value of another type, or a number that is not finite.
+    """
+    parameters = constructor_parameters(model_class)
+    checked = {}
+    for name, value in arguments.items():
+        if name not in parameters:
+            raise KgenError(f"{model_class.__name__} has no argument {name!r}.")
+        annotation = parameters[name].annotation
+        value = tuple(value) if type(value) is list else value
+        if annotation is not inspect.Parameter.empty and not _is_a(value, annotation):
+            raise KgenError(
+                f"{name}: expected {_in_words(annotation)}, received {str(value)[:60]!r}."
+            )
+        checked[name] = value
+    return checked
 
 
 def parse_settings(model_class, assignments):
@@ -50,7 +72,7 @@ def parse_settings(model_class, assignments):
 def _parse(name, text, annotation):
     try:
         value = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, RecursionError, MemoryError):  # the last two: deep nesting
         value = text  # an unquoted string
     if annotation is float and type(value) is int:
         value = float(value)
@@ -69,6 +91,8 @@ def _is_a(value, annotation):
         return any(_is_a(value, argument) for argument in arguments)
     if origin is tuple:
         return type(value) is tuple and all(_is_a(item, arguments[0]) for item in value)
+    if annotation is float:
+        return type(value) is float and math.isfinite(value)
     return value is None if annotation is type(None) else type(value) is annotation
 
 
@@ -78,5 +102,5 @@ def _in_words(annotation):
         return " or ".join(map(str, arguments))
     if origin is tuple:
         return f"a tuple of {_in_words(arguments[0])}, such as 500 or (200, 100)"
-    words = {int: "a whole number", float: "a number", str: "a word", bool: "True or False"}
+    words = {int: "a whole number", float: "a finite number", str: "a word", bool: "True or False"}
     return words.get(annotation, str(annotation))

@@ -1,0 +1,239 @@
+"""Checkpoints: all that training continues from, whole, verified, the last two of them.
+
+A checkpoint is a folder that holds a saved model, with the optimizer's slots, the seeds and the
+epoch's means among its variables, and `checkpoint.json`: how far training had come, its history,
+and the checksums of all of it. The data order needs no more than that position: it is a pure
+function of it (`order.py`).
+"""
+
+import dataclasses
+import hashlib
+import json
+import logging
+import re
+import shutil
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import ops
+
+from kgen.errors import KgenError
+from kgen.files import check_plain, read_json, whole_folder
+from kgen.training.terms import NonFiniteLossError, check_finite
+from kgen.training.variables import named_variables
+
+RECORD = "checkpoint.json"
+KEPT = 2
+SECONDS_BETWEEN = 600.0  # checkpoints inside of a long epoch
+NAME = re.compile(r"epoch-(\d{1,9})-step-(\d{1,9})")
+
+logger = logging.getLogger("kgen")
+
+
+@dataclass
+class Progress:
+    """How far a run has come: what training continues from besides the variables.
+
+    Attributes:
+        epoch: epochs that are trained.
+        step: steps of the next epoch that are trained, less than it has.
+        seconds: spent on it, without what was lost by a process that was killed.
+        history: {term: [its mean in each epoch]}.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    seconds: float = 0.0
+    history: dict = field(default_factory=dict)
+    _counted: float = field(default_factory=time.monotonic, init=False, repr=False)
+
+    def count_seconds(self):
+        """Add what has passed since it was last called, or this was made."""
+        now = time.monotonic()
+        self.seconds, self._counted = self.seconds + now - self._counted, now
+
+    def content(self):
+        """As plain values, for JSON: the arguments of another one."""
+        content = dataclasses.asdict(self)
+        del content["_counted"]
+        return {**content, "seconds": round(self.seconds, 1)}
+
+
+class Store:
+    """The checkpoints of a run, in `folder`; made when the first is written."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+
+    def write(self, progress, save):
+        """Add a checkpoint, and remove all but the last two up to it.
+
+        Args:
+            progress: `Progress`.
+            save: writes the model into the folder it is called with.
+
+        Raises:
+            KgenError: if it cannot be written; those that were there still are.
+        """
+        path = self.folder / f"epoch-{progress.epoch}-step-{progress.step}"
+        with whole_folder(path) as temporary:
+            save(temporary)
+            files = {file.name: _checksum(file.read_bytes()) for file in temporary.iterdir()}
+            content = {**progress.content(), "files": files}
+            record = {"content": content, "checksum": _checksum(_canonical(content))}
+            (temporary / RECORD).write_text(json.dumps(record, indent=2) + "\n")
+        position = (progress.epoch, progress.step)
+        so_far = [other for other in self._paths() if _position(other) <= position]
+        for other in set(self._paths()) - set(so_far[-KEPT:]):
+            shutil.rmtree(other, ignore_errors=True)
+
+    def newest(self):
+        """The last good checkpoint: (its folder, `Progress`); damaged ones are reported by a line.
+
+        Raises:
+            KgenError: if there is none.
+        """
+        paths = self._paths()
+        for path in reversed(paths):
+            try:
+                return path, _read(path)
+            except KgenError as error:
+                logger.warning("kgen: damaged checkpoint %s left out: %s", path, error)
+        found = f"{len(paths)} damaged ones" if paths else "none"
+        raise KgenError(f"Expected a checkpoint in {self.folder}, received {found}.")
+
+    def _paths(self):
+        if self.folder.is_symlink() or not self.folder.is_dir():
+            return []
+        paths = [path for path in self.folder.iterdir() if NAME.fullmatch(path.name)]
+        return sorted(paths, key=_position)
+
+
+def _position(path):
+    return tuple(int(number) for number in NAME.fullmatch(path.name).groups())
+
+
+def _read(path):
+    """The `Progress` of a checkpoint, all of whose checksums hold."""
+    try:
+        if path.is_symlink():
+            raise KgenError("a link")
+        record = read_json(path / RECORD)
+        content = record.get("content")
+        whole = isinstance(content, dict) and record.get("checksum") == _checksum(
+            _canonical(content)
+        )
+        if not whole:
+            raise KgenError(f"the checksum of {RECORD} is another one")
+        for name, expected in _files(content.pop("files", None)):
+            check_plain(path / name)
+            if _checksum((path / name).read_bytes()) != expected:
+                raise KgenError(f"the checksum of {name} is another one")
+        progress = Progress(**content)
+        _check(progress, _position(path))
+    except (OSError, TypeError) as error:
+        raise KgenError(str(error)) from error
+    return progress
+
+
+def _files(files):
+    if not isinstance(files, dict) or not all(Path(name).name == name for name in files):
+        raise KgenError(f"{RECORD} names no files of its folder")
+    return files.items()
+
+
+def _check(progress, position):
+    history = progress.history
+    whole = (
+        (progress.epoch, progress.step) == position
+        and type(progress.seconds) is float
+        and isinstance(history, dict)
+        and all(isinstance(means, list) for means in history.values())
+        and all(len(means) == progress.epoch for means in history.values())
+        and all(type(mean) is float for means in history.values() for mean in means)
+    )
+    if not whole:
+        raise KgenError(f"{RECORD} holds no progress of {position[0]} epochs")
+
+
+def _canonical(content):
+    return json.dumps(content, sort_keys=True).encode()
+
+
+def _checksum(content):
+    return hashlib.sha256(content).hexdigest()
+
+
+class Checkpoints(keras.callbacks.Callback):
+    """Writes checkpoints while `fit` trains.
+
+    One that cannot be written is reported, once; training goes on, and the last good one stays.
+    Nor does a state that is not finite take its place: training stops.
+
+    Args:
+        store: a `Store`.
+        save: (model, folder) -> None; writes the model into the folder.
+        progress: where `fit` begins; kept up to date, except for its history and seconds.
+        every: steps from one to the next; None for each epoch's end, and every ten minutes.
+        stopping: () -> whether training is about to be stopped after this step.
+
+    Raises:
+        NonFiniteLossError: names the term, or else the variable, that is not finite.
+    """
+
+    reads_batch_logs = False
+
+    def __init__(self, store, save, progress, every=None, stopping=lambda: False):
+        super().__init__()
+        self.store, self.save, self.progress = store, save, progress
+        self.every, self.stopping = every, stopping
+        self.failed = False
+        self.steps = 0  # since the last checkpoint
+        self.time = time.monotonic()  # of the last checkpoint
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.progress.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.steps += batch + 1 - self.progress.step
+        self.progress.step = batch + 1
+        in_time = self.every is None and time.monotonic() >= self.time + SECONDS_BETWEEN
+        # After an epoch's last step its validation is due, which takes its means: then, not now.
+        inside = self.progress.step < self.params["steps"]
+        if inside and (in_time or self._enough_steps() or self.stopping()):
+            check_finite(self.model.metrics, self.progress.epoch + 1)
+            self._write()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.progress.epoch, self.progress.step = epoch + 1, 0
+        last = epoch + 1 == self.params["epochs"]
+        if self.every is None or last or self._enough_steps() or self.stopping():
+            self._write()
+
+    def _enough_steps(self):
+        return self.every is not None and self.steps >= self.every
+
+    def _write(self):
+        model = self.model  # reading it brings the state home on JAX
+        self._check_variables(model)
+        self.progress.count_seconds()
+        try:
+            self.store.write(self.progress, lambda folder: self.save(model, folder))
+        except KgenError as error:
+            if not self.failed:
+                logger.warning("kgen: %s Training goes on; the last checkpoint is kept.", error)
+            self.failed = True
+        self.steps, self.time = 0, time.monotonic()
+
+    def _check_variables(self, model):
+        for name, variable in named_variables(model).items():
+            is_float = keras.backend.is_float_dtype(variable.dtype)
+            if is_float and not np.isfinite(ops.convert_to_numpy(variable)).all():
+                epochs, steps = self.progress.epoch, self.progress.step
+                raise NonFiniteLossError(
+                    f"{name} became non-finite after {epochs} epochs and {steps} steps: training "
+                    "stopped. Try a lower learning rate or clip the gradients."
+                )
