@@ -1,0 +1,95 @@
+"""Native baselines: models of kgen written by hand in each framework, as its users would.
+
+They compute the same losses from the same weights, images and noise (`tests/test_native.py`) and
+take the same steps, with none of kgen's code: what kgen costs, or saves, is the ratio of the two
+times. Ordinary code of its framework, one file a model: modules and fused Adam, channels first, on
+PyTorch; pure functions, compiled with donated state, on JAX; variables, tapes and `tf.function` on
+TensorFlow. Each file says where kgen takes another way to the same numbers.
+
+Every file defines a class of the same interface:
+
+    Baseline(image_shape, levels, compiled=False, **settings)
+
+with the arguments of kgen's model that it knows, and the same defaults. Images have any number of
+levels; the pixelcnn's are grey, the dcgan's have sides that halve evenly down to below 8.
+`compiled` is `torch.compile` of the losses on PyTorch and XLA on TensorFlow; JAX always compiles.
+
+    load(weights)           weights [(path, array)] of kgen's model, in its own order: `weights_of`
+    step(images, *noise)    one step on uint8 images (n, height, width, channels), a NumPy array;
+                            {term: loss before the step}, scalars the framework may still compute
+    synchronise()           waits until all steps are done
+
+`noise` is what kgen's model draws in a step, in its order: normal (n, latent_size) for the vae;
+two of those for the dcgan, for the discriminator's and for the generator's move; uniform, of the
+images' shape, for the glow; none for the pixelcnn. Steps without it draw it with the framework's
+own generator, which is what a measurement calls.
+"""
+
+import importlib
+
+import numpy as np
+
+MODELS = ("vae", "dcgan", "pixelcnn", "glow")
+VARIANTS = {  # of each framework: {name: arguments of `create`}
+    "jax": {"jit": {}},
+    "tensorflow": {"graph": {}, "xla": {"compiled": True}},
+    "torch": {"eager": {}, "compile": {"compiled": True}},
+}
+
+
+def create(name, framework, image_shape, levels, **settings):
+    """The baseline of a model of `MODELS` in a framework of `VARIANTS`."""
+    module = importlib.import_module(f"{__name__}.{framework}_{name}")
+    return module.Baseline(image_shape, levels, **settings)
+
+
+def weights_of(model):
+    """What a baseline can `load`: [(path, array)] of a kgen model, trainable variables first."""
+    variables = model.trainable_variables + model.non_trainable_variables
+    return [(variable.path, np.array(variable)) for variable in variables]
+
+
+def trainable(weights):
+    """The arrays of the trainable variables, which come first.
+
+    What follows them are seeds, flags and statistics that no baseline takes over, except that a
+    Glow has `fixed` matrices.
+    """
+    ends = ("seed_generator_state", "initialised", "moving_mean", "moving_variance")
+    return [array for path, array in weights if not path.endswith((*ends, "permutation", "sign"))]
+
+
+def fixed(weights, name):
+    """The arrays of a Glow's fixed matrices of that name, "permutation" or "sign"."""
+    return [array for path, array in weights if path.endswith(f"/{name}")]
+
+
+def halved(image_shape):
+    """(height, width) halved until the smaller is below 8, and how often."""
+    height, width = image_shape[:2]
+    times = 0
+    while min(height, width) >= 8:
+        if height % 2 or width % 2:
+            raise ValueError(f"Expected sides that halve evenly to below 8, received {image_shape}")
+        height, width, times = height // 2, width // 2, times + 1
+    return (height, width), times
+
+
+def whole_kernels(arrays):
+    """A pixelcnn's arrays, with one square kernel for every two cropped ones.
+
+    kgen keeps of a masked kernel the rows above the centre (k // 2, k, in, out) and what is not
+    masked of its own row (taps, in, out), and pointwise kernels as one such tap.
+    """
+    whole, rest = [], iter(arrays)
+    for array in rest:
+        if array.ndim == 4:
+            above, own_row = array, next(rest)
+            size = above.shape[1]
+            array = np.zeros((size, *above.shape[1:]), "float32")
+            array[: size // 2] = above
+            array[size // 2, : len(own_row)] = own_row
+        elif array.ndim == 3:
+            array = array[None]  # (1, 1, in, out)
+        whole.append(array)
+    return whole

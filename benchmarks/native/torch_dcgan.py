@@ -1,0 +1,117 @@
+"""The DCGAN in PyTorch, after the framework's own tutorial.
+
+As in kgen, and in Goodfellow's algorithm 1, the generator's move draws noise of its own; many codes
+save a pass by taking the images of the discriminator's move again. Here the moving statistics,
+which no loss reads, also see the other player's move.
+"""
+
+import math
+
+import torch
+from torch import nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from . import halved, trainable
+from . import torch_training as training
+
+
+def generator(latent_size, image_shape, width):
+    (height, breadth), depth = halved(image_shape)  # 7, 7, 2 for 28x28
+    inside = [width * 2**level for level in reversed(range(depth))]  # [128, 64]
+    smallest = (inside[0], height, breadth)
+    layers = [nn.Linear(latent_size, math.prod(smallest), bias=False), nn.Unflatten(1, smallest)]
+    for level, inputs in enumerate(inside):
+        last = level == depth - 1
+        outputs = image_shape[-1] if last else inside[level + 1]
+        layers += [
+            nn.BatchNorm2d(inputs),
+            nn.ReLU(inplace=True),
+            nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1, bias=last),
+        ]
+    return nn.Sequential(*layers, nn.Tanh()).apply(initialise)
+
+
+def discriminator(image_shape, width):
+    (height, breadth), depth = halved(image_shape)
+    layers, inputs = [], image_shape[-1]
+    for level in range(depth):
+        outputs = width * 2**level
+        layers.append(nn.Conv2d(inputs, outputs, 4, stride=2, padding=1, bias=level == 0))
+        if level > 0:
+            layers.append(nn.BatchNorm2d(outputs))
+        layers.append(nn.LeakyReLU(0.2, inplace=True))
+        inputs = outputs
+    layers += [nn.Flatten(), nn.Linear(inputs * height * breadth, 1)]
+    return nn.Sequential(*layers).apply(initialise)
+
+
+def initialise(module):
+    if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+        nn.init.normal_(module.weight, 0.0, 0.02)
+
+
+class Baseline:
+    """See `benchmarks.native`."""
+
+    def __init__(self, image_shape, levels, compiled=False, latent_size=100, width=64):
+        self.image_shape, self.levels, self.latent_size = image_shape, levels, latent_size
+        self.generator = generator(latent_size, image_shape, width).to(training.DEVICE)
+        self.discriminator = discriminator(image_shape, width).to(training.DEVICE)
+        self.generate, self.discriminate = self.generator, self.discriminator
+        if compiled:
+            self.generate = torch.compile(self.generator)
+            self.discriminate = torch.compile(self.discriminator)
+        self.generator_optimizer = adam(self.generator)
+        self.discriminator_optimizer = adam(self.discriminator)
+
+    def load(self, weights):
+        project, *arrays, kernel, bias = trainable(weights)
+        (height, width), _ = halved(self.image_shape)
+        # Dense layers beside images: (height, width, channels) flat to (channels, height, width).
+        project = project.reshape(self.latent_size, height, width, -1).transpose(0, 3, 1, 2)
+        kernel = kernel.reshape(height, width, -1, 1).transpose(2, 0, 1, 3)
+        arrays = [project.reshape(self.latent_size, -1), *arrays, kernel.reshape(-1, 1), bias]
+        parameters = [*self.generator.parameters(), *self.discriminator.parameters()]
+        training.load(parameters, arrays)
+
+    def step(self, images, *noise):
+        images = training.on_device(images).permute(0, 3, 1, 2)  # (n, channels, height, width)
+        images = training.scaled(images, self.levels)
+        noise = [training.on_device(part) for part in noise] or torch.randn(
+            2, len(images), self.latent_size, device=training.DEVICE
+        )
+        return {
+            "discriminator_loss": self.discriminator_move(images, noise[0]),
+            "generator_loss": self.generator_move(noise[1]),
+        }
+
+    def discriminator_move(self, images, noise):
+        self.discriminator_optimizer.zero_grad()
+        with torch.no_grad():
+            fakes = self.generate(noise)
+        real_loss = cross_entropy(self.discriminate(images), 1.0)
+        loss = real_loss + cross_entropy(self.discriminate(fakes), 0.0)
+        loss.backward()
+        self.discriminator_optimizer.step()
+        return loss.detach()
+
+    def generator_move(self, noise):
+        self.generator_optimizer.zero_grad()
+        self.discriminator.requires_grad_(False)  # no gradients of weights that stay
+        loss = cross_entropy(self.discriminate(self.generate(noise)), 1.0)
+        loss.backward()
+        self.discriminator.requires_grad_(True)
+        self.generator_optimizer.step()
+        return loss.detach()
+
+    def synchronise(self):
+        training.synchronise()
+
+
+def adam(network):
+    parameters = network.parameters()
+    return torch.optim.Adam(parameters, 2e-4, betas=(0.5, 0.999), eps=1e-7, fused=True)
+
+
+def cross_entropy(logits, target):
+    return binary_cross_entropy_with_logits(logits, torch.full_like(logits, target))

@@ -1,0 +1,110 @@
+"""The native baselines of the benchmarks compute what kgen computes: the losses and the steps."""
+
+import functools
+
+import keras
+import numpy as np
+import pytest
+
+import kgen
+from benchmarks.native import MODELS, create, weights_of
+
+STEPS, BATCH_SIZE = 4, 16
+TOLERANCE = 1e-4  # relative
+SMALL_VAE = {"latent_size": 4, "hidden": (16, 8)}
+SMALL_PIXELCNN = {"features": 8, "blocks": 2}
+CASES = {  # (model, its settings)
+    "vae": ("vae", {"image_shape": (8, 8, 1), "levels": 17, **SMALL_VAE}),
+    "vae binary": ("vae", {"image_shape": (8, 8, 1), "levels": 2, **SMALL_VAE}),
+    "vae colour": ("vae", {"image_shape": (8, 8, 3), "levels": 17, **SMALL_VAE}),
+    "dcgan": ("dcgan", {"image_shape": (16, 16, 1), "levels": 17, "latent_size": 4, "width": 4}),
+    "pixelcnn": ("pixelcnn", {"image_shape": (8, 8, 1), "levels": 17, **SMALL_PIXELCNN}),
+    "pixelcnn binary": ("pixelcnn", {"image_shape": (8, 8, 1), "levels": 2, **SMALL_PIXELCNN}),
+    "glow": (
+        "glow",
+        {"image_shape": (8, 8, 3), "levels": 17, "scales": 2, "depth": 2, "width": 4},
+    ),
+}
+
+
+def digits(image_shape, levels):
+    """Batches (STEPS, BATCH_SIZE, *image_shape) of 8x8 digits, enlarged and coloured to fit."""
+    images = kgen.data.load("digits").train.images  # (n, 8, 8, 1) of 17 levels
+    height, width, channels = image_shape
+    images = images.repeat(height // 8, axis=1).repeat(width // 8, axis=2)
+    images = images if levels == 17 else (images > 8).astype("uint8")
+    images = np.concatenate(
+        [np.roll(images, colour, axis=0) for colour in range(channels)], axis=-1
+    )
+    return images[: STEPS * BATCH_SIZE].reshape(STEPS, BATCH_SIZE, *image_shape)
+
+
+class Noise:
+    """Draws a model's noise by NumPy, and keeps what a step drew until it is taken."""
+
+    def __init__(self, model):
+        generator = np.random.default_rng(1)
+        model.normal = functools.partial(self._draw, generator.standard_normal)
+        model.uniform = functools.partial(self._draw, generator.random)
+        self.drawn = []
+
+    def _draw(self, draw, shape):
+        self.drawn.append(draw(tuple(map(int, shape)), "float32"))
+        return keras.ops.convert_to_tensor(self.drawn[-1])
+
+    def taken(self):
+        drawn, self.drawn = self.drawn, []
+        return drawn
+
+
+def scatter(model):
+    """Random weights from NumPy: layers that start at zero hide what stands before them."""
+    generator = np.random.default_rng(0)
+    for variable in model.trainable_variables:
+        shape = tuple(variable.shape)
+        fan_in = np.prod(shape[:-1]) if len(shape) > 1 else 100
+        start = np.array(variable) if len(shape) == 1 else 0.0
+        drawn = generator.standard_normal(shape) / np.sqrt(fan_in)
+        variable.assign((start + drawn).astype("float32"))
+
+
+@functools.cache
+def losses(case):
+    """{term: [before each step]} of both, from equal weights on equal images and noise."""
+    name, settings = CASES[case]
+    model = kgen.models.create(name, **settings)
+    scatter(model)
+    model.compile(run_eagerly=True)  # so that NumPy draws at every step
+    noise = Noise(model)
+    baseline = create(name, keras.backend.backend(), **settings)
+    baseline.load(weights_of(model))
+    ours, theirs = [], []
+    for images in digits(settings["image_shape"], settings["levels"]):
+        model.reset_metrics()
+        ours.append(model.train_on_batch(images, return_dict=True))
+        theirs.append(baseline.step(images, *noise.taken()))
+    return tuple(
+        {term: np.array([float(step[term]) for step in steps]) for term in theirs[0]}
+        for steps in (ours, theirs)
+    )
+
+
+every_case = pytest.mark.parametrize("case", CASES)
+
+
+@every_case
+def test_the_losses_of_equal_weights_are_equal(case):
+    ours, theirs = losses(case)
+    for term in ours:
+        np.testing.assert_allclose(theirs[term][0], ours[term][0], rtol=TOLERANCE, err_msg=term)
+
+
+@every_case
+def test_the_losses_after_each_step_are_equal(case):
+    ours, theirs = losses(case)
+    for term in ours:
+        np.testing.assert_allclose(theirs[term], ours[term], rtol=TOLERANCE, err_msg=term)
+
+
+def test_every_model_with_a_baseline_has_a_case():
+    assert {name for name, _ in CASES.values()} == set(MODELS)
