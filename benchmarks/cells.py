@@ -8,7 +8,6 @@ from kgen.errors import KgenError
 from kgen.models import REGISTRY
 
 BACKENDS = ("jax", "tensorflow", "torch")
-BASELINES = ("vae", "dcgan", "pixelcnn", "glow")  # models with hand-written native code
 
 
 @dataclass(frozen=True)

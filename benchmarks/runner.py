@@ -83,18 +83,21 @@ def _environment(cell):
 
 def results_of(found):
     """The `results` of a record, from what pytest-benchmark wrote."""
-    training, sampling, quality = {}, {}, {}
+    training, native, sampling, quality = {}, {}, {}, {}
     for test in found["benchmarks"]:
         info, seconds = test["extra_info"], test["stats"]["data"]
         if test["name"] == "test_training":
             training = {**info, "seconds": seconds}
         elif test["name"] == "test_quality":
             quality = {**info, "seconds": seconds}
+        elif test["name"].startswith("test_against_native"):
+            native[info["variant"]] = {"kgen": seconds, "native": info["native"]}
         else:
             sampling[str(info["count"])] = seconds
     return {
         "cold_start": training.pop("cold_start"),
         "training": training,
+        "native": native,
         "sampling": sampling,
         "training_of_quality": {
             "steps": quality.pop("steps"),

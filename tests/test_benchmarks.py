@@ -45,6 +45,7 @@ def made_up(factor=1.0, cell=CELL, **results_changed):
             "parameters": 10,
             "cold_start": {"import": 1.0, "first_step": 2.0},
             "training": {"steps": 10, "images_per_step": 64, "seconds": list(seconds)},
+            "native": {},
             "sampling": {"1": list(seconds), "64": list(seconds)},
             "training_of_quality": {"steps": 5, "seconds": 2.0},
             "peak_memory": {"process_bytes": 2**20, "device_bytes": 2**20},
@@ -91,6 +92,9 @@ def test_a_measured_cell_has_every_result(measured):
     assert set(found["sampling"]) == {"1", "8", "64"}
     assert len(found["training"]["seconds"]) == BUDGETS["test"].rounds
     assert found["environment"]["backend"] == BACKEND
+    for pair in found["native"].values():
+        assert len(pair["kgen"]) == len(pair["native"]) == BUDGETS["test"].rounds
+    assert found["native"]
     assert found["quality"]["likelihood"]["likelihood"] == "bound"
     assert found["quality"]["rows"]["samples"]["frechet_distance"] > 0
 
@@ -292,4 +296,4 @@ def test_pytest_benchmark_users_find_what_they_expect(tmp_path):
     assert result.returncode == 0, result.stdout
     assert "test_training" in result.stdout
     assert "Rounds" in result.stdout
-    assert "3 skipped" in result.stdout  # it has no samples
+    assert "autoencoder has no samples" in result.stdout

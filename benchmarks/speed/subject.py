@@ -60,6 +60,25 @@ class Subject:
             verbose=0,
         )
 
+    def batches(self, steps):
+        """As `train` sees them, for native code: gathered one by one, in an order drawn anew."""
+        images = self.data.train.images
+        order = np.random.default_rng(next(self.seeds)).permutation(len(images))
+        size = self.cell.batch_size
+        starts = (step * size % (len(order) - size + 1) for step in range(steps))
+        return (images[order[start : start + size]] for start in starts)
+
+    def native(self, settings):
+        """The native code of this model, with its weights."""
+        from benchmarks.native import create, weights_of
+
+        data = self.data
+        native = create(
+            self.cell.model, self.cell.backend, data.image_shape, data.levels, **settings
+        )
+        native.load(weights_of(self.model))
+        return native
+
     def steps_of_a_round(self):
         """How many steps take as long as a round should, by one that is not counted."""
         steps, seconds = 1, 0.0

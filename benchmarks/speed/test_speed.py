@@ -6,10 +6,12 @@ The tests run in this order, on one model. Each timed call ends when the device 
 """
 
 import os
+import time
 
 import pytest
 
 from benchmarks.cells import SAMPLING_SECONDS
+from benchmarks.native import MODELS, VARIANTS
 
 
 def test_training(benchmark, subject):
@@ -21,6 +23,37 @@ def test_training(benchmark, subject):
         "images_per_step": subject.cell.batch_size,
     }
     benchmark.pedantic(subject.train, args=(steps,), rounds=subject.budget.rounds, warmup_rounds=1)
+
+
+@pytest.mark.parametrize("variant", sorted({name for v in VARIANTS.values() for name in v}))
+def test_against_native(benchmark, subject, variant):
+    """Seconds of a round by turns with one of the native code, on the same batches."""
+    cell, variants = subject.cell, VARIANTS[subject.cell.backend]
+    if cell.model not in MODELS or variant not in variants:
+        pytest.skip(f"{cell.model} has no native code of that kind on {cell.backend}")
+    if cell.budget == "test" and variant != next(iter(variants)):
+        pytest.skip("the others compile for a minute")
+    native = subject.native(variants[variant])
+    steps, seconds = subject.steps_of_a_round(), []
+    train_native(native, subject.batches(steps))  # compiles
+
+    def native_round():
+        batches = subject.batches(steps)
+        started = time.perf_counter()
+        train_native(native, batches)
+        seconds.append(time.perf_counter() - started)
+
+    rounds = subject.budget.rounds
+    benchmark.pedantic(
+        subject.train, args=(steps,), setup=native_round, rounds=rounds, warmup_rounds=1
+    )
+    benchmark.extra_info |= {"variant": variant, "native": seconds[-rounds:]}
+
+
+def train_native(native, batches):
+    for batch in batches:
+        native.step(batch)
+    native.synchronise()
 
 
 @pytest.mark.parametrize("count", [1, 8, 64])
@@ -38,8 +71,6 @@ def test_sampling(benchmark, subject, count):
 
 def calls_in_time(subject, count):
     """As many calls as the budget wants, fewer where they would take too long, at least three."""
-    import time
-
     started = time.perf_counter()
     subject.sample(count)
     seconds = time.perf_counter() - started
