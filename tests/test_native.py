@@ -1,6 +1,7 @@
 """The native baselines of the benchmarks compute what kgen computes: the losses and the steps."""
 
 import functools
+import itertools
 
 import keras
 import numpy as np
@@ -12,18 +13,26 @@ from benchmarks.native import MODELS, create, weights_of
 STEPS, BATCH_SIZE = 4, 16
 TOLERANCE = 1e-4  # relative
 SMALL_VAE = {"latent_size": 4, "hidden": (16, 8)}
-SMALL_PIXELCNN = {"features": 8, "blocks": 2}
 CASES = {  # (model, its settings)
     "vae": ("vae", {"image_shape": (8, 8, 1), "levels": 17, **SMALL_VAE}),
     "vae binary": ("vae", {"image_shape": (8, 8, 1), "levels": 2, **SMALL_VAE}),
     "vae colour": ("vae", {"image_shape": (8, 8, 3), "levels": 17, **SMALL_VAE}),
     "dcgan": ("dcgan", {"image_shape": (16, 16, 1), "levels": 17, "latent_size": 4, "width": 4}),
-    "pixelcnn": ("pixelcnn", {"image_shape": (8, 8, 1), "levels": 17, **SMALL_PIXELCNN}),
-    "pixelcnn binary": ("pixelcnn", {"image_shape": (8, 8, 1), "levels": 2, **SMALL_PIXELCNN}),
+    "pixelcnn": ("pixelcnn", {"image_shape": (8, 8, 1), "levels": 17, "features": 8, "blocks": 2}),
+    "pixelcnn binary": (
+        "pixelcnn",
+        {"image_shape": (8, 8, 1), "levels": 2, "features": 8, "blocks": 1},
+    ),
     "glow": (
         "glow",
-        {"image_shape": (8, 8, 3), "levels": 17, "scales": 2, "depth": 2, "width": 4},
+        {"image_shape": (8, 8, 3), "levels": 17, "scales": 2, "depth": 1, "width": 4},
     ),
+}
+NOISE = {  # of each model: the shapes it draws in a step, and how
+    "vae": lambda settings: ([(BATCH_SIZE, settings["latent_size"])], "standard_normal"),
+    "dcgan": lambda settings: ([(BATCH_SIZE, settings["latent_size"])] * 2, "standard_normal"),
+    "pixelcnn": lambda settings: ([], "random"),
+    "glow": lambda settings: ([(BATCH_SIZE, *settings["image_shape"])], "random"),
 }
 
 
@@ -40,20 +49,30 @@ def digits(image_shape, levels):
 
 
 class Noise:
-    """Draws a model's noise by NumPy, and keeps what a step drew until it is taken."""
+    """A model's noise, drawn by NumPy before each step.
 
-    def __init__(self, model):
-        generator = np.random.default_rng(1)
-        model.normal = functools.partial(self._draw, generator.standard_normal)
-        model.uniform = functools.partial(self._draw, generator.random)
-        self.drawn = []
+    It lies in variables of the model: compiled steps know no other arrays that change.
 
-    def _draw(self, draw, shape):
-        self.drawn.append(draw(tuple(map(int, shape)), "float32"))
-        return keras.ops.convert_to_tensor(self.drawn[-1])
+    Args:
+        model: draws from here what it would draw itself.
+        shapes: of its draws in a step, in order.
+        kind: "standard_normal" or "random", uniform.
+    """
 
-    def taken(self):
-        drawn, self.drawn = self.drawn, []
+    def __init__(self, model, shapes, kind):
+        self.draw = getattr(np.random.default_rng(1), kind)
+        self.variables = [
+            keras.Variable(np.zeros(shape, "float32"), trainable=False) for shape in shapes
+        ]
+        model.noise = self.variables  # tracked
+        ahead = itertools.cycle(self.variables)
+        model.normal = model.uniform = lambda shape: keras.ops.convert_to_tensor(next(ahead))
+
+    def next(self):
+        """New noise for the next step."""
+        drawn = [self.draw(tuple(variable.shape), "float32") for variable in self.variables]
+        for variable, values in zip(self.variables, drawn, strict=True):
+            variable.assign(values)
         return drawn
 
 
@@ -72,17 +91,19 @@ def scatter(model):
 def losses(case):
     """{term: [before each step]} of both, from equal weights on equal images and noise."""
     name, settings = CASES[case]
+    kgen.set_seed(0)  # for a Glow's rotations
     model = kgen.models.create(name, **settings)
     scatter(model)
-    model.compile(run_eagerly=True)  # so that NumPy draws at every step
-    noise = Noise(model)
+    noise = Noise(model, *NOISE[name](settings))
+    model.compile()
     baseline = create(name, keras.backend.backend(), **settings)
     baseline.load(weights_of(model))
     ours, theirs = [], []
     for images in digits(settings["image_shape"], settings["levels"]):
+        drawn = noise.next()
         model.reset_metrics()
         ours.append(model.train_on_batch(images, return_dict=True))
-        theirs.append(baseline.step(images, *noise.taken()))
+        theirs.append(baseline.step(images, *drawn))
     return tuple(
         {term: np.array([float(step[term]) for step in steps]) for term in theirs[0]}
         for steps in (ours, theirs)

@@ -35,6 +35,7 @@ VARIANTS = {  # of each framework: {name: arguments of `create`}
     "tensorflow": {"graph": {}, "xla": {"compiled": True}},
     "torch": {"eager": {}, "compile": {"compiled": True}},
 }
+FIXED = ("permutation", "sign")
 
 
 def create(name, framework, image_shape, levels, **settings):
@@ -44,24 +45,23 @@ def create(name, framework, image_shape, levels, **settings):
 
 
 def weights_of(model):
-    """What a baseline can `load`: [(path, array)] of a kgen model, trainable variables first."""
-    variables = model.trainable_variables + model.non_trainable_variables
+    """What a baseline can `load`: [(path, array)] of a kgen model, trainable ones first.
+
+    After them come the fixed matrices of a Glow.
+    """
+    constants = [v for v in model.non_trainable_variables if v.path.endswith(FIXED)]
+    variables = [*model.trainable_variables, *constants]
     return [(variable.path, np.array(variable)) for variable in variables]
 
 
 def trainable(weights):
-    """The arrays of the trainable variables, which come first.
-
-    What follows them are seeds, flags and statistics that no baseline takes over, except that a
-    Glow has `fixed` matrices.
-    """
-    ends = ("seed_generator_state", "initialised", "moving_mean", "moving_variance")
-    return [array for path, array in weights if not path.endswith((*ends, "permutation", "sign"))]
+    """The arrays of the trainable variables."""
+    return [array for path, array in weights if not path.endswith(FIXED)]
 
 
 def fixed(weights, name):
-    """The arrays of a Glow's fixed matrices of that name, "permutation" or "sign"."""
-    return [array for path, array in weights if path.endswith(f"/{name}")]
+    """The arrays of a Glow's fixed matrices of that name, of `FIXED`."""
+    return [array for path, array in weights if path.endswith(name)]
 
 
 def halved(image_shape):
