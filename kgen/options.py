@@ -1,0 +1,115 @@
+"""The options of `kgen.fit`: read from the command line, kept in `run.json`, and read again."""
+
+from pathlib import Path
+
+from kgen import cli, data, models
+from kgen.errors import KgenError
+
+STEPS_OF_A_SHORT_RUN = 3000
+DEFAULTS = {"model": "vae", "data": "digits", "batch_size": 64, "seed": 0, "set": []}
+# What a run is continued with; `run.json` keeps it as it was given. A path of the user's own is not
+# kept: whoever sends a run could have files read that the user never named.
+KEPT = ("model", "data", "limit", "epochs", "batch_size", "seed", "checkpoint_every", "set")
+CHANGEABLE = ("data", "epochs", "checkpoint_every")  # when a run is continued
+
+
+def parser():
+    parser = cli.Parser("python -m kgen.fit", description="Train a generative model on images.")
+    parser.add_argument("--model", metavar="NAME", help="see --list (default vae)")
+    parser.add_argument(
+        "--data",
+        metavar="NAME|PATH",
+        help="a named set, see --list, or a folder of images, or an .npz file (default digits)",
+    )
+    parser.add_argument(
+        "--epochs",
+        metavar="N",
+        type=cli.whole_number(1),
+        help=f"default 10, or as many as make {STEPS_OF_A_SHORT_RUN:,} steps on a small set",
+    )
+    parser.add_argument("--batch-size", metavar="N", type=cli.whole_number(1), help="default 64")
+    parser.add_argument("--seed", metavar="N", type=cli.whole_number(0), help="default 0")
+    parser.add_argument(
+        "--out", metavar="DIR", type=Path, help="default runs/MODEL-DATA; never overwritten"
+    )
+    parser.add_argument(
+        "--limit", metavar="N", type=cli.whole_number(1), help="use at most N images"
+    )
+    parser.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        nargs="+",
+        action="extend",
+        help="arguments of the model, such as latent_size=10 architecture=conv",
+    )
+    parser.add_argument(
+        "--checkpoint-every",
+        metavar="N",
+        type=cli.whole_number(1),
+        help="steps (default: at every epoch's end, and every 10 minutes)",
+    )
+    parser.add_argument(
+        "--resume",
+        metavar="RUN",
+        type=Path,
+        help="continue a run at its last checkpoint, to --epochs if there are to be more; images "
+        "of your own are named again by --data",
+    )
+    parser.add_argument("--list", action="store_true", help="show models and data sets")
+    return parser
+
+
+def with_defaults(options):
+    """The options of a new run: what was not given is as `--help` says."""
+    for name, default in DEFAULTS.items():
+        if getattr(options, name) is None:
+            setattr(options, name, default)
+    return options
+
+
+def check_changes(options):
+    """Raise KgenError if a run is to be continued in another way than it can be."""
+    given = {name for name, value in vars(options).items() if value not in (None, False)}
+    unchangeable = given - {"resume", *CHANGEABLE}
+    if unchangeable:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(unchangeable))
+        raise KgenError(f"Expected --resume to continue a run as it began, received {flags}.")
+
+
+def kept(options):
+    """The options that a run is continued with, as plain values."""
+    given = {name: getattr(options, name) for name in KEPT}
+    if given["data"] not in data.names():
+        del given["data"]
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def given_again(record, changes):
+    """The options a run began with, checked as if they were given again, and the changes to them.
+
+    Raises:
+        KgenError: if they are not options of a run, or its images are the user's own and not named.
+    """
+    stored = record.get("options")
+    needed = {"model", "epochs", "batch_size"}
+    if not isinstance(stored, dict) or not needed <= set(stored) <= set(KEPT):
+        raise KgenError(f"Expected the options of a run in {changes.resume}/run.json: none there.")
+    arguments = []
+    for name, value in stored.items():
+        values = value if isinstance(value, list) else [value]
+        arguments += [f"--{name.replace('_', '-')}={item}" for item in values]
+    try:
+        again = parser().parse_args(arguments)
+        models.check_name(again.model)
+    except KgenError as error:
+        raise KgenError(f"{changes.resume}/run.json: {error}") from error
+    again.data = again.data if again.data in data.names() else None
+    for name in CHANGEABLE:
+        if getattr(changes, name) is not None:
+            setattr(again, name, getattr(changes, name))
+    if again.data is None:
+        raise KgenError(
+            f"Expected the images that {changes.resume} was trained on, which are your own: "
+            f"python -m kgen.fit --resume {changes.resume} --data PATH"
+        )
+    return again
