@@ -46,7 +46,7 @@ def parser():
         "--checkpoint-every",
         metavar="N",
         type=cli.whole_number(1),
-        help="steps (default: at every epoch's end, and every 10 minutes)",
+        help="one every N steps (default: at every epoch's end, and every 10 minutes)",
     )
     parser.add_argument(
         "--resume",
