@@ -1,12 +1,13 @@
 """Keep what a finished run found: its record, its history, its last sample grid.
 
-    python benchmarks/record.py RUN --name NAME [--samples N] [--bound-samples 1 500]
+    python benchmarks/record.py RUN [RUN ...] [--samples N] [--bound-samples 1 500]
 
-Writes benchmarks/records/NAME.json, NAME.csv and NAME.png. The record is the run's own run.json
-(command, seed, epochs, seconds, backend, versions, machine) and what `kgen.evaluation` finds of
-it: the quality of N samples (with the encoder and its hash), and the likelihood of N test images,
-in nats per image and bits per dimension, each the mean with its standard error. `--bound-samples`
-are the k of a bound (one estimate for each); an exact likelihood has none.
+Writes benchmarks/records/NAME.json, NAME.csv and NAME.png, NAME being the folder's. The record is
+the run's own run.json (command, seed, epochs, seconds, backend, versions, machine) and what
+`kgen.evaluation` finds of it: the quality of N samples (with the encoder and its hash), and the
+likelihood of N test images, in nats per image and bits per dimension, each the mean with its
+standard error. `--bound-samples` are the k of a bound (one estimate for each); an exact likelihood
+has none.
 """
 
 import argparse
@@ -26,43 +27,46 @@ SEED = 0
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("run", type=Path, help="folder that kgen.fit wrote")
-    parser.add_argument("--name", required=True, help="of the record to write")
-    parser.add_argument("--data", help="the run's data set, where it is a file that has moved")
+    parser.add_argument("runs", type=Path, nargs="+", help="folders that kgen.fit wrote")
+    parser.add_argument("--data", help="the runs' data set, where it is a file that has moved")
     parser.add_argument("--samples", type=int, default=10_000, help="and test images (10000)")
     parser.add_argument("--bound-samples", type=int, nargs="+", default=[1], help="k of a bound")
     options = parser.parse_args()
-    record = json.loads((options.run / "run.json").read_text())
-    model = kgen.load(options.run / "model")
-    data = kgen.data.load(options.data or record["data"]["name"])
-    record |= figures(model, data, options.samples, options.bound_samples)
-    with whole_file(RECORDS / f"{options.name}.json") as path:
-        path.write_text(json.dumps(record, indent=2) + "\n")
-    shutil.copyfile(options.run / "history.csv", RECORDS / f"{options.name}.csv")
-    *_, last = sorted((options.run / "samples").iterdir())
-    shutil.copyfile(last, RECORDS / f"{options.name}.png")
+    references = {}  # what is known of the real images, by the name of the set
+    for run in options.runs:
+        keep(run, options, references)
 
 
-def figures(model, data, samples, bound_samples):
-    """What is added to a run's record."""
-    with tqdm.tqdm(unit="image") as bar:
+def keep(run, options, references):
+    """Write the record of one run."""
+    record = json.loads((run / "run.json").read_text())
+    source = options.data or record["data"]["name"]
+    data = kgen.data.load(source)
+    model = kgen.load(run / "model")
+    with tqdm.tqdm(unit="image", desc=run.name) as bar:
         found = evaluate(
             model,
             data,
-            samples=samples,
+            samples=options.samples,
             seed=SEED,
-            bound_samples=bound_samples[0],
+            bound_samples=options.bound_samples[0],
+            reference=references.get(source),
             progress=bar.update,
         )
         estimates = [found.likelihood]
         if model.likelihood == "bound":
-            split = data.test.limit(images_compared(data, samples))
-            estimates += [likelihood(model, split, k, SEED, bar.update) for k in bound_samples[1:]]
-    evaluation = {"rows": found.rows, "used": found.used, "seconds": found.seconds}
-    if not model.likelihood:
-        return {"evaluation": evaluation}
-    test = {"split": "test", "seed": SEED, "estimates": estimates}
-    return {"test": test, "evaluation": evaluation}
+            split = data.test.limit(images_compared(data, options.samples))
+            further = options.bound_samples[1:]
+            estimates += [likelihood(model, split, k, SEED, bar.update) for k in further]
+    references[source] = found.reference
+    if model.likelihood:
+        record["test"] = {"split": "test", "seed": SEED, "estimates": estimates}
+    record["evaluation"] = {"rows": found.rows, "used": found.used, "seconds": found.seconds}
+    with whole_file(RECORDS / f"{run.name}.json") as path:
+        path.write_text(json.dumps(record, indent=2) + "\n")
+    shutil.copyfile(run / "history.csv", RECORDS / f"{run.name}.csv")
+    *_, last = sorted((run / "samples").iterdir())
+    shutil.copyfile(last, RECORDS / f"{run.name}.png")
 
 
 if __name__ == "__main__":

@@ -9,15 +9,23 @@ import math
 import shlex
 import statistics
 
-from kgen import cli, data, fit_options, models, run_folder
+from kgen import cli, data, models, run_folder
 from kgen.errors import KgenError
+from kgen.options import (
+    STEPS_OF_A_SHORT_RUN,
+    check_changes,
+    given_again,
+    kept,
+    parser,
+    with_defaults,
+)
 
 
 def main(arguments=None):
-    options = fit_options.parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     if options.list:
         return show_list()
-    return start(options) if options.resume is None else resume(options)
+    return resume(options) if options.resume else start(with_defaults(options))
 
 
 def show_list():
@@ -31,7 +39,6 @@ def show_list():
 
 
 def start(options):
-    fit_options.set_defaults(options)
     models.check_name(options.model)
     cli.choose_backend()
     images = load_images(options)
@@ -55,7 +62,7 @@ def start_in(folder, options, images):
     model = models.create(options.model, images, **settings)
     model.compile()
     steps = number_of_steps(images, options)
-    options.epochs = options.epochs or fit_options.epochs_of_a_short_run(steps)
+    options.epochs = options.epochs or max(10, math.ceil(STEPS_OF_A_SHORT_RUN / steps))
     progress = Progress()
     # Before `run.json`, so that what says it is a run can be continued; and before the first step,
     # so that a place that cannot be written shows now.
@@ -68,19 +75,19 @@ def start_in(folder, options, images):
         "epochs": options.epochs,
         "batch_size": options.batch_size,
         "seed": options.seed,
-        "options": fit_options.kept(options),
+        "options": kept(options),
         **circumstances(),
     }
     train(model, images, folder, options, record, progress)
 
 
 def resume(options):
-    fit_options.check_changes(options)
+    check_changes(options)
     folder = options.resume
     run_folder.check(folder)
     with run_folder.locked(folder):
         record = run_folder.read_record(folder)
-        resume_in(folder, fit_options.again(record, options), record)
+        resume_in(folder, given_again(record, options), record)
 
 
 def resume_in(folder, options, record):
@@ -91,10 +98,11 @@ def resume_in(folder, options, record):
     from kgen.training.checkpoint import Store
 
     checkpoint, progress = Store(folder / run_folder.CHECKPOINTS).newest()
-    if progress.epoch >= options.epochs:
+    # Stopped between its last checkpoint and its end, it has no epochs left and a model to save.
+    if progress.epoch >= options.epochs and record.get("status") == "finished":
         raise KgenError(
             f"Expected more than the {progress.epoch} epochs that {folder} was trained for: pass "
-            f"--epochs N."
+            "--epochs N."
         )
     images = load_images(options)
     described, resumed = record.get("data"), record.get("resumed", [])
@@ -109,7 +117,7 @@ def resume_in(folder, options, record):
     place = {"epoch": progress.epoch, "step": progress.step}
     record |= {
         "epochs": options.epochs,
-        "options": fit_options.kept(options),
+        "options": kept(options),
         "resumed": [*resumed, {"from": place, **circumstances()}],
     }
     train(model, images, folder, options, record, progress)

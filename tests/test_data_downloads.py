@@ -138,13 +138,19 @@ def test_full_disk_is_an_error(server, cache, monkeypatch):
 
 def test_interrupted_download_leaves_nothing_behind(server, cache, monkeypatch):
     def interrupt(self, url, output_file, *args):
-        with open(output_file, "wb") as half_written:
-            half_written.write(CONTENT[:8])
+        output_file.write(CONTENT[:8])
+        output_file.flush()
         raise KeyboardInterrupt
 
     monkeypatch.setattr("pooch.HTTPDownloader.__call__", interrupt)
     with pytest.raises(KeyboardInterrupt):
         locate("tiny", (release(server.url),))
+    assert left_behind(cache) == []
+
+
+def test_server_that_sends_without_end_is_cut_off(server, cache, monkeypatch):
+    monkeypatch.setattr(files, "LARGEST_DOWNLOAD", 10)
+    assert "the server sends more than any set has" in failure(release(server.url))
     assert left_behind(cache) == []
 
 

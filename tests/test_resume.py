@@ -198,6 +198,15 @@ def test_a_finished_run_goes_on_to_more_epochs_and_says_so(run, straight):
     assert {"command", "backend", "versions", "commit", "machine", "started"} <= set(part)
 
 
+def test_killed_after_its_last_checkpoint_a_run_still_ends(run, straight):
+    record = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps({**record, "status": "running"}))
+    shutil.rmtree(run / "model")
+    resume(run)
+    assert_same(run, straight("vae"))
+    assert json.loads((run / "run.json").read_text())["status"] == "finished"
+
+
 def test_a_damaged_checkpoint_is_reported_and_the_one_before_used(run, straight, caplog):
     *_, last = sorted((run / "checkpoints").iterdir())
     assert last.name == "epoch-3-step-0"

@@ -10,6 +10,8 @@ from pathlib import Path
 from kgen.data.image_data import Split
 from kgen.errors import KgenError
 
+LARGEST_DOWNLOAD = 2**30  # bytes; the largest file of a named set has 170 million
+
 
 @dataclass(frozen=True)
 class Release:
@@ -97,7 +99,25 @@ def _retrieve(url: str, sha256: str, path: Path) -> None:
     """
     import pooch
 
-    pooch.retrieve(url, f"sha256:{sha256}", path.name, path.parent, progressbar=True)
+    def download(url, temporary, _):
+        with open(temporary, "wb") as file:
+            pooch.HTTPDownloader(progressbar=True)(url, _Bounded(file, LARGEST_DOWNLOAD), None)
+
+    pooch.retrieve(url, f"sha256:{sha256}", path.name, path.parent, downloader=download)
+
+
+class _Bounded:
+    """A file to write at most `most` bytes to: a server may send without end."""
+
+    def __init__(self, file, most: int):
+        self.flush = file.flush
+        self._file, self._left = file, most
+
+    def write(self, content: bytes) -> int:
+        self._left -= len(content)
+        if self._left < 0:
+            raise OSError(errno.EFBIG, "the server sends more than any set has")
+        return self._file.write(content)
 
 
 def _unavailable(name: str, release: Release, file: str, error: Exception) -> str:

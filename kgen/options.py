@@ -1,6 +1,5 @@
-"""The options of `python -m kgen.fit`: those of a new run, and those that continue one."""
+"""The options of `kgen.fit`: read from the command line, kept in `run.json`, and read again."""
 
-import math
 from pathlib import Path
 
 from kgen import cli, data, models
@@ -62,7 +61,7 @@ def parser():
         "--checkpoint-every",
         metavar="N",
         type=cli.whole_number(1),
-        help="steps (default: at every epoch's end, and every 10 minutes)",
+        help="one every N steps (default: at every epoch's end, and every 10 minutes)",
     )
     parser.add_argument(
         "--resume",
@@ -75,16 +74,21 @@ def parser():
     return parser
 
 
-def set_defaults(options):
-    """Fill in what was not given for a new run."""
+def with_defaults(options):
+    """The options of a new run: what was not given is as `--help` says."""
     for name, default in DEFAULTS.items():
         if getattr(options, name) is None:
             setattr(options, name, default)
+    return options
 
 
-def epochs_of_a_short_run(steps):
-    """The default number of epochs, of so many steps each."""
-    return max(10, math.ceil(STEPS_OF_A_SHORT_RUN / steps))
+def check_changes(options):
+    """Raise KgenError if a run is to be continued in another way than it can be."""
+    given = {name for name, value in vars(options).items() if value not in (None, False)}
+    unchangeable = given - {"resume", *CHANGEABLE}
+    if unchangeable:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(unchangeable))
+        raise KgenError(f"Expected --resume to continue a run as it began, received {flags}.")
 
 
 def kept(options):
@@ -95,16 +99,7 @@ def kept(options):
     return {name: value for name, value in given.items() if value is not None}
 
 
-def check_changes(options):
-    """Raise KgenError for what cannot change when a run is continued."""
-    given = {name for name, value in vars(options).items() if value not in (None, False)}
-    unchangeable = given - {"resume", *CHANGEABLE}
-    if unchangeable:
-        flags = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(unchangeable))
-        raise KgenError(f"Expected --resume to continue a run as it began, received {flags}.")
-
-
-def again(record, changes):
+def given_again(record, changes):
     """The options a run began with, checked as if they were given again, and the changes to them.
 
     Raises:
@@ -120,17 +115,17 @@ def again(record, changes):
         values = value if isinstance(value, list) else [value]
         arguments += [flag if item is True else f"{flag}={item}" for item in values]
     try:
-        options = parser().parse_args(arguments)
-        models.check_name(options.model)
+        again = parser().parse_args(arguments)
+        models.check_name(again.model)
     except KgenError as error:
         raise KgenError(f"{changes.resume}/run.json: {error}") from error
-    options.data = options.data if options.data in data.names() else None
+    again.data = again.data if again.data in data.names() else None
     for name in CHANGEABLE:
         if getattr(changes, name) is not None:
-            setattr(options, name, getattr(changes, name))
-    if options.data is None:
+            setattr(again, name, getattr(changes, name))
+    if again.data is None:
         raise KgenError(
             f"Expected the images that {changes.resume} was trained on, which are your own: "
             f"python -m kgen.fit --resume {changes.resume} --data PATH"
         )
-    return options
+    return again
