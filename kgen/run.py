@@ -170,7 +170,8 @@ class Recorder(keras.callbacks.Callback):
                 kgen.save(self.model, self.folder / MODEL)
         except KgenError as failure:
             status = _status(KgenError, failure)
-            raise
+            advice = f"Then save it: python -m kgen.fit --resume {self.folder}"
+            raise KgenError(f"{failure} {advice}") from failure
         finally:
             if self.history:
                 self._attempt("losses.png", pictures.save_loss_plot, self.history)

@@ -303,17 +303,21 @@ def test_pictures_and_tables_that_fail_are_reported_once_and_training_goes_on(
     ]
 
 
-def test_a_disk_that_is_full_at_the_end_leaves_a_checkpoint_to_continue_from(tmp_path, monkeypatch):
-    save = kgen.save
+def test_a_disk_that_is_full_at_the_end_leaves_a_checkpoint_to_save_it_from(
+    straight, tmp_path, monkeypatch
+):
+    expected, save = straight("vae"), kgen.save
 
     def full_at_the_end(model, folder):
         if folder.name == "model":
             raise cannot_write(folder, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
         save(model, folder)
 
-    monkeypatch.setattr(kgen, "save", full_at_the_end, raising=False)
-    with pytest.raises(KgenError, match="No space left"):
-        fit.main([*arguments("vae"), "--out", str(tmp_path / "run")])
+    with monkeypatch.context() as patched:
+        patched.setattr(kgen, "save", full_at_the_end, raising=False)
+        with pytest.raises(KgenError, match=r"No space left .* --resume .*run"):
+            fit.main([*arguments("vae"), "--out", str(tmp_path / "run")])
     record = json.loads((tmp_path / "run/run.json").read_text())
     assert "No space left" in record["status"]
-    assert (tmp_path / "run/checkpoints/epoch-3-step-0").is_dir()
+    resume(tmp_path / "run")
+    assert_same(tmp_path / "run", expected)

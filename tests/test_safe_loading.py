@@ -111,6 +111,11 @@ def test_arguments_are_plain_checked_and_no_larger_than_the_arrays(arguments, fo
     refused(kgen.load, folder)
 
 
+def test_a_variable_that_the_file_does_not_hold_is_not_made(folder):
+    change(folder, latent_size=50_000)
+    assert "asks for a variable of shape (16, 100000)" in refused(kgen.load, folder)
+
+
 def test_numbers_that_are_not_finite_are_refused(tmp_path):
     kgen.save(kgen.models.create("beta_vae", DIGITS, **SMALL["beta_vae"]), tmp_path)
     for number in ("NaN", "Infinity", "1e999"):
