@@ -85,6 +85,7 @@ def squeeze(x):
 # === Network: of each scale, its steps (actnorm, convolution, coupling) and its prior ===
 
 
+@functools.partial(jax.jit, static_argnums=(1, 2, 3, 4))
 def initial(key, image_shape, scales, depth, width):
     """Parameters and constants."""
     height, breadth, channels = image_shape
