@@ -51,7 +51,7 @@ def _run_process(cell, found):
     process = subprocess.Popen(
         command,
         cwd=Path(__file__).parent.parent,
-        env={**os.environ, **_environment(cell)},
+        env=_environment(cell),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -73,11 +73,13 @@ def _run_process(cell, found):
 
 
 def _environment(cell):
-    environment = {"KERAS_BACKEND": cell.backend}
+    # Without what a pytest that runs this one tells its own processes.
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
+    environment["KERAS_BACKEND"] = cell.backend
     if cell.device == "cpu":
         environment |= {"JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": ""}
     for name, value in {"TF_CPP_MIN_LOG_LEVEL": "3", "OMP_WAIT_POLICY": "PASSIVE"}.items():
-        environment[name] = os.environ.get(name, value)
+        environment.setdefault(name, value)
     return environment
 
 

@@ -289,7 +289,7 @@ def test_pytest_benchmark_users_find_what_they_expect(tmp_path):
     result = subprocess.run(
         [*command, *options],
         cwd=Path(__file__).parent.parent,
-        env={**os.environ, "XDG_CACHE_HOME": str(tmp_path)},
+        env={k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")},
         capture_output=True,
         text=True,
     )
