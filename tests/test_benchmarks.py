@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -20,6 +21,13 @@ from kgen.models import REGISTRY
 
 BACKEND = os.environ.get("KERAS_BACKEND", "jax")
 CELL = Cell("vae", BACKEND, data="digits", budget="test")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory):
+    """An empty cache: the tests neither use nor leave encoders that a user has."""
+    with mock.patch.dict(os.environ, XDG_CACHE_HOME=str(tmp_path_factory.mktemp("cache"))):
+        yield
 
 
 @pytest.fixture(scope="module")
