@@ -1,7 +1,7 @@
 """The PixelCNN of grey images in JAX.
 
 Kernels are square and multiplied by a mask, as everybody writes them; kgen leaves out the rows
-below the centre, and computes pointwise convolutions as matrix products.
+below the centre, and has gradients of its own for convolutions on CPUs.
 """
 
 import functools

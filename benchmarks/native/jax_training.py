@@ -45,7 +45,12 @@ def scaled(images, levels):
 
 
 def conv(x, kernel, strides=1, padding="SAME"):
-    """Images (n, height, width, in) and a kernel (height, width, in, out)."""
+    """Images (n, height, width, in) and a kernel (height, width, in, out).
+
+    One of a single tap is a dense layer, twice as fast in the step of a pixelcnn on a CPU.
+    """
+    if kernel.shape[:2] == (1, 1) and strides == 1:
+        return x @ kernel[0, 0]
     return lax.conv_general_dilated(
         x, kernel, (strides, strides), padding, dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
