@@ -82,7 +82,7 @@ def scatter(model):
     for variable in model.trainable_variables:
         shape = tuple(variable.shape)
         fan_in = np.prod(shape[:-1]) if len(shape) > 1 else 100
-        start = np.array(variable) if len(shape) == 1 else 0.0
+        start = variable.numpy() if len(shape) == 1 else 0.0
         drawn = generator.standard_normal(shape) / np.sqrt(fan_in)
         variable.assign((start + drawn).astype("float32"))
 

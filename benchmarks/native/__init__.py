@@ -12,7 +12,8 @@ Every file defines a class of the same interface:
 
 with the arguments of kgen's model that it knows, and the same defaults. Images have any number of
 levels; the pixelcnn's are grey, the dcgan's have sides that halve evenly down to below 8.
-`compiled` is `torch.compile` of the losses on PyTorch and XLA on TensorFlow; JAX always compiles.
+`compiled` is `torch.compile` of the networks on PyTorch and XLA on TensorFlow; JAX, which always
+compiles, has no such argument.
 
     load(weights)           weights [(path, array)] of kgen's model, in its own order: `weights_of`
     step(images, *noise)    one step on uint8 images (n, height, width, channels), a NumPy array;
@@ -51,7 +52,7 @@ def weights_of(model):
     """
     constants = [v for v in model.non_trainable_variables if v.path.endswith(FIXED)]
     variables = [*model.trainable_variables, *constants]
-    return [(variable.path, np.array(variable)) for variable in variables]
+    return [(variable.path, np.array(variable.numpy())) for variable in variables]
 
 
 def trainable(weights):
