@@ -50,6 +50,7 @@ class GenerativeModel(Configured):
         classes: how many labels this model knows; 0 where none enter it.
         has_latents: whether it has `encode`, `latents` and `decode`.
         can_sample: whether there are new images to draw; else `sample` says why not.
+        samples_in_one_pass: whether all pixels are drawn at once, not one after the other.
     """
 
     tracked = ("loss",)
@@ -59,6 +60,7 @@ class GenerativeModel(Configured):
     classes = 0
     has_latents = False
     can_sample = True
+    samples_in_one_pass = True
 
     def __init__(self, image_shape, levels, **kwargs):
         super().__init__(**kwargs)
