@@ -246,7 +246,7 @@ class GenerativeModel(Configured):
             y: labels of images given as an array, or None.
             initial_step: batches of the initial epoch that this model was trained on before, in the
                 place where a checkpoint was written; its means go on from those in the model.
-            Everything else as in `keras.Model.fit`.
+            kwargs: these, and everything else, as in `keras.Model.fit`.
 
         Raises:
             KgenError: for images of a wrong dtype, shape or range, or fewer than one batch.
