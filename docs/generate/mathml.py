@@ -9,6 +9,8 @@ from latex2mathml.converter import convert
 FORMULA = re.compile(
     r'<(?P<tag>span|div) class="arithmatex">\\[(\[](?P<latex>.*?)\\[)\]]</(?P=tag)>', re.DOTALL
 )
+# log p(x), with the space that TeX puts after the name of a function.
+FUNCTION = re.compile(r"(<mi>(?:arg|exp|ln|log|max|min)</mi>)(?!</m|<mo stretchy=\"false\">)")
 
 
 def rendered(page):
@@ -18,4 +20,5 @@ def rendered(page):
 
 def _as_mathml(found):
     display = "block" if found["tag"] == "div" else "inline"
-    return convert(html.unescape(found["latex"]).strip(), display=display)
+    mathml = convert(html.unescape(found["latex"]).strip(), display=display)
+    return FUNCTION.sub(r'\1<mspace width="0.17em"/>', mathml)

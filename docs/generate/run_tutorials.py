@@ -8,6 +8,8 @@ has run to the end.
 """
 
 import argparse
+import base64
+import io
 import os
 import sys
 import tempfile
@@ -16,8 +18,10 @@ import time
 import jupytext
 import nbformat
 from nbclient import NotebookClient
+from PIL import Image
 from tutorial_pages import NOTEBOOKS, ROOT, TUTORIALS, names
 
+COLOURS = 64  # of a picture: grey digits and plots need no more, and are a third of the size
 BUDGET = "KGEN_TUTORIAL_BUDGET"  # set by the tests, to be through in seconds
 
 
@@ -63,12 +67,25 @@ def keep(name, notebook, seconds):
         "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
         "kgen": told,
     }
-    for cell in notebook.cells:
-        cell.metadata = {}
+    for number, cell in enumerate(notebook.cells, start=1):
+        cell.id, cell.metadata = f"cell-{number}", {}  # the same in the next run
+        for output in cell.get("outputs", []):
+            if "data" in output:
+                output.data, output.metadata = needed(output.data), {}
     nbformat.validate(notebook)
+    NOTEBOOKS.mkdir(exist_ok=True)
     with whole_file(NOTEBOOKS / f"{name}.ipynb") as path:
         nbformat.write(notebook, path)
     print(f"{seconds:.0f} s, {(NOTEBOOKS / f'{name}.ipynb').stat().st_size / 1e3:.0f} kB")
+
+
+def needed(data):
+    """Of the forms of an output, the one that is shown: a small picture, or else text."""
+    if "image/png" not in data:
+        return {"text/plain": data["text/plain"]}
+    picture, file = Image.open(io.BytesIO(base64.b64decode(data["image/png"]))), io.BytesIO()
+    picture.convert("RGB").quantize(COLOURS).save(file, format="PNG", optimize=True)
+    return {"image/png": base64.b64encode(file.getvalue()).decode()}
 
 
 if __name__ == "__main__":

@@ -20,6 +20,8 @@ ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")  # colours and cursor movements 
 
 def contents():
     """{path: page or PNG} of every tutorial."""
+    if strays := {path.stem for path in NOTEBOOKS.glob("*.ipynb")} - set(names()):
+        raise LookupError(f"Expected runs of tutorials in {NOTEBOOKS}, received {sorted(strays)}.")
     found = {}
     for name in names():
         found |= rendered(name)
