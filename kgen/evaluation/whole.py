@@ -76,6 +76,18 @@ def evaluate(
 
     Raises:
         KgenError: for another split, or data that are not what the model models.
+
+    Examples:
+        >>> data = kgen.data.load("digits")
+        >>> def pixels(images):  # an encoder of one's own; a trained one tells more
+        ...     return images.reshape(len(images), -1) / 16
+        >>> found = kgen.evaluation.evaluate(
+        ...     kgen.models.create("vae", data), data, samples=100, encoder=pixels
+        ... )
+        >>> list(found.rows)
+        ['samples', 'real images (floor)', 'noise (ceiling)']
+        >>> found.likelihood["likelihood"], found.used["images"]
+        ('bound', 100)
     """
     _check_same_images(model, data)
     count = images_compared(data, samples)
