@@ -10,13 +10,14 @@ import tutorial_pages
 
 ROOT = Path(__file__).parents[2]
 ON_THE_HOME_PAGE = ("Start", "Use")  # sections of the README; the others have pages of their own
-ON_ADDING_A_MODEL = ("How to add a model", "Bans", "Running the tests")
+ON_ADDING_A_MODEL = ("How to add a model", "Bans", "Running the tests", "The documentation")
 
 
 def contents():
     """{path in the site: text or bytes} of every generated page and picture."""
     return {
         "index.md": home(),
+        "design.md": design(),
         "contributing.md": adding_a_model(),
         "command_line.md": command_line.page(),
         **model_pages.contents(),
@@ -47,6 +48,12 @@ def home():
 def adding_a_model():
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     return "# Contributing\n\n" + "\n".join(section(text, title) for title in ON_ADDING_A_MODEL)
+
+
+def design():
+    """What is said on design, and the rooms of the house as the README of its builders has them."""
+    house = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("\n## ")[0]
+    return Path(__file__).with_name("design.md").read_text(encoding="utf-8") + f"\n#{house}\n"
 
 
 def section(text, title):

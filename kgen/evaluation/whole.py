@@ -78,12 +78,11 @@ def evaluate(
         KgenError: for another split, or data that are not what the model models.
 
     Examples:
-        >>> data = kgen.data.load("digits")
+        >>> data = kgen.data.load("digits").limit(100)
         >>> def pixels(images):  # an encoder of one's own; a trained one tells more
         ...     return images.reshape(len(images), -1) / 16
-        >>> found = kgen.evaluation.evaluate(
-        ...     kgen.models.create("vae", data), data, samples=100, encoder=pixels
-        ... )
+        >>> model = kgen.models.create("vae", data)
+        >>> found = kgen.evaluation.evaluate(model, data, encoder=pixels)
         >>> list(found.rows)
         ['samples', 'real images (floor)', 'noise (ceiling)']
         >>> found.likelihood["likelihood"], found.used["images"]
