@@ -11,7 +11,9 @@ def table(headings, rows):
 
 
 def cell(value):
-    return " ".join(str(value).split()).replace("|", "\\|")
+    """A value as the text of a cell: one line, no `|` but in code, where it ends no cell."""
+    parts = " ".join(str(value).split()).split("`")
+    return "`".join(part if i % 2 else part.replace("|", "\\|") for i, part in enumerate(parts))
 
 
 def linked(text):
