@@ -1,11 +1,13 @@
 """kgen: deep generative image models in Keras 3, on TensorFlow, JAX and PyTorch.
 
-    import kgen
-    data = kgen.data.load("mnist")
-    model = kgen.models.create("vae", data)  # or kgen.VAE(image_shape=(28, 28, 1), levels=256)
-    model.compile()
-    model.fit(data.train.images, epochs=10)
-    images = model.sample(64, seed=0)
+    >>> import kgen
+    >>> data = kgen.data.load("digits")  # or "mnist", a folder of pictures, an array
+    >>> model = kgen.models.create("vae", data)  # or kgen.VAE(image_shape=(8, 8, 1), levels=17)
+    >>> model.compile()
+    >>> history = model.fit(data.train.images, epochs=1, verbose=0)
+    >>> images = model.sample(64, seed=0)
+    >>> images.shape, images.dtype
+    ((64, 8, 8, 1), dtype('uint8'))
 
 Importing kgen imports no framework; the first name that needs one does.
 """

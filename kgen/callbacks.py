@@ -23,6 +23,14 @@ class AdversarialWarnings(keras.callbacks.Callback):
     takes 99 % of the real and of the generated images for what they are, so that the generator
     learns next to nothing from it; a Wasserstein critic cannot saturate. Models of other families
     are left alone, and training is not disturbed: the samples have noise of their own.
+
+    Examples:
+        >>> model, images = kgen.GAN((8, 8, 1), levels=17), kgen.data.load("digits").train.images
+        >>> model.compile()
+        >>> warn = kgen.callbacks.AdversarialWarnings()
+        >>> history = model.fit(images[:64], callbacks=[warn], verbose=0)
+        >>> warn.collapsed, warn.saturated
+        (False, False)
     """
 
     reads_batch_logs = False
@@ -59,7 +67,12 @@ class AdversarialWarnings(keras.callbacks.Callback):
 
 
 def mean_deviation(images, levels):
-    """How much a pixel deviates over the images, in the mean over pixels, as part of the range."""
+    """How much a pixel deviates over the images, in the mean over pixels, as part of the range.
+
+    Examples:
+        >>> kgen.callbacks.mean_deviation(np.array([[[[0]]], [[[16]]]], "uint8"), levels=17)
+        0.5
+    """
     return float(images.std(axis=0).mean()) / (levels - 1)
 
 
@@ -78,6 +91,17 @@ class SampleQuality(keras.callbacks.Callback):
 
     Raises:
         KgenError: if no encoder can be had.
+
+    Examples:
+        >>> data = kgen.data.load("digits").limit(100)
+        >>> def pixels(images):  # an encoder of one's own
+        ...     return images.reshape(len(images), -1) / 16
+        >>> model = kgen.models.create("vae", data)
+        >>> model.compile()
+        >>> quality = kgen.callbacks.SampleQuality(data, every=1, encoder=pixels)
+        >>> history = model.fit(data.train.images, callbacks=[quality], verbose=0).history
+        >>> sorted(history)
+        ['frechet_distance', 'kernel_distance', 'kl', 'loss', 'reconstruction']
     """
 
     reads_batch_logs = False

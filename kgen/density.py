@@ -56,13 +56,25 @@ def detect_outliers(model, images, outliers, samples=1, seed=0):
 
     Raises:
         KgenError: for a model without a likelihood, or images it does not take.
+
+    Examples:
+        >>> model, images = kgen.VAE((8, 8, 1), levels=17), kgen.data.load("digits").test.images
+        >>> found = kgen.density.detect_outliers(model, images[:20], 16 - images[:20])
+        >>> found.log_probs.shape, 0 <= found.auroc <= 1
+        ((20,), True)
     """
     log_probs = (log_prob(model, part, samples, seed) for part in (images, outliers))
     return OutlierDetection(*log_probs)
 
 
 def outlier_auroc(model, images, outliers, samples=1, seed=0):
-    """`detect_outliers(...).auroc`, where the log-probabilities are not wanted."""
+    """`detect_outliers(...).auroc`, where the log-probabilities are not wanted.
+
+    Examples:
+        >>> model, images = kgen.VAE((8, 8, 1), levels=17), kgen.data.load("digits").test.images
+        >>> kgen.density.outlier_auroc(model, images[:20], images[:20])  # the same: chance
+        0.5
+    """
     return detect_outliers(model, images, outliers, samples, seed).auroc
 
 
@@ -70,6 +82,11 @@ def log_prob(model, images, samples=1, seed=0):
     """log p(x) in nats, (n,), of any model with a likelihood; labels, if any, are summed over.
 
     Args and errors as of `detect_outliers`.
+
+    Examples:
+        >>> model, images = kgen.VAE((8, 8, 1), levels=17), kgen.data.load("digits").test.images
+        >>> kgen.density.log_prob(model, images[:20], samples=5).shape
+        (20,)
     """
     if getattr(model, "classes", 0):
         joint = classify(model, images, samples=samples, seed=seed).log_joint
@@ -117,6 +134,12 @@ def classify(model, images, prior=None, samples=1, seed=0):
     Raises:
         KgenError: for a model without a likelihood or classes, a prior that is none, or images it
             does not take.
+
+    Examples:
+        >>> data = kgen.data.load("digits")
+        >>> found = kgen.density.classify(kgen.models.create("cvae", data), data.test.images[:3])
+        >>> found.labels.shape, found.posterior.sum(axis=1).round(6)
+        ((3,), array([1., 1., 1.]))
     """
     if not getattr(model, "classes", 0):
         raise KgenError(

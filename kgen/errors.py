@@ -6,6 +6,11 @@ class KgenError(ValueError):
 
     Its message is one line that says what was expected, what was received, and what to do.
     The command-line verbs print that line and exit with status 2.
+
+    Examples:
+        >>> kgen.VAE((8, 8, 1), levels=1)
+        Traceback (most recent call last):
+        kgen.errors.KgenError: Expected from 2 to 256 levels, received 1.
     """
 
 

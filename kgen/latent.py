@@ -29,6 +29,11 @@ def interpolate(model, first, second, steps=8, kind="linear", labels=None):
 
     Raises:
         KgenError: for a model without latents, wrong images, fewer than 2 steps, another kind.
+
+    Examples:
+        >>> model, images = kgen.VAE((8, 8, 1), levels=17), kgen.data.load("digits").test.images
+        >>> kgen.latent.interpolate(model, images[:2], images[2:4], steps=5).shape
+        (2, 5, 8, 8, 1)
     """
     if kind not in ("linear", "spherical"):
         raise KgenError(f"Expected kind 'linear' or 'spherical', received {kind!r}.")
@@ -67,6 +72,11 @@ def traverse(model, image, dimensions, values=None, label=None):
 
     Raises:
         KgenError: for a model without latents, or dimensions it does not have.
+
+    Examples:
+        >>> model, images = kgen.VAE((8, 8, 1), levels=17), kgen.data.load("digits").test.images
+        >>> kgen.latent.traverse(model, images[0], dimensions=(0, 1)).shape
+        (9, 9, 8, 8, 1)
     """
     pair = np.atleast_1d(dimensions)
     in_range = pair.dtype.kind in "iu" and (pair >= 0).all() and (pair < model.latent_size).all()

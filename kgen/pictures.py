@@ -22,6 +22,11 @@ def grid(images, levels, columns=None):
             (rows, columns, height, width, channels).
         levels: number of pixel values.
         columns: images in a row; None for the rows given, or else the nearest to a square.
+
+    Examples:
+        >>> data = kgen.data.load("digits")
+        >>> kgen.pictures.grid(data.test.images[:20], data.levels, columns=10).size  # in pixels
+        (582, 118)
     """
     from PIL import Image
 
@@ -46,7 +51,12 @@ def grid(images, levels, columns=None):
 
 
 def save_grid(path, images, levels, columns=None):
-    """Write `grid(...)` as a PNG file, whole or not at all; KgenError if it cannot be written."""
+    """Write `grid(...)` as a PNG file, whole or not at all; KgenError if it cannot be written.
+
+    Examples:
+        >>> data = kgen.data.load("digits")
+        >>> kgen.pictures.save_grid("digits.png", data.test.images[:20], data.levels)
+    """
     picture = grid(images, levels, columns)
     with whole_file(path) as temporary:
         picture.save(temporary, format="PNG")
@@ -56,6 +66,9 @@ def save_loss_plot(path, history):
     """Write the curves of `history` ({term: [value per epoch]}), one panel a term, as PNG.
 
     `val_<term>` is drawn beside its term.
+
+    Examples:
+        >>> kgen.pictures.save_loss_plot("losses.png", {"loss": [3.0, 2.0], "val_loss": [3.1, 2.2]})
     """
     terms = [name for name in history if not name.startswith("val_")]
     with _figure(path, (4 * len(terms), 3)) as figure:
@@ -75,6 +88,10 @@ def save_histograms(path, groups, quantity, title=None):
         groups: {name: numbers (n,)}, each drawn as shares of its group.
         quantity: what the numbers are, with their unit.
         title: above the plot, or None.
+
+    Examples:
+        >>> groups = {"digits": np.array([-80.0, -75.0]), "noise": np.array([-300.0, -290.0])}
+        >>> kgen.pictures.save_histograms("log-probs.png", groups, "log p(x) in nats")
     """
     edges = np.histogram_bin_edges(np.concatenate(list(groups.values())), bins=60)
     with _figure(path, (6, 3.5)) as figure:
@@ -93,6 +110,9 @@ def save_confusion(path, labels, predicted, names=None, title=None):
         labels, predicted: the true and the given labels, whole numbers (n,) from 0.
         names: of the labels, or None for their numbers.
         title: above the plot, or None.
+
+    Examples:
+        >>> kgen.pictures.save_confusion("confusion.png", labels=[0, 0, 1], predicted=[0, 1, 1])
     """
     labels, predicted = np.asarray(labels, int), np.asarray(predicted, int)
     count = len(names) if names else max(labels.max(), predicted.max()) + 1
@@ -116,6 +136,9 @@ def save_scatter(path, points, labels, names=None, title=None):
     Args:
         names: of the labels from 0 on, or None for their numbers.
         title: above the plot, or None.
+
+    Examples:
+        >>> kgen.pictures.save_scatter("plane.png", np.eye(2), labels=[0, 1], names=["a", "b"])
     """
     labels = np.asarray(labels)
     with _figure(path, (6, 5)) as figure:

@@ -655,6 +655,25 @@ def samples_are_levels(case):
     assert case.made_by(case.taught.model, 100).max() < case.arguments["levels"]
 
 
+@check(needs=can_sample)
+def one_pass_samples_where_the_model_says_so(case):
+    """One call of one compiled function, which is no loop."""
+    calls, compiled = [], kgen.backend.compiled
+
+    def recording(model, function, loop=False):
+        run = compiled(model, function, loop=loop)
+
+        def call(*arrays):
+            calls.append(loop)
+            return run(*arrays)
+
+        return call
+
+    with mock.patch.object(kgen.backend, "compiled", recording):
+        case.create().sample(8, seed=0)
+    assert (calls == [False]) == case.model_class.samples_in_one_pass
+
+
 @check
 def samples_see_new_weights(case):
     """Compiled sampling reads the weights of the moment, not those it was compiled with."""

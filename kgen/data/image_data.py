@@ -101,6 +101,11 @@ class ImageData:
         """The set with at most `n` training and `n` test images, drawn with a fixed seed.
 
         Raises KgenError where n is below 1.
+
+        Examples:
+            >>> small = kgen.data.load("digits").limit(100)
+            >>> len(small.train), len(small.test)
+            (100, 100)
         """
         if n < 1:
             raise KgenError(f"limit: expected at least 1 image, received {n}: give a larger number")

@@ -15,7 +15,12 @@ from kgen.errors import KgenError
 
 
 def names() -> dict[str, str]:
-    """The named sets: {name: one line that describes it}."""
+    """The named sets: {name: one line that describes it}.
+
+    Examples:
+        >>> kgen.data.names()["digits"]
+        '1,797 handwritten digits, 8x8 grey, 17 levels; comes with scikit-learn'
+    """
     return {name: known.description for name, known in SETS.items()}
 
 
@@ -54,6 +59,16 @@ def load(
         KgenError: a name or path that does not exist, files that can neither be found nor be
             downloaded or that are damaged (those of a folder are listed together), images of an
             unusable kind, dtype or shape, or an argument out of its range; in one line.
+
+    Examples:
+        >>> data = kgen.data.load("digits")
+        >>> data.train.images.shape, data.train.images.dtype, data.levels
+        ((1438, 8, 8, 1), dtype('uint8'), 17)
+        >>> kgen.data.load("digits", binarize="static", size=16).image_shape
+        (16, 16, 1)
+        >>> own = np.zeros((20, 8, 8), "uint8")
+        >>> kgen.data.load(own).image_shape
+        (8, 8, 1)
     """
     if binarize not in (None, "static", "dynamic"):
         raise KgenError(f'binarize: expected "static", "dynamic" or None, received {binarize!r}')

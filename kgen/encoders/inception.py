@@ -22,7 +22,7 @@ class Inception:
         weights: "imagenet", downloaded by Keras once; None for random ones.
 
     Attributes:
-        name; sha256 of the weights.
+        name, sha256: what it is called, and the hash of its weights.
 
     Raises:
         KgenError: if the weights cannot be downloaded.

@@ -25,6 +25,13 @@ def likelihood(model, split, samples, seed=0, progress=None):
 
     Raises:
         KgenError: for fewer than two images.
+
+    Examples:
+        >>> data = kgen.data.load("digits").limit(50)
+        >>> model = kgen.models.create("vae", data)
+        >>> found = kgen.evaluation.likelihood(model, data.test, samples=5)
+        >>> found["images"], found["negative_log_prob_nats"] > 0
+        (50, True)
     """
     if not model.likelihood:
         return None

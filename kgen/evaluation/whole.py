@@ -76,6 +76,17 @@ def evaluate(
 
     Raises:
         KgenError: for another split, or data that are not what the model models.
+
+    Examples:
+        >>> data = kgen.data.load("digits").limit(100)
+        >>> def pixels(images):  # an encoder of one's own; a trained one tells more
+        ...     return images.reshape(len(images), -1) / 16
+        >>> model = kgen.models.create("vae", data)
+        >>> found = kgen.evaluation.evaluate(model, data, encoder=pixels)
+        >>> list(found.rows)
+        ['samples', 'real images (floor)', 'noise (ceiling)']
+        >>> found.likelihood["likelihood"], found.used["images"]
+        ('bound', 100)
     """
     _check_same_images(model, data)
     count = images_compared(data, samples)

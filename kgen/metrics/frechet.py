@@ -35,6 +35,11 @@ def frechet_distance(real, generated):
 
     Raises:
         KgenError: for features of a wrong shape or type, too few, or not finite.
+
+    Examples:
+        >>> real = np.random.default_rng(0).normal(size=(1000, 2))
+        >>> round(kgen.metrics.frechet_distance(real, real + [3, 4]), 6)  # moved by 5
+        25.0
     """
     real, generated = checked_features(2, real=real, generated=generated)
     return _distance(*_moments(real), *_moments(generated))
@@ -46,6 +51,11 @@ def frechet_distance_of_moments(real_mean, real_covariance, generated_mean, gene
     Raises:
         KgenError: for other shapes, values that are not finite, or a covariance that is not
             symmetric or has negative eigenvalues (beyond rounding, which is set to 0).
+
+    Examples:
+        >>> zero, one = np.zeros(2), np.eye(2)
+        >>> round(kgen.metrics.frechet_distance_of_moments(zero, one, zero, 4 * one), 6)
+        2.0
     """
     real = _checked_moments("real", real_mean, real_covariance)
     generated = _checked_moments("generated", generated_mean, generated_covariance)
@@ -77,6 +87,14 @@ def frechet_distance_infinity(real, generated, seed=0):
 
     Raises:
         KgenError: as `frechet_distance`.
+
+    Examples:
+        >>> generator = np.random.default_rng(0)
+        >>> real, few = generator.normal(size=(20_000, 4)), generator.normal(size=(200, 4))
+        >>> round(kgen.metrics.frechet_distance(real, few), 2)  # they are distributed alike
+        0.05
+        >>> round(kgen.metrics.frechet_distance_infinity(real, few), 2)
+        0.02
     """
     real, generated = checked_features(2, real=real, generated=generated)
     count, dimensions = generated.shape

@@ -73,6 +73,11 @@ def memorization(training, held_out, generated):
 
     Raises:
         KgenError: for features of a wrong shape or type, none, or not finite.
+
+    Examples:
+        >>> training, held_out = np.random.default_rng(0).normal(size=(2, 1000, 8))
+        >>> kgen.metrics.memorization(training, held_out, training[:100]).copies
+        1.0
     """
     training, held_out, generated = checked_features(
         training=training, held_out=held_out, generated=generated

@@ -18,6 +18,10 @@ def auroc(positives, negatives):
 
     Raises:
         KgenError: for other shapes, none, or NaN.
+
+    Examples:
+        >>> kgen.metrics.auroc([3.0, 4.0], [1.0, 3.0])
+        0.875
     """
     values = [np.asarray(group, "float64") for group in (positives, negatives)]
     if any(group.ndim != 1 or not len(group) or np.isnan(group).any() for group in values):

@@ -46,7 +46,12 @@ REGISTRY = {
 
 
 def names():
-    """The registered models: {name: one line that describes it}."""
+    """The registered models: {name: one line that describes it}.
+
+    Examples:
+        >>> kgen.models.names()["vae"]
+        'variational autoencoder (Kingma & Welling 2013)'
+    """
     return {name: entry.description for name, entry in REGISTRY.items()}
 
 
@@ -84,7 +89,13 @@ def name_of(model):
 
 def create(name, data=None, **settings):
     """A model by name; image shape, levels and, for a conditional one, the number of classes are
-    taken from `data` (a `kgen.data.ImageData`)."""
+    taken from `data` (a `kgen.data.ImageData`).
+
+    Examples:
+        >>> model = kgen.models.create("cvae", kgen.data.load("digits"), latent_size=4)
+        >>> model.image_shape, model.levels, model.classes
+        ((8, 8, 1), 17, 10)
+    """
     model_class = get(name)
     if data is not None:
         of_data = {"image_shape": data.image_shape, "levels": data.levels}

@@ -40,6 +40,11 @@ def save(model, folder):
 
     Raises:
         KgenError: for a model that is not registered, or a folder that cannot be written.
+
+    Examples:
+        >>> kgen.save(kgen.VAE((8, 8, 1), levels=17), "another-vae")
+        >>> kgen.load("another-vae").latent_size
+        20
     """
     folder = Path(folder)
     config = {"model": models.name_of(model), "config": model.get_config()}
@@ -69,6 +74,12 @@ def load(folder, continuing=False):
     Raises:
         KgenError: if there is no model, or the files are damaged, do not belong together, or ask
             for what kgen does not read: links, unknown classes, other types, more than they hold.
+
+    Examples:
+        >>> model = kgen.VAE((8, 8, 1), levels=17)
+        >>> kgen.save(model, "a-vae")
+        >>> np.array_equal(kgen.load("a-vae").sample(4, seed=0), model.sample(4, seed=0))
+        True
     """
     folder = Path(folder)
     try:

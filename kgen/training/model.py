@@ -50,6 +50,7 @@ class GenerativeModel(Configured):
         classes: how many labels this model knows; 0 where none enter it.
         has_latents: whether it has `encode`, `latents` and `decode`.
         can_sample: whether there are new images to draw; else `sample` says why not.
+        samples_in_one_pass: whether all pixels are drawn at once, not one after the other.
     """
 
     tracked = ("loss",)
@@ -59,6 +60,7 @@ class GenerativeModel(Configured):
     classes = 0
     has_latents = False
     can_sample = True
+    samples_in_one_pass = True
 
     def __init__(self, image_shape, levels, **kwargs):
         super().__init__(**kwargs)
@@ -244,7 +246,7 @@ class GenerativeModel(Configured):
             y: labels of images given as an array, or None.
             initial_step: batches of the initial epoch that this model was trained on before, in the
                 place where a checkpoint was written; its means go on from those in the model.
-            Everything else as in `keras.Model.fit`.
+            kwargs: these, and everything else, as in `keras.Model.fit`.
 
         Raises:
             KgenError: for images of a wrong dtype, shape or range, or fewer than one batch.

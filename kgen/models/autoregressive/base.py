@@ -93,6 +93,7 @@ class Autoregressive(GenerativeModel):
 
     tracked = ("loss",)
     likelihood = "exact"
+    samples_in_one_pass = False
 
     def __init__(self, image_shape, levels, **kwargs):
         super().__init__(image_shape, levels, **kwargs)

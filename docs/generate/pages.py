@@ -1,0 +1,64 @@
+"""The pages that are made from the code, the records and the tutorials, and where they stand."""
+
+import re
+from pathlib import Path
+
+import command_line
+import model_pages
+import reference
+import tutorial_pages
+
+ROOT = Path(__file__).parents[2]
+ON_THE_HOME_PAGE = ("Start", "Use")  # sections of the README; the others have pages of their own
+ON_ADDING_A_MODEL = ("How to add a model", "Bans", "Running the tests", "The documentation")
+
+
+def contents():
+    """{path in the site: text or bytes} of every generated page and picture."""
+    return {
+        "index.md": home(),
+        "design.md": design(),
+        "contributing.md": adding_a_model(),
+        "command_line.md": command_line.page(),
+        **model_pages.contents(),
+        **reference.contents(),
+        **tutorial_pages.contents(),
+    }
+
+
+def navigation():
+    return [
+        {"Home": "index.md"},
+        {"Tutorials": tutorial_pages.navigation()},
+        {"Models": model_pages.navigation()},
+        {"Command line": "command_line.md"},
+        {"Reference": reference.navigation()},
+        {"Contributing": [{"Design": "design.md"}, {"How to add a model": "contributing.md"}]},
+    ]
+
+
+def home():
+    """What the README says first; its pictures lie beside this page."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    opening = text[: text.index("\n## ")]
+    kept = [opening, *(section(text, title) for title in ON_THE_HOME_PAGE)]
+    return "\n".join(kept).replace("(docs/", "(")
+
+
+def adding_a_model():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    return "# Contributing\n\n" + "\n".join(section(text, title) for title in ON_ADDING_A_MODEL)
+
+
+def design():
+    """What is said on design, and the rooms of the house as the README of its builders has them."""
+    house = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("\n## ")[0]
+    return Path(__file__).with_name("design.md").read_text(encoding="utf-8") + f"\n#{house}\n"
+
+
+def section(text, title):
+    """The part of a Markdown text under the heading `## title`, with that heading."""
+    found = re.search(rf"^## {re.escape(title)}\n.*?(?=^## |\Z)", text, re.DOTALL | re.MULTILINE)
+    if not found:
+        raise KeyError(f"Expected a section {title!r}: it moved, or has another title.")
+    return found[0]
