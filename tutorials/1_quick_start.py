@@ -12,8 +12,8 @@ import os
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
+import matplotlib.pyplot as plt
 import numpy as np
-from PIL import Image
 
 import kgen
 
@@ -63,8 +63,13 @@ print(
     f"loss: {history['loss'][0]:.1f} nats in the first epoch, {history['loss'][-1]:.1f} in the last"
 )
 
-kgen.pictures.save_loss_plot("losses.png", history)
-Image.open("losses.png")
+figure, axes = plt.subplots(1, 3, figsize=(10, 3), layout="constrained")
+for panel, term in zip(axes, ("loss", "reconstruction", "kl"), strict=True):
+    panel.plot(history[term], label="training")
+    panel.plot(history[f"val_{term}"], label="test")
+    panel.set(title=f"{term} (nats)", xlabel="epoch")
+axes[0].legend()
+plt.show()
 
 # %% [markdown]
 # ## Digits that nobody wrote

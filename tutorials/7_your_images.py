@@ -14,6 +14,7 @@ from pathlib import Path
 
 os.environ.setdefault("KERAS_BACKEND", "jax")  # or tensorflow, or torch
 
+import matplotlib.pyplot as plt
 import numpy as np
 from PIL import Image
 from sklearn.datasets import load_sample_image
@@ -100,8 +101,12 @@ history = model.fit(
 ).history
 print(f"training {history['loss'][-1]:.0f} nats, test {history['val_loss'][-1]:.0f} nats per image")
 
-kgen.pictures.save_loss_plot("losses.png", history)
-Image.open("losses.png")
+figure, axes = plt.subplots(figsize=(5, 3))
+axes.plot(history["loss"], label="training")
+axes.plot(history["val_loss"], label="test")
+axes.set(xlabel="epoch", ylabel="nats per image")
+axes.legend()
+plt.show()
 
 # %% [markdown]
 # Small sets are soon learned by heart: watch whether the test curve turns upwards while the
@@ -135,8 +140,13 @@ kgen.pictures.grid(model.sample(30, seed=0), data.levels, columns=10)
 probe = kgen.probe.linear_probe(model, data.train, data.test)
 print(f"{probe.accuracy:.1%} of the test patches are assigned to their photograph")
 
-kgen.pictures.save_scatter("latents.png", probe.projection, data.test.labels, data.label_names)
-Image.open("latents.png")
+figure, axes = plt.subplots(figsize=(5, 3))
+for label, name in enumerate(data.label_names):
+    position = probe.projection[data.test.labels == label, 0]  # along the classifier's direction
+    axes.hist(position, 20, alpha=0.6, label=name)
+axes.set(xlabel="score of the classifier", ylabel="test patches")
+axes.legend()
+plt.show()
 
 # %% [markdown]
 # ## Keep the model, and use it elsewhere
