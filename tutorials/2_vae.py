@@ -92,8 +92,9 @@ axes.set(title="codes of the autoencoder", xlabel="$z_1$", ylabel="$z_2$")
 plt.show()
 
 # %% [markdown]
-# To make a new digit you would need a code, and there is no rule to draw one. Try it from a normal
-# distribution of mean 0 and deviation 1, and most codes lie in one corner of the cloud:
+# To make a new digit you would need a code, and there is no rule to draw one. Try a normal
+# distribution of mean 0 and deviation 1, and compare with the deviations above: the draws meet but
+# a part of the cloud, and what they give is much alike.
 
 # %%
 random_codes = np.random.default_rng(0).standard_normal((20, 2))
@@ -225,10 +226,11 @@ kgen.pictures.grid(vae.sample_pixels(20, seed=0), data.levels, columns=10)
 #
 # $$ z = \frac{\sin((1 - t)\, w)}{\sin w}\, a + \frac{\sin(t\, w)}{\sin w}\, b $$
 #
-# First row: mixed pixels. Second: the straight way between latents. Third: the spherical one.
+# First row: mixed pixels, rounded. Second: the straight way between latents. Third: the spherical
+# one.
 
 # %%
-first, last = test.images[:1], test.images[1:2]
+first, last = (test.images[test.labels == label][:1] for label in (4, 0))
 t = np.linspace(0, 1, 10)[:, None, None, None]
 mixed = np.round((1 - t) * first + t * last).astype("uint8")[None]
 straight = kgen.latent.interpolate(vae, first, last, steps=10, kind="linear")

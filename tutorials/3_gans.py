@@ -23,7 +23,7 @@ from keras import ops
 import kgen
 
 FULL = os.environ.get("KGEN_TUTORIAL_BUDGET") != "test"  # kgen's tests run this page in seconds
-DATA, IMAGES, WIDTH = ("mnist", 20_000, 32) if FULL else ("digits", 128, 4)
+DATA, IMAGES, WIDTH = ("mnist", 15_000, 32) if FULL else ("digits", 128, 4)
 DCGAN_EPOCHS, LSGAN_EPOCHS, WGAN_EPOCHS, BROKEN_EPOCHS = (3, 2, 2, 30) if FULL else (1, 1, 1, 1)
 kgen.set_seed(0)
 
