@@ -85,7 +85,7 @@ kgen.pictures.grid(np.concatenate([originals, rebuilt]), data.levels, columns=10
 codes = autoencoder.latents(test.images)
 print("standard deviations of the two codes:", codes.std(axis=0).round(2))
 
-figure, axes = plt.subplots(figsize=(5, 4))
+figure, axes = plt.subplots(figsize=(5, 4), layout="constrained")
 points = axes.scatter(*codes.T, c=test.labels, s=3, cmap="tab10")
 figure.colorbar(points, ax=axes, label="digit")
 axes.set(title="codes of the autoencoder", xlabel="$z_1$", ylabel="$z_2$")
@@ -136,7 +136,7 @@ plane = trained("vae", latent_size=2)
 mean, log_variance = plane.encode(test.images)
 print("standard deviations of the means:", mean.std(axis=0).round(2))
 
-figure, axes = plt.subplots(figsize=(5, 4))
+figure, axes = plt.subplots(figsize=(5, 4), layout="constrained")
 points = axes.scatter(*mean.T, c=test.labels, s=3, cmap="tab10")
 figure.colorbar(points, ax=axes, label="digit")
 axes.set(title="posterior means of the VAE", xlabel="$z_1$", ylabel="$z_2$")
@@ -176,7 +176,7 @@ print(f"by hand {kl.mean():.4f} nats, reported by the model {reported:.4f} nats"
 shares = 0.5 * np.mean(mean**2 + np.exp(log_variance) - log_variance - 1, axis=0)
 print(f"{np.sum(shares > 0.1)} of {vae.latent_size} latents carry more than 0.1 nats")
 
-figure, axes = plt.subplots(figsize=(5, 2.5))
+figure, axes = plt.subplots(figsize=(5, 2.5), layout="constrained")
 axes.bar(range(vae.latent_size), np.sort(shares)[::-1])
 axes.set(xlabel="latent, sorted", ylabel="KL in nats")
 plt.show()

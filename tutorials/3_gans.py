@@ -71,7 +71,7 @@ print(f"{ops.convert_to_numpy(loss):.3f} nats; knowing nothing costs {2 * np.log
 # %%
 a = np.linspace(-6, 6, 200)
 softplus = np.logaddexp(0, a)
-figure, axes = plt.subplots(figsize=(6, 3))
+figure, axes = plt.subplots(figsize=(6, 3), layout="constrained")
 axes.plot(a, -softplus, label=r"minimax, $-$softplus$(a)$")
 axes.plot(a, np.logaddexp(0, -a), label=r"non-saturating, softplus$(-a)$")
 axes.set(xlabel="logit $a$ of a generated image", ylabel="loss of the generator")

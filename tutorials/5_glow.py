@@ -155,7 +155,7 @@ print(f"{np.sum(rebuilt != originals)} of {originals.size} pixels differ")
 # here, for `encode` takes the middle of every bin instead of a random point in it.
 
 # %%
-figure, axes = plt.subplots(figsize=(5, 3))
+figure, axes = plt.subplots(figsize=(5, 3), layout="constrained")
 grid = np.linspace(-4, 4, 81)
 axes.hist(latents.ravel(), grid, density=True, alpha=0.6, label="latents of test images")
 axes.plot(grid, np.exp(-0.5 * grid**2) / np.sqrt(2 * np.pi), label="N(0, 1)")

@@ -22,7 +22,7 @@ import kgen
 
 FULL = os.environ.get("KGEN_TUTORIAL_BUDGET") != "test"  # kgen's tests run this page in seconds
 DATA, STRANGERS, IMAGES = ("fashion_mnist", "mnist", 10_000) if FULL else ("digits", "digits", 80)
-VAE_EPOCHS, GAN_EPOCHS, COMPARED = (20, 4, 2000) if FULL else (1, 1, 80)
+VAE_EPOCHS, GAN_EPOCHS, COMPARED = (12, 4, 2000) if FULL else (1, 1, 80)
 kgen.set_seed(0)
 
 data = kgen.data.load(DATA).limit(IMAGES)
@@ -80,7 +80,7 @@ def pixels(images):
 
 
 encoder = kgen.encoders.for_data(data) if FULL else pixels
-features = encoder(data.test.images[:COMPARED])
+features = encoder(data.test.limit(COMPARED).images)
 print(features.shape, getattr(encoder, "name", "pixels"), getattr(encoder, "sha256", "")[:16])
 
 # %% [markdown]
@@ -148,7 +148,7 @@ for name, figures in rows.items():
 # Precision and recall in a plane, where the upper right corner is the place to be:
 
 # %%
-figure, axes = plt.subplots(figsize=(5, 4))
+figure, axes = plt.subplots(figsize=(5, 4), layout="constrained")
 for name, figures in rows.items():
     axes.plot(figures["recall"], figures["precision"], "o", label=name)
 axes.set(xlabel="recall", ylabel="precision", xlim=(-0.05, 1.05), ylim=(-0.05, 1.05))
@@ -185,7 +185,7 @@ detection = kgen.density.detect_outliers(vae, held_out.images, strangers, sample
 wins = detection.log_probs[:, None] > detection.outlier_log_probs
 print(f"AUROC {detection.auroc:.3f}, by hand {wins.mean():.3f}")
 
-figure, axes = plt.subplots(figsize=(6, 3))
+figure, axes = plt.subplots(figsize=(6, 3), layout="constrained")
 for name, values in ((DATA, detection.log_probs), (STRANGERS, detection.outlier_log_probs)):
     axes.hist(values, 40, alpha=0.6, label=f"test images of {name}")
 axes.set(xlabel="log p(x), bound, in nats per image", ylabel="images")

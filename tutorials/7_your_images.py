@@ -58,6 +58,7 @@ kgen.pictures.grid(data.train.limit(30).images, data.levels, columns=10)
 # %% [markdown]
 # Every tenth image is held out for testing. If neighbours in your folder are near-duplicates (a
 # video, a burst), keep a test folder of your own, or the model is tested on what it was trained on.
+# Patches of one photograph overlap, so the test figures of this page are flattering.
 #
 # Without colour there is less to learn, and a model trains faster:
 
@@ -101,7 +102,7 @@ history = model.fit(
 ).history
 print(f"training {history['loss'][-1]:.0f} nats, test {history['val_loss'][-1]:.0f} nats per image")
 
-figure, axes = plt.subplots(figsize=(5, 3))
+figure, axes = plt.subplots(figsize=(5, 3), layout="constrained")
 axes.plot(history["loss"], label="training")
 axes.plot(history["val_loss"], label="test")
 axes.set(xlabel="epoch", ylabel="nats per image")
@@ -140,10 +141,11 @@ kgen.pictures.grid(model.sample(30, seed=0), data.levels, columns=10)
 probe = kgen.probe.linear_probe(model, data.train, data.test)
 print(f"{probe.accuracy:.1%} of the test patches are assigned to their photograph")
 
-figure, axes = plt.subplots(figsize=(5, 3))
+position = probe.projection[:, 0]  # along the classifier's direction
+bins = np.histogram_bin_edges(position, 30)
+figure, axes = plt.subplots(figsize=(5, 3), layout="constrained")
 for label, name in enumerate(data.label_names):
-    position = probe.projection[data.test.labels == label, 0]  # along the classifier's direction
-    axes.hist(position, 20, alpha=0.6, label=name)
+    axes.hist(position[data.test.labels == label], bins, alpha=0.6, label=name)
 axes.set(xlabel="score of the classifier", ylabel="test patches")
 axes.legend()
 plt.show()
