@@ -140,8 +140,8 @@ for name, figures in rows.items():
 #   it cannot tell learning from remembering.
 # - *Precision* is the part of the samples that lie among real images, *recall* the part of the real
 #   images that lie among samples (Kynkaanniemi et al. 2019, arXiv:1904.06991): images of one class
-#   have the first without the second. *Density* and *coverage* say the same, less shaken by single
-#   outliers (Naeem et al. 2020, arXiv:2002.09797).
+#   have the first without the second, and so have smeared ones. *Density* and *coverage* say the
+#   same, less shaken by single outliers (Naeem et al. 2020, arXiv:2002.09797).
 # - *Memorized* is the share of samples that lie nearer to a training image than 99 % of the
 #   held-out images do: about 0.01 for new images, 1 for copies.
 #
