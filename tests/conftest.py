@@ -69,7 +69,7 @@ def pytest_collection_modifyitems(items):
     """With `--dist=loadgroup`, tests that share a trained model or a fixture share a process."""
     for item in items:
         case = getattr(item, "callspec", None) and item.callspec.params.get("name")
-        of_a_case = item.path.stem in ("test_contract", "test_golden")
+        of_a_case = item.path.stem in ("test_contract", "test_golden", "test_tutorials")
         item.add_marker(pytest.mark.xdist_group(case if of_a_case else item.path.stem))
 
 

@@ -134,7 +134,7 @@ def test_a_model_is_named_only_where_it_is_registered(model):
 
 
 def file_of(model):
-    return f"kgen/models/{REGISTRY[model].module.replace('.', '/')}.py"
+    return f"{REGISTRY[model].home[0].replace('.', '/')}.py"
 
 
 def exported(adapter):

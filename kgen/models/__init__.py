@@ -2,6 +2,7 @@
 
 import difflib
 import importlib
+import importlib.util
 from dataclasses import dataclass
 
 from kgen.errors import KgenError
@@ -9,39 +10,49 @@ from kgen.errors import KgenError
 
 @dataclass(frozen=True)
 class Entry:
-    """Where a model is found, without importing it (which would import a framework)."""
+    """Where a model is found, without importing it (which would import a framework).
+
+    `module` is relative to this package where it begins with a dot.
+    """
 
     module: str
     class_name: str
     description: str
 
+    @property
+    def home(self):
+        """(full name of the module, name of the class)."""
+        return importlib.util.resolve_name(self.module, __name__), self.class_name
+
 
 REGISTRY = {
     "autoencoder": Entry(
-        "autoencoders.autoencoder", "Autoencoder", "autoencoder (Hinton & Salakhutdinov 2006)"
+        ".autoencoders.autoencoder", "Autoencoder", "autoencoder (Hinton & Salakhutdinov 2006)"
     ),
-    "vae": Entry("autoencoders.vae", "VAE", "variational autoencoder (Kingma & Welling 2013)"),
-    "beta_vae": Entry("autoencoders.beta_vae", "BetaVAE", "beta-VAE (Higgins et al. 2017)"),
-    "cvae": Entry("autoencoders.cvae", "CVAE", "conditional VAE (Sohn et al. 2015)"),
+    "vae": Entry(".autoencoders.vae", "VAE", "variational autoencoder (Kingma & Welling 2013)"),
+    "beta_vae": Entry(".autoencoders.beta_vae", "BetaVAE", "beta-VAE (Higgins et al. 2017)"),
+    "cvae": Entry(".autoencoders.cvae", "CVAE", "conditional VAE (Sohn et al. 2015)"),
     "iwae": Entry(
-        "autoencoders.iwae", "IWAE", "importance weighted autoencoder (Burda et al. 2015)"
+        ".autoencoders.iwae", "IWAE", "importance weighted autoencoder (Burda et al. 2015)"
     ),
-    "gan": Entry("gans.gan", "GAN", "generative adversarial network (Goodfellow et al. 2014)"),
-    "dcgan": Entry("gans.dcgan", "DCGAN", "deep convolutional GAN (Radford et al. 2015)"),
-    "cgan": Entry("gans.cgan", "CGAN", "conditional GAN (Mirza & Osindero 2014)"),
-    "lsgan": Entry("gans.lsgan", "LSGAN", "least-squares GAN (Mao et al. 2017)"),
-    "wgan": Entry("gans.wgan", "WGAN", "Wasserstein GAN (Arjovsky et al. 2017)"),
+    "gan": Entry(".gans.gan", "GAN", "generative adversarial network (Goodfellow et al. 2014)"),
+    "dcgan": Entry(".gans.dcgan", "DCGAN", "deep convolutional GAN (Radford et al. 2015)"),
+    "cgan": Entry(".gans.cgan", "CGAN", "conditional GAN (Mirza & Osindero 2014)"),
+    "lsgan": Entry(".gans.lsgan", "LSGAN", "least-squares GAN (Mao et al. 2017)"),
+    "wgan": Entry(".gans.wgan", "WGAN", "Wasserstein GAN (Arjovsky et al. 2017)"),
     "wgan_gp": Entry(
-        "gans.wgan_gp", "WGANGP", "Wasserstein GAN with gradient penalty (Gulrajani et al. 2017)"
+        ".gans.wgan_gp", "WGANGP", "Wasserstein GAN with gradient penalty (Gulrajani et al. 2017)"
     ),
-    "pixelcnn": Entry("autoregressive.pixelcnn", "PixelCNN", "PixelCNN (van den Oord et al. 2016)"),
+    "pixelcnn": Entry(
+        ".autoregressive.pixelcnn", "PixelCNN", "PixelCNN (van den Oord et al. 2016)"
+    ),
     "gated_pixelcnn": Entry(
-        "autoregressive.gated_pixelcnn",
+        ".autoregressive.gated_pixelcnn",
         "GatedPixelCNN",
         "PixelCNN with gates and two stacks (van den Oord et al. 2016)",
     ),
-    "realnvp": Entry("flows.realnvp", "RealNVP", "real-valued flow (Dinh et al. 2017)"),
-    "glow": Entry("flows.glow", "Glow", "flow with 1x1 convolutions (Kingma & Dhariwal 2018)"),
+    "realnvp": Entry(".flows.realnvp", "RealNVP", "real-valued flow (Dinh et al. 2017)"),
+    "glow": Entry(".flows.glow", "Glow", "flow with 1x1 convolutions (Kingma & Dhariwal 2018)"),
 }
 
 
@@ -57,7 +68,26 @@ def names():
 
 def homes():
     """{class name: module} of every registered model."""
-    return {entry.class_name: f"{__name__}.{entry.module}" for entry in REGISTRY.values()}
+    return {entry.class_name: entry.home[0] for entry in REGISTRY.values()}
+
+
+def register(name, model_class):
+    """Make a model of your own known as `name`, in this process.
+
+    `create`, `kgen.save` and `kgen.load` then take it like any other, and the contract suite
+    (`tests/contract.py`) checks it. It is described by the first line of its docstring.
+
+    Raises:
+        KgenError: if another class has that name.
+    """
+    description = (model_class.__doc__ or name).splitlines()[0].rstrip(".")
+    entry = Entry(model_class.__module__, model_class.__name__, description)
+    known = REGISTRY.setdefault(name, entry)
+    if known.home != entry.home:
+        raise KgenError(
+            f"Expected a new name, received {name!r}, which is {'.'.join(known.home)}: choose "
+            "another."
+        )
 
 
 def check_name(name):
@@ -71,19 +101,20 @@ def check_name(name):
 def get(name):
     """The class registered as `name`."""
     check_name(name)
-    entry = REGISTRY[name]
-    return getattr(importlib.import_module(f"{__name__}.{entry.module}"), entry.class_name)
+    module, class_name = REGISTRY[name].home
+    return getattr(importlib.import_module(module), class_name)
 
 
 def name_of(model):
     """The name under which a model's class is registered; KgenError if it is not."""
     home = (type(model).__module__, type(model).__name__)
     for name, entry in REGISTRY.items():
-        if home == (f"{__name__}.{entry.module}", entry.class_name):
+        if home == entry.home:
             return name
     raise KgenError(
         f"Expected a registered model, one of {', '.join(REGISTRY)}, received "
-        f"{type(model).__name__}: save it with model.save('x.keras'), or register it."
+        f"{type(model).__name__}: save it with model.save('x.keras'), or register it first, "
+        f"kgen.models.register('name', {type(model).__name__})."
     )
 
 

@@ -4,19 +4,21 @@
 # You will train a variational autoencoder (VAE) on 1,797 handwritten digits, watch its two loss
 # terms, and look at digits that nobody wrote. It takes about a minute on two processor cores.
 #
-# kgen runs on TensorFlow, JAX and PyTorch. Choose one before Keras is imported; the rest of this
-# page is the same for all three.
+# kgen runs on TensorFlow, JAX and PyTorch. Choose one, by the environment variable `KERAS_BACKEND`,
+# before Keras is imported; the rest of this page is the same for all three.
 
 # %%
 import os
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
+import matplotlib.pyplot as plt
 import numpy as np
 
 import kgen
 
-EPOCHS = int(os.environ.get("EPOCHS", 100))
+FULL = os.environ.get("KGEN_TUTORIAL_BUDGET") != "test"  # kgen's tests run this page in seconds
+EPOCHS = 100 if FULL else 2
 kgen.set_seed(0)
 
 # %% [markdown]
@@ -55,8 +57,19 @@ history = model.fit(
     epochs=EPOCHS,
     batch_size=64,
     validation_data=(data.test.images,),
-    verbose=2,
+    verbose=0,
+).history
+print(
+    f"loss: {history['loss'][0]:.1f} nats in the first epoch, {history['loss'][-1]:.1f} in the last"
 )
+
+figure, axes = plt.subplots(1, 3, figsize=(10, 3), layout="constrained")
+for panel, term in zip(axes, ("loss", "reconstruction", "kl"), strict=True):
+    panel.plot(history[term], label="training")
+    panel.plot(history[f"val_{term}"], label="test")
+    panel.set(title=f"{term} (nats)", xlabel="epoch")
+axes[0].legend()
+plt.show()
 
 # %% [markdown]
 # ## Digits that nobody wrote
@@ -103,6 +116,8 @@ assert np.array_equal(kgen.load("digits-vae").sample(4, seed=1), model.sample(4,
 # ## Where to go next
 #
 # - MNIST: `kgen.data.load("mnist")`.
-# - Your own pictures: `kgen.data.load("path/to/folder", size=32)`.
-# - A generative adversarial network: `kgen.models.create("dcgan", data)`.
 # - The same from the command line: `python -m kgen.fit --model dcgan --data mnist`.
+# - What the two terms mean, and what else latents are good for: `2_vae.py`.
+# - The other families: `3_gans.py`, `4_pixelcnn.py`, `5_glow.py`.
+# - How good a model is: `6_evaluating.py`. Your own pictures: `7_your_images.py`. Your own model:
+#   `8_your_model.py`.

@@ -1,0 +1,267 @@
+# %% [markdown]
+# # Generative adversarial networks
+#
+# Two networks play a game: a *generator* draws images from noise, a *discriminator* tells them from
+# real ones. There is no likelihood, and no single number that falls; but samples are sharp. You
+# will train a DCGAN, read its training step, see two ways in which the game goes wrong, and replace
+# the rules: LSGAN and WGAN-GP.
+#
+# The models are in `kgen/models/gans/`: `base.py` plays the game, every other file states two
+# losses.
+
+# %%
+import inspect
+import os
+
+os.environ.setdefault("KERAS_BACKEND", "jax")  # or tensorflow, or torch
+
+import keras
+import matplotlib.pyplot as plt
+import numpy as np
+from keras import ops
+
+import kgen
+
+FULL = os.environ.get("KGEN_TUTORIAL_BUDGET") != "test"  # kgen's tests run this page in seconds
+DATA, IMAGES, WIDTH = ("mnist", 15_000, 32) if FULL else ("digits", 128, 4)
+DCGAN_EPOCHS, LSGAN_EPOCHS, WGAN_EPOCHS, BROKEN_EPOCHS = (3, 2, 2, 30) if FULL else (1, 1, 1, 1)
+kgen.set_seed(0)
+
+data = kgen.data.load(DATA)
+images = data.train.limit(IMAGES).images
+print(images.shape)
+kgen.pictures.grid(images[:20], data.levels, columns=10)
+
+# %% [markdown]
+# ## The game
+#
+# The discriminator gives every image a *logit* $D(x)$; $\sigma(D(x))$ is the probability it sees
+# that the image is real. It maximises, the generator minimises (Goodfellow et al. 2014)
+#
+# $$ \min_G \max_D \; E_x\big[\log \sigma(D(x))\big] + E_z\big[\log(1 - \sigma(D(G(z))))\big] $$
+#
+# In code, with $\mathrm{softplus}(-a) = -\log \sigma(a)$ and
+# $\mathrm{softplus}(a) = -\log(1 - \sigma(a))$, the discriminator's loss is
+
+# %%
+print(inspect.getsource(kgen.GAN.discriminator_criterion))
+
+# %% [markdown]
+# Before training the discriminator knows nothing: its logits are near 0, and the loss near
+# $2 \log 2 = 1.386$. Let us compute it by hand.
+
+# %%
+dcgan = kgen.models.create("dcgan", data, width=WIDTH)
+real_logits = dcgan.discriminate(dcgan.scale(images[:64]))  # the images, in [-1, 1]
+fake_logits = dcgan.discriminate(dcgan.generate(64))
+loss = ops.mean(ops.softplus(-real_logits)) + ops.mean(ops.softplus(fake_logits))
+print(f"{ops.convert_to_numpy(loss):.3f} nats; knowing nothing costs {2 * np.log(2):.3f}")
+
+# %% [markdown]
+# ## The generator's loss: why not simply the other way round?
+#
+# Taken literally, the generator minimises $E_z[\log(1 - \sigma(D(G(z))))]$ ("minimax"). At the
+# start every generated image is easily told from a real one: $a = D(G(z)) \ll 0$. There the slope
+# of that loss, $-\sigma(a)$, is almost 0, and the generator learns nothing. The *non-saturating*
+# loss has the same goal, and the slope $\sigma(a) - 1$, steepest just where it is needed:
+#
+# $$ \text{minimax: } \log(1 - \sigma(a)) = -\mathrm{softplus}(a), \qquad
+#    \text{non-saturating: } -\log \sigma(a) = \mathrm{softplus}(-a) $$
+
+# %%
+a = np.linspace(-6, 6, 200)
+softplus = np.logaddexp(0, a)
+figure, axes = plt.subplots(figsize=(6, 3), layout="constrained")
+axes.plot(a, -softplus, label=r"minimax, $-$softplus$(a)$")
+axes.plot(a, np.logaddexp(0, -a), label=r"non-saturating, softplus$(-a)$")
+axes.set(xlabel="logit $a$ of a generated image", ylabel="loss of the generator")
+axes.legend()
+plt.show()
+
+sigmoid = 1 / (1 + np.exp(5))  # at a = -5
+print(f"slopes at a = -5: minimax {-sigmoid:.3f}, non-saturating {sigmoid - 1:.3f}")
+print(inspect.getsource(kgen.GAN.generator_criterion))
+
+# %% [markdown]
+# ## The alternating step
+#
+# One `train_step` makes two moves, each with an optimizer and a loss of its own. `minimize` changes
+# the weights of the player it names, and no others; the images the discriminator is shown are cut
+# off from the generator by `stop_gradient`.
+
+# %%
+print(inspect.getsource(kgen.DCGAN.train_step))
+print(inspect.getsource(kgen.DCGAN.discriminator_loss))
+
+# %% [markdown]
+# `compile()` takes the recommended optimizers, one per player; yours would be
+# `compile(optimizer={"discriminator": ..., "generator": ...})`. Training is Keras' `fit`, so a
+# callback can keep what the generator makes of the same noise after every epoch.
+
+
+# %%
+class Watch(keras.callbacks.Callback):
+    """Keeps ten samples of the same noise after every epoch."""
+
+    def on_train_begin(self, logs=None):
+        self.rows = []
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.rows.append(self.model.sample(10, seed=0))
+
+
+def trained(model, images, epochs, **settings):
+    """Its history, and a picture with one row of samples per epoch."""
+    model.compile(**settings)
+    callbacks = [watch := Watch(), kgen.callbacks.AdversarialWarnings()]
+    history = model.fit(images, epochs=epochs, batch_size=64, callbacks=callbacks, verbose=0)
+    last = {name: values[-1] for name, values in history.history.items()}
+    print(", ".join(f"{name} {value:.3f}" for name, value in last.items()))
+    return history.history, kgen.pictures.grid(np.stack(watch.rows), model.levels)
+
+
+history, rows = trained(dcgan, images, DCGAN_EPOCHS)
+rows
+
+# %% [markdown]
+# The same noise in every column, one row per epoch. Do not look for a loss that falls: if both
+# players improve, neither loss moves. What tells something are the accuracies, the parts of the
+# real and of the generated images that the discriminator takes for what they are. At 0.5 it
+# guesses; at 1 it always knows, and the generator has nothing to learn from.
+
+# %%
+kgen.pictures.grid(dcgan.sample(40, seed=1), data.levels, columns=10)
+
+# %% [markdown]
+# ## What goes wrong
+#
+# Two failures are so common that kgen watches for them and says one line, in `python -m kgen.fit`
+# always, in your own `fit` with `kgen.callbacks.AdversarialWarnings()`:
+#
+# - *Saturation*: the discriminator is right about everything.
+# - *Collapse*: whatever the noise, the generator makes the same image.
+#
+# Small dense networks on small digits are enough to provoke both. First a reference that works:
+
+# %%
+digits = kgen.data.load("digits")
+DENSE = {"generator_units": (64, 128), "discriminator_units": (128, 64), "latent_size": 16}
+
+
+def play(learning_rates, **settings):
+    """A dense GAN on digits, its players with learning rates of their own."""
+    kgen.set_seed(0)
+    model = kgen.models.create("gan", digits, **DENSE, **settings)
+    optimizer = {
+        player: keras.optimizers.Adam(rate, beta_1=0.5) for player, rate in learning_rates.items()
+    }
+    history, _ = trained(model, digits.train.images, BROKEN_EPOCHS, optimizer=optimizer)
+    variety = kgen.callbacks.mean_deviation(model.sample(64, seed=0), model.levels)
+    real = kgen.callbacks.mean_deviation(digits.test.images[:64], digits.levels)
+    print(f"a pixel deviates by {variety:.1%} of the range, {real:.1%} in real images")
+    return history, kgen.pictures.grid(model.sample(20, seed=0), model.levels, columns=10)
+
+
+balanced, picture = play({"discriminator": 1e-3, "generator": 1e-3})
+picture
+
+# %% [markdown]
+# A discriminator that learns much faster than a generator of the minimax kind:
+
+# %%
+saturated, picture = play({"discriminator": 1e-2, "generator": 1e-4}, loss="minimax")
+picture
+
+# %% [markdown]
+# A generator that runs ahead of its discriminator moves all its images to whatever is thought real
+# at the moment:
+
+# %%
+collapsed, picture = play({"discriminator": 1e-4, "generator": 5e-2})
+picture
+
+# %%
+figure, axes = plt.subplots(1, 3, figsize=(10, 3), sharey=True, layout="constrained")
+games = {"balanced": balanced, "fast discriminator": saturated, "fast generator": collapsed}
+for panel, (title, curves) in zip(axes, games.items(), strict=True):
+    panel.plot(curves["real_accuracy"], label="real images")
+    panel.plot(curves["fake_accuracy"], label="generated images")
+    panel.set(title=title, xlabel="epoch", ylim=(-0.02, 1.02))
+axes[0].set(ylabel="accuracy of the discriminator")
+axes[0].legend()
+plt.show()
+
+# %% [markdown]
+# What helps, besides balance: `label_smoothing=0.1`, `spectral_normalization=True`, `r1_weight=10`
+# (all of them hold the discriminator back), `ema=0.999` (samples from averaged weights). They are
+# options of every GAN here. Or change the loss.
+#
+# ## LSGAN
+#
+# Least squares instead of logarithms (Mao et al. 2017): the discriminator's output shall be 1 for
+# real and 0 for generated images, and the generator wants 1. An image on the right side of the
+# boundary, but far from the real ones, is still pulled.
+#
+# $$ L_D = \tfrac12 E_x\big[(D(x) - 1)^2\big] + \tfrac12 E_z\big[D(G(z))^2\big], \qquad
+#    L_G = \tfrac12 E_z\big[(D(G(z)) - 1)^2\big] $$
+
+# %%
+print(inspect.getsource(kgen.LSGAN.discriminator_criterion))
+print(inspect.getsource(kgen.LSGAN.generator_criterion))
+
+# %%
+lsgan = kgen.models.create("lsgan", data, width=WIDTH)
+history, rows = trained(lsgan, images, LSGAN_EPOCHS)
+rows
+
+# %% [markdown]
+# ## WGAN-GP
+#
+# The Wasserstein distance says how far the generated images would have to be moved to become the
+# real ones. A *critic* $D$ that is nowhere steeper than 1 measures it (Arjovsky et al. 2017):
+#
+# $$ W = \max_{|\nabla D| \le 1} \; E_x\big[D(x)\big] - E_z\big[D(G(z))\big] $$
+
+# %%
+print(inspect.getsource(kgen.WGANGP.discriminator_criterion))
+print(inspect.getsource(kgen.WGANGP.generator_criterion))
+
+# %% [markdown]
+# The steepness is held at 1 by a penalty on the gradient, at random points between real and
+# generated images (Gulrajani et al. 2017):
+#
+# $$ L_D = E_z\big[D(G(z))\big] - E_x\big[D(x)\big]
+#    + 10 \, E_{\hat x}\big[(|\nabla D(\hat x)| - 1)^2\big],
+#    \qquad \hat x = e\, x + (1 - e)\, G(z), \quad e \sim U(0, 1) $$
+
+# %%
+print(inspect.getsource(kgen.WGANGP.gradient_penalty))
+
+# %% [markdown]
+# The critic moves several times for each move of the generator: the better it is, the better the
+# distance it reports. A Wasserstein critic cannot saturate.
+
+# %%
+wgan_gp = kgen.models.create("wgan_gp", data, width=WIDTH, critic_steps=3)
+history, rows = trained(wgan_gp, images, WGAN_EPOCHS)
+rows
+
+# %% [markdown]
+# And its loss means something: without the penalty, it is minus the estimated distance.
+#
+# $$ W \approx -\big(L_D - \text{penalty}\big) $$
+
+# %%
+for epoch in range(WGAN_EPOCHS):
+    distance = -(history["discriminator_loss"][epoch] - history["gradient_penalty"][epoch])
+    print(f"epoch {epoch + 1}: estimated distance {distance:.2f}")
+
+# %% [markdown]
+# Which of the three is best cannot be read off their losses: that is what samples are measured for,
+# in `6_evaluating.py`.
+#
+# ## Where to go next
+#
+# - Given a label, `cgan`; the dense game of 2014, `gan`; clipped weights, `wgan`.
+# - Longer: `python -m kgen.fit --model dcgan --data mnist --epochs 3`.
+# - A loss of your own in ten lines: `8_your_model.py`.
