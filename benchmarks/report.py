@@ -1,19 +1,19 @@
 """`python -m benchmarks.report RESULTS.jsonl ...`: tables and plots from result lines alone."""
 
-import io
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks import plots as draw
 from benchmarks import results
 from benchmarks.compare import ratio_of_medians
+from benchmarks.plots import PHASES
 from kgen import cli
 from kgen.files import whole_file
 
 PERCENTILES = {50: 1, 95: 20, 99: 1000}  # each with the fewest calls it is printed for
-PHASES = ("import", "build", "compile", "first_step", "first_sample")
 
 
 @dataclass
@@ -165,7 +165,7 @@ def throughput(records, plots):
         "Median over rounds of `fit`, and its quartiles; each round ends when the device is done.",
         ["model", "images/s", "quartiles", "ms/step", "parameters"],
         rows,
-        _bars(bars, "images per second") if plots else "",
+        draw.bars(bars, "images per second") if plots else "",
     )
 
 
@@ -186,7 +186,7 @@ def latency(records, plots):
         "Milliseconds of a call of `sample(n)`; p95 from 20 calls on, p99 from 1,000.",
         ["model", "n", *(f"p{q}" for q in PERCENTILES), "images/s", "calls"],
         rows,
-        _boxes(distributions, "milliseconds") if plots else "",
+        draw.boxes(distributions, "milliseconds") if plots else "",
     )
 
 
@@ -201,7 +201,7 @@ def cold_start(records, plots):
         "Seconds of each phase in a new process.",
         ["model", *(phase.replace("_", " ") for phase in PHASES), "sum"],
         rows,
-        _stacks({name(r): r["results"]["cold_start"] for r in records}) if plots else "",
+        draw.stacks({name(r): r["results"]["cold_start"] for r in records}) if plots else "",
     )
 
 
@@ -235,7 +235,7 @@ def quality(records, plots):
         "encoder (its hash) and one number of images are comparable; floor: other real images.",
         ["model", "s", "steps", "Frechet", "floor", "bits/dim", "images", "encoder"],
         rows,
-        _points(points) if plots and points else "",
+        draw.points(points) if plots and points else "",
     )
 
 
@@ -258,65 +258,6 @@ def failures(records):
     ]
     title, heading = "Not measured", ["model", "status", "reason"]
     return [Section(title, "Cells that failed or took too long.", heading, rows)] if rows else []
-
-
-# === Plots ===
-
-
-def _axes(rows):
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 1.2 + 0.3 * rows), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots()
-    return figure, axes
-
-
-def _svg(figure):
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg")
-    text = buffer.getvalue()
-    return text[text.index("<svg") :]
-
-
-def _bars(values, label):
-    figure, axes = _axes(len(values))
-    axes.barh(list(values), list(values.values()))
-    axes.set(xlabel=label, xscale="log")
-    axes.invert_yaxis()
-    return _svg(figure)
-
-
-def _boxes(samples, label):
-    figure, axes = _axes(len(samples))
-    if samples:
-        axes.boxplot(list(samples.values()), orientation="horizontal", tick_labels=list(samples))
-    axes.set(xlabel=label, xscale="log")
-    axes.invert_yaxis()
-    return _svg(figure)
-
-
-def _stacks(phases):
-    figure, axes = _axes(len(phases))
-    left = np.zeros(len(phases))
-    for phase in PHASES:
-        widths = np.array([seconds.get(phase, 0.0) for seconds in phases.values()])
-        axes.barh(list(phases), widths, left=left, label=phase.replace("_", " "))
-        left += widths
-    axes.set_xlabel("seconds")
-    axes.invert_yaxis()
-    axes.legend()
-    return _svg(figure)
-
-
-def _points(points):
-    figure, axes = _axes(12)
-    for label, (seconds, distance) in points.items():
-        axes.plot(seconds, distance, "o")
-        axes.annotate(label, (seconds, distance), fontsize=8)
-    axes.set(xlabel="seconds of training", ylabel="Frechet distance", yscale="log")
-    return _svg(figure)
 
 
 if __name__ == "__main__":

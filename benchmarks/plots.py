@@ -1,0 +1,63 @@
+"""The plots of the report, as SVG."""
+
+import io
+
+import numpy as np
+
+PHASES = ("import", "build", "compile", "first_step", "first_sample")
+
+
+def _axes(rows):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 1.2 + 0.3 * rows), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    return figure, axes
+
+
+def _svg(figure):
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg")
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]
+
+
+def bars(values, label):
+    figure, axes = _axes(len(values))
+    axes.barh(list(values), list(values.values()))
+    axes.set(xlabel=label, xscale="log")
+    axes.invert_yaxis()
+    return _svg(figure)
+
+
+def boxes(samples, label):
+    figure, axes = _axes(len(samples))
+    if samples:
+        axes.boxplot(list(samples.values()), orientation="horizontal", tick_labels=list(samples))
+    axes.set(xlabel=label, xscale="log")
+    axes.invert_yaxis()
+    return _svg(figure)
+
+
+def stacks(phases):
+    figure, axes = _axes(len(phases))
+    left = np.zeros(len(phases))
+    for phase in PHASES:
+        widths = np.array([seconds.get(phase, 0.0) for seconds in phases.values()])
+        axes.barh(list(phases), widths, left=left, label=phase.replace("_", " "))
+        left += widths
+    axes.set_xlabel("seconds")
+    axes.invert_yaxis()
+    axes.legend()
+    return _svg(figure)
+
+
+def points(points):
+    figure, axes = _axes(12)
+    for label, (seconds, distance) in points.items():
+        axes.plot(seconds, distance, "o")
+        axes.annotate(label, (seconds, distance), fontsize=8)
+    axes.set(xlabel="seconds of training", ylabel="Frechet distance", yscale="log")
+    return _svg(figure)
