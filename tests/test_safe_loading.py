@@ -1,4 +1,4 @@
-"""Runs and models from strangers: one line of error, quickly; nothing is run or read beside."""
+"""Runs and models from strangers: one line of error, no hang; nothing is run or read beside."""
 
 import contextlib
 import json
@@ -23,7 +23,7 @@ from kgen.training.parameters import constructor_parameters
 
 DIGITS = kgen.data.load("digits")
 HUGE = 10**9
-SECONDS = 5.0  # within which an attack is refused; most take milliseconds
+SECONDS = 60.0  # more is a hang, however busy the machine: an attack takes milliseconds to be refused
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def folder(saved, tmp_path):
 
 
 def refused(load, *arguments):
-    """The one line with which it is refused, in time."""
+    """The one line with which it is refused, without hanging."""
     started = time.monotonic()
     with pytest.raises(KgenError) as caught:
         load(*arguments)
