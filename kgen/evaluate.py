@@ -39,6 +39,12 @@ def parser():
         "--split", choices=("test", "train"), default="test", help="real images (default test)"
     )
     parser.add_argument(
+        "--encoder",
+        choices=("classifier", "inception"),
+        help="network whose features are compared: a classifier of the data set, or Inception-V3, "
+        "for colour images (default: the classifier where there are labels)",
+    )
+    parser.add_argument(
         "--seed", metavar="N", type=cli.whole_number(0), default=0, help="default 0"
     )
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the figures")
@@ -102,13 +108,16 @@ def evaluate_all(sources, options):
     import tqdm
 
     import kgen
+    from kgen import encoders
     from kgen.evaluation import evaluate, images_compared
 
-    known = {}  # arguments: (images, what is known of them)
+    known = {}  # arguments: (images, encoder, what is known of them)
     for folder, source in sources.items():
         key = tuple(source.values())
         model = kgen.load(run_folder.trained_model(folder))
-        images, reference = known.get(key) or (data.load(**source), None)
+        images, encoder, reference = known.get(key) or (data.load(**source), None, None)
+        if options.encoder and encoder is None and model.can_sample:
+            encoder = encoders.for_data(images, name=options.encoder)
         parts = model.can_sample + bool(model.likelihood)
         total = parts * images_compared(images, options.samples)
         with tqdm.tqdm(total=total, unit="image", desc=str(folder)) as bar:
@@ -118,11 +127,12 @@ def evaluate_all(sources, options):
                 samples=options.samples,
                 split=options.split,
                 seed=options.seed,
+                encoder=encoder,
                 bound_samples=options.bound_samples,
                 reference=reference,
                 progress=bar.update,
             )
-        known[key] = images, reference or found.reference
+        known[key] = images, encoder, reference or found.reference
         yield str(folder), found
 
 

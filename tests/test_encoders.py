@@ -95,6 +95,33 @@ def test_a_set_without_labels_has_the_classifier_of_its_source(quick, digits, mo
     assert encoders.for_data(unlabelled).identity.name == "digits"
 
 
+def colour(folder, **labels):
+    np.savez(folder / "colour.npz", images=np.zeros((200, 8, 8, 3), "uint8"), **labels)
+    return data_sets.load(folder / "colour.npz")
+
+
+@pytest.mark.parametrize(
+    ("labelled", "name"), [(False, None), (False, "inception"), (True, "inception")]
+)
+def test_inception_is_for_colour_without_labels_or_whoever_asks(
+    labelled, name, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(encoders, "Inception", lambda levels: ("inception", levels))
+    data = colour(tmp_path, **({"labels": np.arange(200) % 2} if labelled else {}))
+    assert encoders.for_data(data, name=name) == ("inception", data.levels)
+
+
+def test_inception_of_grey_images_is_refused_before_anything_is_downloaded(digits):
+    with pytest.raises(KgenError, match=r"colour images .* received digits of shape \(8, 8, 1\)"):
+        encoders.for_data(digits, name="inception")
+
+
+def test_a_classifier_may_be_asked_for_by_name(quick, digits, tmp_path):
+    assert encoders.for_data(digits, name="classifier").identity.name == "digits"
+    with pytest.raises(KgenError, match="put each class into a sub-folder"):
+        encoders.for_data(colour(tmp_path), name="classifier")
+
+
 @pytest.mark.slow
 def test_inception_makes_features_of_colour_images():
     encoder = inception.Inception(weights=None)

@@ -277,6 +277,23 @@ def test_fit_measures_and_evaluate_prints_a_table_and_writes_json_and_a_page(
     assert Path("a.html").read_text().startswith("<!DOCTYPE html>")
 
 
+def test_evaluate_measures_by_the_encoder_that_is_named(tmp_path, monkeypatch, capsys):
+    def brightness(images):
+        return images.mean(axis=(1, 2)).astype("float32")
+
+    brightness.name = "brightness"
+    asked = []
+    monkeypatch.chdir(tmp_path)
+    fit.main(SHORT_RUN)
+    monkeypatch.setattr(
+        "kgen.encoders.for_data", lambda data, name: asked.append(name) or brightness
+    )
+    run = "runs/vae-digits"
+    verb.main([run, run, "--encoder", "inception", "--samples", "100", "--json", "a.json"])
+    assert asked == ["inception"]  # once for all runs on the same images
+    assert json.loads(Path("a.json").read_text())[run]["used"]["encoder"] == "brightness"
+
+
 def test_evaluate_refuses_what_is_no_run(tmp_path):
     status, _, errors, _ = run("kgen.evaluate", "nowhere", folder=tmp_path)
     assert status == 2

@@ -23,7 +23,9 @@ from kgen.training.parameters import constructor_parameters
 
 DIGITS = kgen.data.load("digits")
 HUGE = 10**9
-SECONDS = 60.0  # more is a hang, however busy the machine: an attack takes milliseconds to be refused
+SECONDS = (
+    60.0  # more is a hang, however busy the machine: an attack takes milliseconds to be refused
+)
 
 
 @pytest.fixture(scope="module")

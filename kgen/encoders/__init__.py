@@ -7,17 +7,30 @@ they classify, `probabilities(images)`. Figures of different encoders are never 
 
 from kgen.encoders.classifier import Classifier, trained_classifier
 from kgen.encoders.inception import Inception
+from kgen.errors import KgenError
 
 __all__ = ["Classifier", "Inception", "for_data", "trained_classifier"]
 
 
-def for_data(data, progress=False):
-    """The encoder for a `kgen.data.ImageData`: its classifier, or Inception where it cannot have
-    one.
+def for_data(data, progress=False, name=None):
+    """The encoder for a `kgen.data.ImageData`.
+
+    Args:
+        data: the data set.
+        progress: whether to show how the training of a classifier goes on.
+        name: "classifier" or "inception" (colour only); None for the classifier, which is quicker
+            and knows these very images, or Inception where they have no labels to train one on.
 
     Raises:
-        KgenError: for grey images without labels, or if Inception's weights cannot be had.
+        KgenError: for a classifier of images without labels, Inception of grey images, or if its
+            weights cannot be had.
     """
-    if data.image_shape[-1] == 3 and not data.classes:
+    colour = data.image_shape[-1] == 3
+    if name == "inception" and not colour:
+        raise KgenError(
+            f"Expected colour images for Inception-V3, received {data.name} of shape "
+            f"{tuple(data.image_shape)}: use the data set's classifier."
+        )
+    if name == "inception" or (name is None and colour and not data.classes):
         return Inception(data.levels)
     return trained_classifier(data, progress)
