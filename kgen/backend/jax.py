@@ -17,6 +17,7 @@ from kgen.backend.process import process_peak_memory
 
 __all__ = [
     "affine",
+    "apply_gradients",
     "compiled",
     "cond",
     "conv",
@@ -82,6 +83,14 @@ def value_and_grad(model, function, variables):
     (loss, (aux, updated)), gradients = differentiate(_values(variables), _values(others))
     _assign(others, updated)
     return (loss, aux), gradients
+
+
+def apply_gradients(optimizer, gradients, variables):
+    """One step of a Keras optimizer on `variables`, all that it was built with.
+
+    XLA makes one loop of Adam's operations; TensorFlow and PyTorch have such a loop of their own.
+    """
+    optimizer.apply(gradients, variables)
 
 
 def input_gradient(model, function, inputs):

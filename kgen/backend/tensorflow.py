@@ -6,10 +6,12 @@ import keras
 import tensorflow as tf
 from keras.ops import cond, conv, conv_transpose
 
+from kgen.backend.adam import adam_slots
 from kgen.backend.process import process_peak_memory
 
 __all__ = [
     "affine",
+    "apply_gradients",
     "compiled",
     "cond",
     "conv",
@@ -40,6 +42,32 @@ def value_and_grad(model, function, variables):
     # An embedding's come as slices, several for a row that is looked up more than once; Keras'
     # optimizers would square each by itself. As tensors they are summed.
     return (loss, aux), [tf.convert_to_tensor(gradient) for gradient in gradients]
+
+
+def apply_gradients(optimizer, gradients, variables):
+    """One step of a Keras optimizer, see `kgen.backend.jax.apply_gradients`.
+
+    TensorFlow's own operation of Adam takes the place of a dozen for every variable.
+    """
+    slots = adam_slots(optimizer, variables)
+    if slots is None:
+        optimizer.apply(gradients, variables)
+        return
+    step = tf.cast(optimizer.iterations.value, "float32") + 1.0
+    constants = {
+        "lr": tf.cast(optimizer.learning_rate, "float32"),
+        "beta1_power": optimizer.beta_1**step,
+        "beta2_power": optimizer.beta_2**step,
+        "beta1": optimizer.beta_1,
+        "beta2": optimizer.beta_2,
+        "epsilon": optimizer.epsilon,
+    }
+    for gradient, *states in zip(gradients, variables, *slots, strict=True):
+        variable, momentum, velocity = (state.value.handle for state in states)
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable, m=momentum, v=velocity, grad=gradient, **constants
+        )
+    optimizer.iterations.assign_add(1)
 
 
 def input_gradient(model, function, inputs):

@@ -2,16 +2,21 @@
 
 import contextlib
 import functools
+import itertools
+import math
 import warnings
 
 import keras
 import torch
 from keras.ops import cond, conv, conv_transpose
+from torch.optim.adam import adam
 
+from kgen.backend.adam import adam_slots
 from kgen.backend.process import process_peak_memory
 
 __all__ = [
     "affine",
+    "apply_gradients",
     "compiled",
     "cond",
     "conv",
@@ -40,6 +45,40 @@ def value_and_grad(model, function, variables):
     parameters = [variable.value for variable in variables]
     gradients = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
     return keras.tree.map_structure(_detached, (loss, aux)), list(gradients)
+
+
+def apply_gradients(optimizer, gradients, variables):
+    """One step of a Keras optimizer, see `kgen.backend.jax.apply_gradients`.
+
+    On a CPU PyTorch's fused Adam reads and writes every number once, Keras' passes over all of them
+    a dozen times. (On a GPU those passes cost little, and this would wait for the step's number.)
+    """
+    slots = adam_slots(optimizer, variables)
+    states = [[variable.value for variable in kind] for kind in (variables, *(slots or ()))]
+    tensors = itertools.chain.from_iterable(states)
+    if slots is None or not all(t.is_contiguous() and t.device.type == "cpu" for t in tensors):
+        optimizer.apply(gradients, variables)
+        return
+    values, momentums, velocities = states
+    done = int(optimizer.iterations)
+    adam(
+        values,
+        [gradient.contiguous() for gradient in gradients],
+        momentums,
+        velocities,
+        max_exp_avg_sqs=[],
+        state_steps=list(torch.full((len(values),), float(done)).unbind()),
+        fused=True,
+        amsgrad=False,
+        maximize=False,
+        weight_decay=0.0,
+        beta1=optimizer.beta_1,
+        beta2=optimizer.beta_2,
+        lr=float(optimizer.learning_rate),
+        # Keras adds its epsilon to the root of the uncorrected velocity, PyTorch of the corrected.
+        eps=optimizer.epsilon / math.sqrt(1.0 - optimizer.beta_2 ** (done + 1)),
+    )
+    optimizer.iterations.assign(done + 1)
 
 
 def _detached(value):

@@ -139,7 +139,7 @@ class GenerativeModel(Configured):
                 self, lambda: loss_function(*args), variables
             )
         optimizer = self.optimizer if player is None else self.optimizer[player]
-        optimizer.apply(gradients, variables)
+        backend.apply_gradients(optimizer, gradients, variables)
         return loss, terms
 
     def variables_of(self, player):
