@@ -244,11 +244,19 @@ def circumstances():
 
 
 def commit():
-    """The git commit of kgen's source, with "-dirty" if it was changed; None outside git."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    folder = Path(__file__).parent
+    """The git commit of kgen's source, with "-dirty" if its files differ; None outside git.
+
+    Other files do not count: a results file that a measurement appends to, for one.
+    """
+
+    def git(*arguments):
+        folder = Path(__file__).parent
+        return subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True)
+
     try:
-        result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
+        head, difference = git("rev-parse", "HEAD"), git("diff", "--quiet", "HEAD", "--", ".")
+    except OSError:
         return None
-    return result.stdout.strip()
+    if head.returncode:
+        return None
+    return head.stdout.strip() + ("-dirty" if difference.returncode else "")
