@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from kgen import cli, fit, sample
+from kgen.run import commit
 
 SMALL = ["--limit", "64", "--batch-size", "32", "--epochs", "2", "--set", "hidden=(16,)"]
 
@@ -97,6 +98,27 @@ def test_run_json_records_what_was_run(trained):
     assert record["backend"] == os.environ["KERAS_BACKEND"]
     assert record["seed"] == 0
     assert {"commit", "versions", "device", "command"} <= set(record)
+
+
+def test_a_commit_is_dirty_when_the_source_was_changed_and_only_then(tmp_path, monkeypatch):
+    def git(*arguments):
+        identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
+        return subprocess.check_output(["git", *identity, *arguments], cwd=tmp_path, text=True)
+
+    source, results = tmp_path / "kgen/run.py", tmp_path / "results.jsonl"
+    source.parent.mkdir()
+    monkeypatch.setattr("kgen.run.__file__", str(source))
+    assert commit() is None
+    source.write_text("")
+    results.write_text("")
+    git("init", "--quiet")
+    git("add", ".")
+    git("commit", "--quiet", "--message", "a")
+    head = git("rev-parse", "HEAD").strip()
+    results.write_text("a line more")
+    assert commit() == head
+    source.write_text("changed = True")
+    assert commit() == f"{head}-dirty"
 
 
 def test_history_has_a_row_per_epoch(trained):
