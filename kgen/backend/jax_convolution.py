@@ -44,13 +44,9 @@ def _transposed(y, w, strides, padding):
 
     This convolves y, with stride - 1 zeros between its pixels, by the kernel turned around.
     """
-    turned = w[::-1, ::-1].swapaxes(2, 3)
-    reach = [
-        (taps - 1 - low, taps - 1 - high)
-        for taps, (low, high) in zip(w.shape[:2], padding, strict=True)
-    ]
+    reach = _reach(w.shape[:2], padding)
     return lax.conv_general_dilated(
-        y, turned, (1, 1), reach, lhs_dilation=strides, dimension_numbers=_layout
+        y, _turned(w), (1, 1), reach, lhs_dilation=strides, dimension_numbers=_layout
     )
 
 
@@ -58,23 +54,47 @@ def _transposed(y, w, strides, padding):
 def _kernel_of(x, y, strides, padding):
     """w[k] = sum over p of x[stride * p + k - low] y[p]: one matrix product for each tap k.
 
-    As a convolution, whose kernel is all of y, it takes up to six times longer.
+    As a convolution, whose kernel is all of y, it takes up to six times longer. Where x has few
+    channels, one product with what all taps see saves reading y again for each of them.
     """
+    rows, columns = taps = [
+        low + size + high - stride * (positions - 1)
+        for (low, high), size, stride, positions in zip(
+            padding, x.shape[1:3], strides, y.shape[1:3], strict=True
+        )
+    ]
     channels, filters = x.shape[3], y.shape[3]
-    spans = [stride * (size - 1) + 1 for stride, size in zip(strides, y.shape[1:3], strict=True)]
-    x = lax.pad(
-        x, numpy.zeros((), x.dtype), [(0, 0, 0), *((*side, 0) for side in padding), (0, 0, 0)]
-    )
-    rows, columns = (size - span + 1 for size, span in zip(x.shape[1:3], spans, strict=True))
+    if filters < channels and strides == (1, 1):  # as a sum over p + k - low, the taps turned
+        return _turned(_kernel_of(y, x, strides, _reach(taps, padding)))
+    borders = [(0, 0, 0), *((*side, 0) for side in padding), (0, 0, 0)]
+    x = lax.pad(x, numpy.zeros((), x.dtype), borders)
+    ends = [stride * (size - 1) + 1 for stride, size in zip(strides, y.shape[1:3], strict=True)]
 
     def seen(row, column):
         """What this tap sees of x from each position: (positions, channels)."""
-        part = x[:, row : row + spans[0] : strides[0], column : column + spans[1] : strides[1]]
+        part = x[:, row : row + ends[0] : strides[0], column : column + ends[1] : strides[1]]
         return part.reshape(-1, channels)
 
     y = y.reshape(-1, filters)
-    taps = [seen(*tap).T @ y for tap in itertools.product(range(rows), range(columns))]
-    return numpy.stack(taps).reshape(rows, columns, channels, filters)
+    views = [seen(*tap) for tap in itertools.product(range(rows), range(columns))]
+    if len(views) * channels <= 2 * filters:
+        w = numpy.concatenate(views, axis=1).T @ y
+    else:
+        w = numpy.stack([view.T @ y for view in views])
+    return w.reshape(rows, columns, channels, filters)
+
+
+def _turned(w):
+    """The kernel of the opposite direction: turned around, channels for filters."""
+    return w[::-1, ::-1].swapaxes(2, 3)
+
+
+def _reach(taps, padding):
+    """The padding of the opposite direction, for a stride of 1."""
+    return tuple(
+        (count - 1 - low, count - 1 - high)
+        for count, (low, high) in zip(taps, padding, strict=True)
+    )
 
 
 def _set_gradients(function, gradients):
@@ -104,6 +124,9 @@ def conv(inputs, kernel, strides, padding, data_format, dilation_rate):
 
     kernel = keras.ops.convert_to_tensor(kernel)
     inputs = keras.ops.convert_to_tensor(inputs, dtype=kernel.dtype)
+    if kernel.shape[:2] == strides == (1, 1):  # twice as fast
+        outputs = inputs.reshape(-1, inputs.shape[-1]) @ kernel[0, 0]
+        return outputs.reshape(*inputs.shape[:-1], -1)
     totals = map(total_padding, inputs.shape[1:3], kernel.shape[:2], strides)
     return _convolution(inputs, kernel, strides, tuple(map(_halves, totals)))
 
