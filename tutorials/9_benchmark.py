@@ -93,8 +93,8 @@ for count, calls in milliseconds.items():
     print(f"{count:3} images a call: p50 {p50:.1f} ms, p95 {p95:.1f} ms, {rate:,.0f} images/s")
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3))
-left.boxplot(list(milliseconds.values()), tick_labels=list(milliseconds), vert=False)
-left.set(xlabel="milliseconds", ylabel="images a call", title="sampling")
+left.boxplot(list(milliseconds.values()), tick_labels=list(milliseconds))
+left.set(xlabel="images a call", ylabel="milliseconds", title="sampling")
 right.barh(list(found["cold_start"]), list(found["cold_start"].values()))
 right.set(xlabel="seconds", title="cold start")
 figure.tight_layout()
