@@ -36,19 +36,31 @@ class VerticalConv2D(keras.layers.Layer):
         filters: output channels.
         rows, columns: size of the kernel, `columns` odd.
         use_bias: whether a bias is added.
+        kernel_initializer: what the kernel starts from.
     """
 
-    def __init__(self, filters, rows, columns, use_bias=True, **kwargs):
+    def __init__(
+        self,
+        filters,
+        rows,
+        columns,
+        use_bias=True,
+        kernel_initializer="glorot_uniform",
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.filters = filters
         self.rows = rows
         self.columns = columns
         self.use_bias = use_bias
+        self.kernel_initializer = kernel_initializer
 
     def build(self, input_shape):
         self.channels = input_shape[-1]
         shape = (self.rows, self.columns, self.channels, self.filters)
-        self.kernel = self.add_weight(shape=shape, name="kernel")
+        self.kernel = self.add_weight(
+            shape=shape, initializer=self.kernel_initializer, name="kernel"
+        )
         if self.use_bias:
             self.bias = self.add_weight(shape=(self.filters,), initializer="zeros", name="bias")
         self.built = True
@@ -78,21 +90,33 @@ class HorizontalConv2D(keras.layers.Layer):
         kernel_size: odd size of the square of which this is the left half of the middle row.
         mask_type: "A" (the colours before) or "B" (the own colour too).
         colours: of the image; 1 or 3.
+        kernel_initializer: what the kernel starts from.
     """
 
-    def __init__(self, filters, kernel_size, mask_type, colours=1, **kwargs):
+    def __init__(
+        self,
+        filters,
+        kernel_size,
+        mask_type,
+        colours=1,
+        kernel_initializer="glorot_uniform",
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.filters = filters
         self.kernel_size = kernel_size
         self.mask_type = mask_type
         self.colours = colours
+        self.kernel_initializer = kernel_initializer
         self.reach = kernel_size // 2  # pixels it sees to the left
         self.taps = self.reach + (mask_type == "B" or colours > 1)
 
     def build(self, input_shape):
         self.channels = input_shape[-1]
         shape = (self.taps, self.channels, self.filters)
-        self.kernel = self.add_weight(shape=shape, name="kernel")
+        self.kernel = self.add_weight(
+            shape=shape, initializer=self.kernel_initializer, name="kernel"
+        )
         self.bias = self.add_weight(shape=(self.filters,), initializer="zeros", name="bias")
         self.built = True
 

@@ -65,10 +65,12 @@ class GatedPixelCNN(Autoregressive):
         for block in range(blocks):
             first = block == 0
             inputs, size = (colours, 7) if first else (width, 3)
-            vertical = VerticalConv2D(2 * width, size // 2 + 1, size)
-            horizontal = HorizontalConv2D(2 * width, size, "A" if first else "B", colours)
+            mask_type, before_gate = "A" if first else "B", {"kernel_initializer": twice_glorot()}
+            vertical = VerticalConv2D(2 * width, size // 2 + 1, size, **before_gate)
+            link = HorizontalConv2D(2 * width, 1, "B", **before_gate)
+            horizontal = HorizontalConv2D(2 * width, size, mask_type, colours, **before_gate)
             self.vertical.append(built(vertical, inputs))
-            self.link.append(built(HorizontalConv2D(2 * width, 1, "B"), 2 * width))
+            self.link.append(built(link, 2 * width))
             self.horizontal.append(built(horizontal, inputs))
             self.residual.append(pointwise(width, width))
         self.first = self.horizontal[0]
@@ -104,6 +106,11 @@ class GatedPixelCNN(Autoregressive):
                 x = x + inputs
         x = apply(self.last, ops.relu(x))
         return apply(self.output_layer, ops.relu(x))
+
+
+def twice_glorot():
+    """Larger kernels before a gate, which passes on a third of a standard deviation."""
+    return keras.initializers.VarianceScaling(4.0, mode="fan_avg", distribution="uniform")
 
 
 def gate(x):
