@@ -7,6 +7,8 @@ import math
 
 from keras import ops
 
+from kgen import backend
+
 
 def standard_normal_log_prob(values):
     """log N(values; 0, I) in nats, summed over the last axis: (..., d) -> (...)."""
@@ -126,11 +128,8 @@ class Categorical:
 
     def log_prob(self, images, parameters):
         """Nats per image (...,) of uint8 images (..., height, width, channels)."""
-        logits = self._split(parameters)
-        values = ops.expand_dims(ops.cast(images, "int32"), -2)  # (..., 1, channels)
-        chosen = values == ops.reshape(ops.arange(self.levels, dtype="int32"), (-1, 1))
-        chosen_logits = ops.sum(ops.where(chosen, logits, 0.0), axis=-2)
-        log_prob = chosen_logits - ops.logsumexp(logits, axis=-2)
+        logits = ops.swapaxes(self._split(parameters), -2, -1)  # (..., channels, levels)
+        log_prob = backend.categorical_log_prob(ops.cast(images, "int32"), logits)
         return ops.sum(log_prob, axis=(-3, -2, -1))
 
     def sample(self, parameters, uniform):

@@ -73,6 +73,24 @@ def pytest_collection_modifyitems(items):
         item.add_marker(pytest.mark.xdist_group(case if of_a_case else item.path.stem))
 
 
+@pytest.fixture(autouse=True, scope="session")
+def own_choice():
+    """On TensorFlow kgen has XLA compile the steps, which takes longer than the tests' few steps do
+    without; `trains_and_samples_under_xla` in the contract does it for every model."""
+    from kgen import backend
+
+    own_choice = backend.jit_compile_pays
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(backend, "jit_compile_pays", lambda model: model.jit_compile)
+        yield own_choice
+
+
+@pytest.fixture
+def steps_as_kgen_compiles_them(own_choice, monkeypatch):
+    """For one test, what `jit_compile="auto"` stands for in kgen."""
+    monkeypatch.setattr("kgen.backend.jit_compile_pays", own_choice)
+
+
 @pytest.fixture
 def policy():
     """Sets the dtype policy for one test."""

@@ -493,3 +493,17 @@ def test_a_model_must_track_its_terms():
 
     with pytest.raises(ValueError, match="forgotten"):
         fit(compiled(Forgetful))
+
+
+# === Compilation ===
+
+
+def test_steps_are_compiled_by_default_but_on_pytorch(steps_as_kgen_compiles_them):
+    model = compiled(Quadratic)
+    assert model.jit_compile == (backend.name() != "torch")
+    assert np.isfinite(fit(model)["loss"]).all()
+
+
+@pytest.mark.parametrize("choice", [{"jit_compile": False}, {"run_eagerly": True}])
+def test_steps_are_not_compiled_against_the_users_will(choice, steps_as_kgen_compiles_them):
+    assert not compiled(Quadratic, compile=choice).jit_compile

@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "latent": BASIC,
     "density": BASIC | {"metrics"},
     "probe": BASIC,
-    "distributions": BASIC,
+    "distributions": BASIC | {"backend"},
     "data": BASIC,
     "backend": BASIC,
     "encoders": BASIC | {"data"},

@@ -80,8 +80,8 @@ class Baseline:
             raise ValueError(f"Expected grey images, received {image_shape}")
         self.network = PixelCNN(levels, features, blocks).to(training.DEVICE)
         self.loss = torch.compile(self.network) if compiled else self.network
-        self.optimizer = torch.optim.Adam(self.network.parameters(), 2e-3, eps=1e-7, fused=True)
-        self.schedule = training.cosine_schedule(self.optimizer, steps=20_000, end=0.05)
+        self.optimizer = torch.optim.Adam(self.network.parameters(), 4e-3, eps=1e-7, fused=True)
+        self.schedule = training.cosine_schedule(self.optimizer, steps=10_000, end=0.05)
 
     def load(self, weights):
         training.load(self.network.parameters(), whole_kernels(trainable(weights)))

@@ -18,12 +18,15 @@ from kgen.backend.process import process_peak_memory
 __all__ = [
     "affine",
     "apply_gradients",
+    "batch_normalised",
+    "categorical_log_prob",
     "compiled",
     "cond",
     "conv",
     "conv_transpose",
     "device",
     "input_gradient",
+    "jit_compile_pays",
     "make_test_function",
     "make_train_function",
     "peak_memory",
@@ -93,6 +96,17 @@ def apply_gradients(optimizer, gradients, variables):
     optimizer.apply(gradients, variables)
 
 
+def batch_normalised(x, scale, offset, epsilon):
+    """`x` (batch, ..., channels), float32, normalised by each channel's mean and variance.
+
+    Returns:
+        the outputs, like `x`, and mean and variance (channels,), without gradients.
+    """
+    mean, variance = keras.ops.moments(x, tuple(range(x.ndim - 1)))
+    outputs = keras.ops.batch_normalization(x, mean, variance, -1, offset, scale, epsilon)
+    return outputs, jax.lax.stop_gradient(mean), jax.lax.stop_gradient(variance)
+
+
 def input_gradient(model, function, inputs):
     """d sum(function(inputs)) / d inputs, itself differentiable (for gradient penalties)."""
     pure = _pure(function, model.variables)
@@ -104,6 +118,13 @@ def input_gradient(model, function, inputs):
     gradient, updated = jax.grad(total, has_aux=True)(inputs)
     _assign(model.variables, updated)
     return gradient
+
+
+def categorical_log_prob(values, logits):
+    """log softmax(logits)[..., values]: values int32 (...), logits (..., levels), result (...)."""
+    chosen = values[..., None] == jax.numpy.arange(logits.shape[-1])
+    chosen_logits = jax.numpy.sum(jax.numpy.where(chosen, logits, 0.0), axis=-1)
+    return chosen_logits - jax.nn.logsumexp(logits, axis=-1)
 
 
 def compiled(model, function, loop=False):
@@ -148,6 +169,11 @@ def cond(predicate, if_true, if_false):
     if isinstance(predicate, jax.core.Tracer):
         return jax.lax.cond(predicate, if_true, if_false)
     return if_true() if predicate else if_false()
+
+
+def jit_compile_pays(model):
+    """What `jit_compile="auto"` stands for in training: Keras' choice, which is yes."""
+    return model.jit_compile
 
 
 def make_train_function(model):

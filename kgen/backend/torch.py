@@ -8,21 +8,26 @@ import warnings
 
 import keras
 import torch
-from keras.ops import cond, conv, conv_transpose
+from keras.ops import cond
+from torch.nn import functional
 from torch.optim.adam import adam
 
 from kgen.backend.adam import adam_slots
 from kgen.backend.process import process_peak_memory
+from kgen.backend.torch_convolution import conv, conv_transpose
 
 __all__ = [
     "affine",
     "apply_gradients",
+    "batch_normalised",
+    "categorical_log_prob",
     "compiled",
     "cond",
     "conv",
     "conv_transpose",
     "device",
     "input_gradient",
+    "jit_compile_pays",
     "make_test_function",
     "make_train_function",
     "peak_memory",
@@ -85,6 +90,15 @@ def _detached(value):
     return value.detach() if isinstance(value, torch.Tensor) else value
 
 
+def batch_normalised(x, scale, offset, epsilon):
+    """`x` normalised over all axes but the last, see `kgen.backend.jax.batch_normalised`."""
+    outputs, mean, inverse_deviation = torch.native_batch_norm(
+        x.movedim(-1, 1), scale, offset, None, None, True, 0.0, epsilon
+    )
+    variance = inverse_deviation.detach() ** -2 - epsilon
+    return outputs.movedim(1, -1), mean.detach(), variance
+
+
 def input_gradient(model, function, inputs):
     """d sum(function(inputs)) / d inputs, itself differentiable (for gradient penalties)."""
     differentiable = torch.is_grad_enabled()  # inside value_and_grad, not in a test step
@@ -93,6 +107,13 @@ def input_gradient(model, function, inputs):
         total = function(inputs).sum()
         (gradient,) = torch.autograd.grad(total, inputs, create_graph=differentiable)
     return gradient
+
+
+def categorical_log_prob(values, logits):
+    """log softmax(logits)[..., values], see `kgen.backend.jax.categorical_log_prob`."""
+    logits = logits.reshape(-1, logits.shape[-1])  # elsewhere than last PyTorch is slower
+    cross_entropy = functional.cross_entropy(logits, values.reshape(-1).long(), reduction="none")
+    return -cross_entropy.reshape(values.shape)
 
 
 def compiled(model, function, loop=False):
@@ -133,6 +154,11 @@ def scan(function, carry, inputs):
         carry, output = function(carry, keras.tree.pack_sequence_as(inputs, entries))
         outputs.append(output)
     return carry, keras.tree.map_structure(lambda *parts: torch.stack(parts), *outputs)
+
+
+def jit_compile_pays(model):
+    """What `jit_compile="auto"` stands for in training: Keras' choice, which is no."""
+    return model.jit_compile
 
 
 def make_train_function(model):

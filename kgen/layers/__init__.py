@@ -11,12 +11,14 @@ from kgen.layers.bijections import (
 )
 from kgen.layers.convolution import Conv2D, Conv2DTranspose
 from kgen.layers.masked import HorizontalConv2D, MaskedConv2D, VerticalConv2D, shifted_down
+from kgen.layers.normalisation import BatchNormalization
 from kgen.layers.pyramid import Doubling, halved_sizes
 from kgen.layers.spectral import SpectralNormalization
 
 __all__ = [
     "ActNorm",
     "AffineCoupling",
+    "BatchNormalization",
     "Chain",
     "CheckerboardCoupling",
     "Conv2D",

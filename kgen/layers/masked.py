@@ -123,8 +123,8 @@ class HorizontalConv2D(keras.layers.Layer):
     def call(self, inputs):
         if self.reach == 0:  # as one product of two matrices: faster than a convolution
             shape = (-1, *inputs.shape[1:-1], self.filters)
-            flat = ops.matmul(ops.reshape(inputs, (-1, self.channels)), self.masked_kernel()[0])
-            return ops.reshape(ops.add(flat, self.bias), shape)
+            flat = ops.reshape(inputs, (-1, self.channels))
+            return ops.reshape(backend.affine(flat, *self.matrix_and_bias()), shape)
         if self.taps == self.reach:  # without the centre, the last pixel of a row is not seen
             inputs = inputs[:, :, :-1]
         outputs = _convolution(inputs, self.masked_kernel()[None], 0, self.reach, 0)

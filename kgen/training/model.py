@@ -190,7 +190,7 @@ class GenerativeModel(Configured):
             optimizer: None for the recommended one, else a Keras optimizer (or its name), or for
                 several players a dict {player: optimizer}.
             steps_per_execution: steps run in one compiled call on JAX and TensorFlow.
-            jit_compile: "auto", True or False; no effect on PyTorch.
+            jit_compile: whether XLA compiles the steps, "auto" where it can: not on PyTorch.
             run_eagerly: True runs the step uncompiled, for debugging.
 
         Raises:
@@ -205,6 +205,8 @@ class GenerativeModel(Configured):
             jit_compile=jit_compile,
             run_eagerly=run_eagerly,
         )
+        if jit_compile == "auto" and not run_eagerly:
+            self.jit_compile = backend.jit_compile_pays(self)
         # Now: TensorFlow cannot create variables inside the step, JAX threads those of before it.
         if self.players:
             self.optimizer.build({player: self.variables_of(player) for player in self.players})

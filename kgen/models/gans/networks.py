@@ -9,7 +9,7 @@ import math
 import keras
 from keras import layers
 
-from kgen.layers import Conv2D, Doubling, SpectralNormalization, halved_sizes
+from kgen.layers import BatchNormalization, Conv2D, Doubling, SpectralNormalization, halved_sizes
 
 
 def dense_generator(latent_size, image_shape, units):
@@ -114,4 +114,4 @@ def normal():
 
 def batch_normalisation():
     # Keras' momentum 0.99 would need hundreds of steps to know the statistics samples need.
-    return layers.BatchNormalization(momentum=0.9, epsilon=1e-5)
+    return BatchNormalization(momentum=0.9, epsilon=1e-5)

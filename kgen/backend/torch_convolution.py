@@ -1,0 +1,54 @@
+"""Convolutions of images as PyTorch computes them, without the copies Keras makes on the way.
+
+Keras brings images (batch, height, width, channels) into PyTorch's order, and from there into
+PyTorch's own layout for channels that come last, which is the one they had: two copies of every
+image, and two of its gradient. Here they are moved by a view. And where a transposed convolution
+crops its outputs evenly, PyTorch is told so, in place of computing what is cut off.
+"""
+
+import keras
+from torch.nn import functional
+
+__all__ = ["conv", "conv_transpose"]
+
+
+def conv(inputs, kernel, strides, padding, data_format, dilation_rate):
+    """`keras.ops.conv` of images."""
+    if not _is_ours(data_format, dilation_rate):
+        return keras.ops.conv(inputs, kernel, strides, padding, data_format, dilation_rate)
+
+    def total_padding(size, taps, stride):
+        return max(stride * (-(-size // stride) - 1) + taps - size, 0) if padding == "same" else 0
+
+    images, kernel = _in_order(inputs, kernel)
+    rows, columns = map(total_padding, images.shape[2:], kernel.shape[2:], strides)
+    if rows % 2 or columns % 2:  # the odd pixel is put after the image
+        images = functional.pad(images, (columns // 2, -(-columns // 2), rows // 2, -(-rows // 2)))
+        rows = columns = 0
+    groups = images.shape[1] // kernel.shape[1]
+    padding = rows // 2, columns // 2
+    return functional.conv2d(images, kernel, None, strides, padding, 1, groups).movedim(1, -1)
+
+
+def conv_transpose(inputs, kernel, strides, padding, output_padding, data_format, dilation_rate):
+    """`keras.ops.conv_transpose` of images."""
+    crops = [taps - stride for taps, stride in zip(kernel.shape[:2], strides, strict=True)]
+    even = padding == "same" and all(crop >= 0 and crop % 2 == 0 for crop in crops)
+    if not even or output_padding is not None or not _is_ours(data_format, dilation_rate):
+        return keras.ops.conv_transpose(
+            inputs, kernel, strides, padding, output_padding, data_format, dilation_rate
+        )
+    images, kernel = _in_order(inputs, kernel)
+    crops = [crop // 2 for crop in crops]
+    return functional.conv_transpose2d(images, kernel, None, strides, crops).movedim(1, -1)
+
+
+def _is_ours(data_format, dilation_rate):
+    return data_format == "channels_last" and tuple(dilation_rate) == (1, 1)
+
+
+def _in_order(inputs, kernel):
+    """Images (batch, channels, height, width), kernel (its last two axes, rows, columns): views."""
+    kernel = keras.ops.convert_to_tensor(kernel)
+    inputs = keras.ops.convert_to_tensor(inputs, dtype=kernel.dtype)
+    return inputs.movedim(-1, 1), kernel.permute(3, 2, 0, 1)
