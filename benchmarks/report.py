@@ -10,6 +10,7 @@ from benchmarks import plots as draw
 from benchmarks import results
 from benchmarks.compare import ratio_of_medians
 from benchmarks.plots import PHASES
+from benchmarks.speed.profiling import OPERATIONS, PACKAGES
 from kgen import cli
 from kgen.files import whole_file
 
@@ -121,7 +122,7 @@ def name(record):
 def sections(records, plots=False):
     """The sections that the records have something for."""
     measured = done(records)
-    makers = (native, throughput, latency, cold_start, quality, memory)
+    makers = (native, profile, throughput, latency, cold_start, quality, memory)
     found = [section for maker in makers if (section := maker(measured, plots)).rows]
     return [*found, *failures(records)]
 
@@ -139,6 +140,25 @@ def native(records, plots):
         "Ratio of throughputs, with its 95 % interval: above 1, kgen is faster. The same network, "
         "optimizer, batch and data, measured by turns in one process.",
         ["model", "native", "ratio", "interval", "kgen is"],
+        rows,
+    )
+
+
+def profile(records, plots):
+    owners = (OPERATIONS, *PACKAGES, "other")
+    rows = [
+        [name(record), *(f"{100 * shares.get(owner, 0.0):.0f} %" for owner in owners)]
+        for record in records
+        if (shares := record["results"].get("profile"))  # older lines have none
+    ]
+    return Section(
+        "Where the time of a step goes that is not compiled",
+        "On JAX and TensorFlow a step is one call of compiled code; PyTorch's operations are "
+        "called one by one, from Python. The shares of Python code, by package, are "
+        "upper bounds: the profiler slows calls of Python functions, and no operation. Keras' is "
+        "what it does around every layer and operation (dtypes, scopes, masks, conversions): a "
+        "fixed time that native code does not take, and that weighs most on small networks.",
+        ["model", *owners],
         rows,
     )
 

@@ -33,6 +33,8 @@ RESULTS = {
     "quality": dict,  # what `kgen.evaluation` found
     "samples": str,  # PNG, base64
 }
+# {field: type} of `results` that lines measured before it was thought of do not have.
+ADDED = {"profile": dict}  # {whose code: share of the time of a step that is not compiled}
 
 
 def append(path, record):
@@ -99,6 +101,7 @@ def check(record, where):
     _check_fields(record, {"results": dict}, where)
     results = record["results"]
     _check_fields(results, RESULTS, where)
+    _check_fields(results, {name: ADDED[name] for name in ADDED.keys() & results}, where)
     seconds = [results["training"]["seconds"], *results["sampling"].values()]
     if not all(part and all(math.isfinite(s) and s > 0 for s in part) for part in seconds):
         raise KgenError(f"{where}: expected times above 0, received others.")

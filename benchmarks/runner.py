@@ -44,7 +44,7 @@ def _run_process(cell, found):
     """(status, reason) of a process that measures `cell` and writes `found`."""
     options = {"model": cell.model, "data": cell.data, "device": cell.device, "budget": cell.budget}
     command = [
-        *(sys.executable, "-m", "pytest", str(SPEED), "--benchmark-only", "-q"),
+        *(sys.executable, "-m", "pytest", str(SPEED), "--benchmark-only", "-q", "-x"),
         *("-p", "no:cacheprovider", "-p", "no:xdist", f"--benchmark-json={found}"),
         *(f"--{name}={value}" for name, value in options.items()),
     ]
@@ -85,13 +85,15 @@ def _environment(cell):
 
 def results_of(found):
     """The `results` of a record, from what pytest-benchmark wrote."""
-    training, native, sampling, quality = {}, {}, {}, {}
+    training, native, profile, sampling, quality = {}, {}, {}, {}, {}
     for test in found["benchmarks"]:
         info, seconds = test["extra_info"], test["stats"]["data"]
         if test["name"] == "test_training":
             training = {**info, "seconds": seconds}
         elif test["name"] == "test_quality":
             quality = {**info, "seconds": seconds}
+        elif test["name"] == "test_profile":
+            profile = info["profile"]
         elif test["name"].startswith("test_against_native"):
             native[info["variant"]] = {"kgen": seconds, "native": info["native"]}
         else:
@@ -100,6 +102,7 @@ def results_of(found):
         "cold_start": training.pop("cold_start"),
         "training": training,
         "native": native,
+        "profile": profile,
         "sampling": sampling,
         "training_of_quality": {
             "steps": quality.pop("steps"),

@@ -16,6 +16,7 @@ import pytest
 from benchmarks import __main__ as harness
 from benchmarks import compare, machine, report, results, runner
 from benchmarks.cells import BUDGETS, Budget, Cell, plan
+from benchmarks.speed import profiling
 from kgen.errors import KgenError
 from kgen.models import REGISTRY
 
@@ -103,6 +104,7 @@ def test_a_measured_cell_has_every_result(measured):
     for pair in found["native"].values():
         assert len(pair["kgen"]) == len(pair["native"]) == BUDGETS["test"].rounds
     assert found["native"]
+    assert bool(found["profile"]) == (BACKEND == "torch")  # elsewhere a step is one call
     assert found["quality"]["likelihood"]["likelihood"] == "bound"
     assert found["quality"]["rows"]["samples"]["frechet_distance"] > 0
 
@@ -197,6 +199,12 @@ def test_lines_of_another_schema_are_refused(tmp_path, change, words):
         results.read(path)
 
 
+def test_a_profile_may_be_missing_but_not_be_something_else(tmp_path):
+    written(tmp_path / "without.jsonl", made_up())
+    with pytest.raises(KgenError, match="profile to be dict"):
+        written(tmp_path / "wrong.jsonl", made_up(profile=["operations"]))
+
+
 def test_times_that_are_none_are_refused(tmp_path):
     record = made_up(training={"steps": 1, "images_per_step": 64, "seconds": [0.0]})
     with pytest.raises(KgenError, match="times above 0"):
@@ -245,6 +253,23 @@ def test_report_names_what_failed(tmp_path, capsys):
     record = {**made_up(), "status": "failed", "reason": "first\nout of memory"}
     report.main([str(written(tmp_path / "r.jsonl", record))])
     assert f"| vae, {BACKEND} | failed | out of memory |" in capsys.readouterr().out
+
+
+def test_report_says_whose_code_takes_the_time(tmp_path, capsys):
+    record = made_up(profile={"operations": 0.75, "keras": 0.25})
+    report.main([str(written(tmp_path / "r.jsonl", record))])
+    assert f"| vae, {BACKEND} | 75 % | 25 % | 0 % | 0 % | 0 % |" in capsys.readouterr().out
+
+
+def test_profile_tells_operations_from_python():
+    def in_c():
+        sorted(range(10**6), key=abs)
+
+    shares = profiling.shares(in_c)
+    assert sum(shares.values()) == pytest.approx(1.0)
+    assert shares["operations"] > 0.5
+    assert profiling.owner("/lib/site-packages/keras/src/layers/layer.py") == "keras"
+    assert profiling.owner("/lib/python3/inspect.py") == "other"
 
 
 @pytest.mark.parametrize(("factor", "words"), [(1.0, "no difference"), (2.0, "faster")])

@@ -12,6 +12,7 @@ import pytest
 
 from benchmarks.cells import SAMPLING_SECONDS
 from benchmarks.native import MODELS, VARIANTS
+from benchmarks.speed import profiling
 
 
 def test_training(benchmark, subject):
@@ -23,6 +24,15 @@ def test_training(benchmark, subject):
         "images_per_step": subject.cell.batch_size,
     }
     benchmark.pedantic(subject.train, args=(steps,), rounds=subject.budget.rounds, warmup_rounds=1)
+
+
+def test_profile(benchmark, subject):
+    """Seconds of a round, and whose code they are spent in."""
+    if subject.model.jit_compile:
+        pytest.skip("a step is one call")
+    steps = subject.steps_of_a_round()
+    benchmark.pedantic(subject.train, args=(steps,), rounds=1)
+    benchmark.extra_info["profile"] = profiling.shares(lambda: subject.train(steps))
 
 
 @pytest.mark.parametrize("variant", sorted({name for v in VARIANTS.values() for name in v}))
