@@ -21,6 +21,9 @@ from kgen.files import cannot_write
 from kgen.models.saving import load
 from kgen.training.callbacks import CallbackList
 
+# As in the processes that are killed.
+pytestmark = pytest.mark.usefixtures("steps_as_kgen_compiles_them")
+
 SHAPES = {
     "vae": ["hidden=(16,)"],
     "lsgan": [  # two optimizers
