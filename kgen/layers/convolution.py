@@ -1,8 +1,9 @@
 """Keras' convolutions of images, computed by `kgen.backend`: the same numbers, sooner.
 
 JAX on the CPU is slow in two places: the gradients of transposed convolutions anywhere, and those
-of all convolutions inside compiled loops, which run several training steps at a time. The layers
-here are not; elsewhere they call the same operations as Keras' own.
+of all convolutions inside compiled loops, which run several training steps at a time. On PyTorch
+Keras copies every image twice. The layers here do neither; on TensorFlow they call the same
+operations as Keras' own.
 """
 
 import keras
