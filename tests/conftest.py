@@ -76,7 +76,7 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(autouse=True, scope="session")
 def own_choice():
     """On TensorFlow kgen has XLA compile the steps, which takes longer than the tests' few steps do
-    without; `trains_and_samples_under_xla` in the contract does it for every model."""
+    without; `trains_under_xla_then_samples` in the contract does it for every model."""
     from kgen import backend
 
     own_choice = backend.jit_compile_pays

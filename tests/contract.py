@@ -710,7 +710,7 @@ def eager_training_equals_compiled(case):
 
 
 @check(on=("jax", "tensorflow"))
-def trains_and_samples_under_xla(case):
+def trains_under_xla_then_samples(case):
     model = case.compiled(jit_compile=True)
     history = model.fit(*case.whole_batches, batch_size=BATCH_SIZE, verbose=0).history
     assert finite(history)
