@@ -78,7 +78,7 @@ class Baseline:
         def step(state, images):
             parameters, adam = state
             value, gradients = value_and_grad(parameters, images)
-            rate = training.cosine(adam.count, 4e-3, steps=10_000, end=0.05)
+            rate = training.cosine(adam.count, 4e-3, steps=25_000, end=0.01)
             adam, parameters = adam.update(gradients, parameters, rate)
             return (parameters, adam), {"loss": value}
 

@@ -69,7 +69,7 @@ class Baseline:
             raise ValueError(f"Expected grey images, received {image_shape}")
         self.network = PixelCNN(levels, features, blocks)
         self.weights = training.weights_of(self.network.layers)
-        self.adam = training.Adam(self.weights, training.cosine(4e-3, steps=10_000, end=0.05))
+        self.adam = training.Adam(self.weights, training.cosine(4e-3, steps=25_000, end=0.01))
         self.step = tf.function(self._step, jit_compile=compiled)
 
     def load(self, weights):

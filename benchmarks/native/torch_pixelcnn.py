@@ -81,7 +81,7 @@ class Baseline:
         self.network = PixelCNN(levels, features, blocks).to(training.DEVICE)
         self.loss = torch.compile(self.network) if compiled else self.network
         self.optimizer = torch.optim.Adam(self.network.parameters(), 4e-3, eps=1e-7, fused=True)
-        self.schedule = training.cosine_schedule(self.optimizer, steps=10_000, end=0.05)
+        self.schedule = training.cosine_schedule(self.optimizer, steps=25_000, end=0.01)
 
     def load(self, weights):
         training.load(self.network.parameters(), whole_kernels(trainable(weights)))

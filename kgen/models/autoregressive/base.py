@@ -122,7 +122,7 @@ class Autoregressive(GenerativeModel):
 
     def recommended_optimizer(self):
         # At one rate throughout, the last steps' noise would cost more than the steps gain.
-        rate = keras.optimizers.schedules.CosineDecay(4e-3, decay_steps=10_000, alpha=0.05)
+        rate = keras.optimizers.schedules.CosineDecay(4e-3, decay_steps=25_000, alpha=0.01)
         return keras.optimizers.Adam(rate)
 
     def objective(self, images, labels, training):
