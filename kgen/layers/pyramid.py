@@ -5,11 +5,11 @@ import keras
 from kgen.layers.convolution import Conv2DTranspose
 
 
-def halved_sizes(image_shape):
+def halved_sizes(image_shape, below=8):
     """Sizes from (height, width) down, each half the one before, rounded up as strided
-    convolutions do, until the smaller side is below 8: [(28, 20), (14, 10), (7, 5)]."""
+    convolutions do, until the smaller side is below `below`: [(28, 20), (14, 10), (7, 5)]."""
     sizes = [tuple(image_shape[:2])]
-    while min(sizes[-1]) >= 8:
+    while min(sizes[-1]) >= below:
         height, width = sizes[-1]
         sizes.append((-(-height // 2), -(-width // 2)))
     return sizes

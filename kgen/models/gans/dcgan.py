@@ -14,9 +14,9 @@ in D, tanh output, weights from N(0, 0.02^2), Adam with rate 0.0002 and beta_1 =
 dimensions. They are `convolutional_generator` and `convolutional_discriminator` in `networks.py`.
 
 Deviations: z is normal, not uniform; kernels of 4 instead of 5, which overlap evenly at stride 2;
-`width` 64 as the paper's D, but G starts from the size reached by halving the image to below 8
-instead of from 4x4 with 1024 channels, so that any size from 8x8 to 64x64 works and 28x28 trains
-on a CPU.
+`width` 64 as the paper's D, but G starts from what halving the image to at most 4 pixels leaves,
+4x4 with 256 channels for 28x28 (paper: 1024, for 64x64), so that any size from 8x8 to 64x64 works
+and 28x28 trains on a CPU.
 """
 
 from typing import Literal

@@ -37,8 +37,8 @@ def dense_discriminator(image_shape, units, spectral, offset):
 
 def convolutional_generator(latent_size, image_shape, width):
     """The DCGAN's: from a small image of many channels, doubled until it has the size."""
-    sizes = halved_sizes(image_shape)  # [(28, 28), (14, 14), (7, 7)]
-    smallest = (*sizes[-1], width * 2 ** (len(sizes) - 2))  # (7, 7, 128)
+    sizes = levels_of(image_shape)  # [(28, 28), (14, 14), (7, 7), (4, 4)]
+    smallest = (*sizes[-1], width * 2 ** (len(sizes) - 2))  # (4, 4, 256)
     network = keras.Sequential([layers.Input((latent_size,))], name="generator")
     network.add(layers.Dense(math.prod(smallest), use_bias=False, kernel_initializer=normal()))
     network.add(layers.Reshape(smallest))
@@ -69,7 +69,7 @@ def convolutional_discriminator(image_shape, width, normalised, spectral, offset
         offset: whether the logit has a bias.
     """
     network = keras.Sequential([layers.Input(image_shape)], name="discriminator")
-    for level in range(len(halved_sizes(image_shape)) - 1):
+    for level in range(len(levels_of(image_shape)) - 1):
         normalise = normalised and level > 0
         network.add(
             linear(
@@ -86,7 +86,7 @@ def convolutional_discriminator(image_shape, width, normalised, spectral, offset
         if normalise:
             network.add(batch_normalisation())
         network.add(layers.LeakyReLU(0.2))
-    network.add(layers.Flatten())  # (n, 7 * 7 * 128)
+    network.add(layers.Flatten())  # (n, 4 * 4 * 256)
     network.add(
         linear(
             layers.Dense,
@@ -98,6 +98,11 @@ def convolutional_discriminator(image_shape, width, normalised, spectral, offset
         )
     )
     return network
+
+
+def levels_of(image_shape):
+    # As small as the paper's: from 7x7 up, nobody would compare what stands far apart in a digit.
+    return halved_sizes(image_shape, below=5)
 
 
 def linear(kind, *args, spectral, use_bias=True, **kwargs):
