@@ -17,7 +17,7 @@ SMALL_VAE = {"latent_size": 4, "hidden": (16, 8)}
 CASES = {  # (model, its settings)
     "vae binary": ("vae", {"image_shape": (8, 8, 1), "levels": 2, **SMALL_VAE}),
     "vae": ("vae", {"image_shape": (8, 8, 3), "levels": 17, **SMALL_VAE}),
-    "dcgan": ("dcgan", {"image_shape": (16, 16, 1), "levels": 17, "latent_size": 4, "width": 4}),
+    "dcgan": ("dcgan", {"image_shape": (14, 10, 1), "levels": 17, "latent_size": 4, "width": 4}),
     "pixelcnn": ("pixelcnn", {"image_shape": (8, 8, 1), "levels": 17, "features": 8, "blocks": 1}),
     "pixelcnn binary": (
         "pixelcnn",
@@ -40,7 +40,8 @@ def digits(image_shape, levels):
     """Batches (STEPS, BATCH_SIZE, *image_shape) of 8x8 digits, enlarged and coloured to fit."""
     images = kgen.data.load("digits").train.images  # (n, 8, 8, 1) of 17 levels
     height, width, channels = image_shape
-    images = images.repeat(height // 8, axis=1).repeat(width // 8, axis=2)
+    images = images.repeat(-(-height // 8), axis=1).repeat(-(-width // 8), axis=2)
+    images = images[:, :height, :width]
     images = images if levels == 17 else (images > 8).astype("uint8")
     images = np.concatenate(
         [np.roll(images, colour, axis=0) for colour in range(channels)], axis=-1

@@ -11,7 +11,7 @@ Every file defines a class of the same interface:
     Baseline(image_shape, levels, compiled=False, **settings)
 
 with the arguments of kgen's model that it knows, and the same defaults. Images have any number of
-levels; the pixelcnn's are grey, the dcgan's have sides that halve evenly down to below 8.
+levels; the pixelcnn's are grey.
 `compiled` is `torch.compile` of the networks on PyTorch and XLA on TensorFlow; JAX, which always
 compiles, has no such argument.
 
@@ -65,15 +65,12 @@ def fixed(weights, name):
     return [array for path, array in weights if path.endswith(name)]
 
 
-def halved(image_shape):
-    """(height, width) halved until the smaller is below 8, and how often."""
-    height, width = image_shape[:2]
-    times = 0
-    while min(height, width) >= 8:
-        if height % 2 or width % 2:
-            raise ValueError(f"Expected sides that halve evenly to below 8, received {image_shape}")
-        height, width, times = height // 2, width // 2, times + 1
-    return (height, width), times
+def halved_sizes(image_shape):
+    """Sizes of a dcgan's images, largest first: [(28, 28), (14, 14), (7, 7), (4, 4)]."""
+    sizes = [tuple(image_shape[:2])]
+    while min(sizes[-1]) > 4:
+        sizes.append(tuple((side + 1) // 2 for side in sizes[-1]))
+    return sizes
 
 
 def whole_kernels(arrays):

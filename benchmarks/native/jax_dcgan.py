@@ -13,15 +13,16 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from . import halved, trainable
+from . import halved_sizes, trainable
 from . import jax_training as training
 
 # === Networks: lists of their arrays, and the moving (mean, variance) of each normalisation ===
 
 
 def initial_generator(key, latent_size, image_shape, width):
-    size, depth = halved(image_shape)  # (7, 7), 2 for 28x28
-    channels = [width * 2**level for level in reversed(range(depth))]  # [128, 64]
+    *larger, size = halved_sizes(image_shape)
+    depth = len(larger)
+    channels = [width * 2**level for level in reversed(range(depth))]  # [256, 128, 64]
     outputs = [*channels[1:], image_shape[-1]]
     keys = jax.random.split(key, depth + 1)
     parameters = [normal(keys[0], (latent_size, math.prod(size) * channels[0]))]
@@ -31,22 +32,25 @@ def initial_generator(key, latent_size, image_shape, width):
     return [*parameters, jnp.zeros(image_shape[-1])], list(map(initial_statistics, channels))
 
 
-def generate(parameters, statistics, noise, size):
+def generate(parameters, statistics, noise, sizes):
     project, *blocks, bias = parameters
-    x = (noise @ project).reshape(len(noise), *size, -1)
+    smallest, *sizes = sizes  # [(4, 4), (7, 7), (14, 14), (28, 28)]
+    x = (noise @ project).reshape(len(noise), *smallest, -1)
     moved = []
-    for norm, kernel, moving in zip(blocks[::2], blocks[1::2], statistics, strict=True):
+    blocks = zip(blocks[::2], blocks[1::2], statistics, sizes, strict=True)
+    for norm, kernel, moving, (height, breadth) in blocks:
         x, new = batch_norm(x, norm, moving)
         moved.append(new)
         x = lax.conv_transpose(
             jax.nn.relu(x), kernel, (2, 2), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
-        )
+        )[:, :height, :breadth]
     return jnp.tanh(x + bias), moved
 
 
 def initial_discriminator(key, image_shape, width):
-    size, depth = halved(image_shape)
-    channels = [width * 2**level for level in range(depth)]  # [64, 128]
+    *larger, size = halved_sizes(image_shape)
+    depth = len(larger)
+    channels = [width * 2**level for level in range(depth)]  # [64, 128, 256]
     keys = jax.random.split(key, depth + 1)
     parameters = [normal(keys[0], (4, 4, image_shape[-1], width)), jnp.zeros(width)]
     for key, before, after in zip(keys[1:-1], channels[:-1], channels[1:], strict=True):
@@ -85,18 +89,18 @@ def normal(key, shape):
 # === Losses ===
 
 
-def discriminator_loss(discriminator, generator, statistics, images, noise, size):
+def discriminator_loss(discriminator, generator, statistics, images, noise, sizes):
     of_generator, of_discriminator = statistics
-    fakes, of_generator = generate(generator, of_generator, noise, size)
+    fakes, of_generator = generate(generator, of_generator, noise, sizes)
     real_logits, of_discriminator = discriminate(discriminator, of_discriminator, images)
     fake_logits, of_discriminator = discriminate(discriminator, of_discriminator, fakes)
     loss = jax.nn.softplus(-real_logits).mean() + jax.nn.softplus(fake_logits).mean()
     return loss, (of_generator, of_discriminator)
 
 
-def generator_loss(generator, discriminator, statistics, noise, size):
+def generator_loss(generator, discriminator, statistics, noise, sizes):
     of_generator, of_discriminator = statistics
-    fakes, of_generator = generate(generator, of_generator, noise, size)
+    fakes, of_generator = generate(generator, of_generator, noise, sizes)
     logits, of_discriminator = discriminate(discriminator, of_discriminator, fakes)
     return jax.nn.softplus(-logits).mean(), (of_generator, of_discriminator)
 
@@ -108,10 +112,10 @@ class Baseline:
     """See `benchmarks.native`."""
 
     def __init__(self, image_shape, levels, latent_size=100, width=64):
-        size, _ = halved(image_shape)
+        sizes = tuple(reversed(halved_sizes(image_shape)))
         move = functools.partial(jax.value_and_grad, has_aux=True)
-        discriminator_move = move(functools.partial(discriminator_loss, size=size))
-        generator_move = move(functools.partial(generator_loss, size=size))
+        discriminator_move = move(functools.partial(discriminator_loss, sizes=sizes))
+        generator_move = move(functools.partial(generator_loss, sizes=sizes))
 
         @functools.partial(jax.jit, donate_argnums=0)
         def step(state, images, *noise):

@@ -9,19 +9,19 @@ import math
 
 import tensorflow as tf
 
-from . import halved, trainable
+from . import halved_sizes, trainable
 from . import tensorflow_training as training
 
 
 class Doubling(training.Layer):
-    """Transposed convolution; its kernel is (4, 4, outputs, inputs)."""
+    """Transposed convolution to a size; its kernel is (4, 4, outputs, inputs)."""
 
-    def __init__(self, inputs, outputs, bias):
+    def __init__(self, inputs, outputs, size, bias):
         super().__init__((4, 4, outputs, inputs), bias, outputs, normal)
+        self.size = size
 
     def __call__(self, x):
-        count, height, width, _ = x.shape
-        shape = (count, 2 * height, 2 * width, self.kernel.shape[2])
+        shape = (x.shape[0], *self.size, self.kernel.shape[2])
         return self.add_bias(tf.nn.conv2d_transpose(x, self.kernel, shape, 2))
 
 
@@ -52,15 +52,17 @@ class BatchNorm(tf.Module):
 class Generator(tf.Module):
     def __init__(self, latent_size, image_shape, width):
         super().__init__()
-        self.size, depth = halved(image_shape)  # (7, 7), 2 for 28x28
-        inside = [width * 2**level for level in reversed(range(depth))]  # [128, 64]
+        *larger, self.size = halved_sizes(image_shape)
+        depth = len(larger)
+        inside = [width * 2**level for level in reversed(range(depth))]  # [256, 128, 64]
         units = math.prod(self.size) * inside[0]
         self.project = training.Dense((latent_size, units), bias=False, initial=normal)
         self.blocks = []
         for level, inputs in enumerate(inside):
             last = level == depth - 1
             outputs = image_shape[-1] if last else inside[level + 1]
-            self.blocks.append((BatchNorm(inputs), Doubling(inputs, outputs, bias=last)))
+            doubling = Doubling(inputs, outputs, larger[-1 - level], bias=last)
+            self.blocks.append((BatchNorm(inputs), doubling))
         self.weights = training.weights_of([self.project, *sum(self.blocks, ())])
 
     def __call__(self, noise):
@@ -74,8 +76,8 @@ class Generator(tf.Module):
 class Discriminator(tf.Module):
     def __init__(self, image_shape, width):
         super().__init__()
-        size, depth = halved(image_shape)
-        inside = [width * 2**level for level in range(depth)]  # [64, 128]
+        *larger, size = halved_sizes(image_shape)
+        inside = [width * 2**level for level in range(len(larger))]  # [64, 128, 256]
         self.first = training.Conv((4, 4, image_shape[-1], width), initial=normal)
         self.blocks = [
             (

@@ -11,13 +11,26 @@ import torch
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from . import halved, trainable
+from . import halved_sizes, trainable
 from . import torch_training as training
 
 
+class Crop(nn.Module):
+    """Images without what a doubling has too much at the bottom and on the right."""
+
+    def __init__(self, size):
+        super().__init__()
+        self.size = size
+
+    def forward(self, x):
+        height, breadth = self.size
+        return x[:, :, :height, :breadth]
+
+
 def generator(latent_size, image_shape, width):
-    (height, breadth), depth = halved(image_shape)  # 7, 7, 2 for 28x28
-    inside = [width * 2**level for level in reversed(range(depth))]  # [128, 64]
+    *larger, (height, breadth) = halved_sizes(image_shape)
+    depth = len(larger)
+    inside = [width * 2**level for level in reversed(range(depth))]  # [256, 128, 64]
     smallest = (inside[0], height, breadth)
     layers = [nn.Linear(latent_size, math.prod(smallest), bias=False), nn.Unflatten(1, smallest)]
     for level, inputs in enumerate(inside):
@@ -27,15 +40,18 @@ def generator(latent_size, image_shape, width):
             nn.BatchNorm2d(inputs),
             nn.ReLU(inplace=True),
             nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1, bias=last),
+            Crop(larger[-1 - level]),
         ]
     return nn.Sequential(*layers, nn.Tanh()).apply(initialise)
 
 
 def discriminator(image_shape, width):
-    (height, breadth), depth = halved(image_shape)
+    *larger, (height, breadth) = halved_sizes(image_shape)
     layers, inputs = [], image_shape[-1]
-    for level in range(depth):
+    for level, (rows, columns) in enumerate(larger):
         outputs = width * 2**level
+        if rows % 2 or columns % 2:
+            layers.append(nn.ZeroPad2d((0, columns % 2, 0, rows % 2)))
         layers.append(nn.Conv2d(inputs, outputs, 4, stride=2, padding=1, bias=level == 0))
         if level > 0:
             layers.append(nn.BatchNorm2d(outputs))
@@ -66,7 +82,7 @@ class Baseline:
 
     def load(self, weights):
         project, *arrays, kernel, bias = trainable(weights)
-        (height, width), _ = halved(self.image_shape)
+        height, width = halved_sizes(self.image_shape)[-1]
         # Dense layers beside images: (height, width, channels) flat to (channels, height, width).
         project = project.reshape(self.latent_size, height, width, -1).transpose(0, 3, 1, 2)
         kernel = kernel.reshape(height, width, -1, 1).transpose(2, 0, 1, 3)
