@@ -710,11 +710,21 @@ def eager_training_equals_compiled(case):
 
 
 @check(on=("jax", "tensorflow"))
-def trains_under_xla_then_samples(case):
+def trains_and_samples_under_xla(case):
     model = case.compiled(jit_compile=True)
     history = model.fit(*case.whole_batches, batch_size=BATCH_SIZE, verbose=0).history
     assert finite(history)
     assert case.made_by(model).shape[0] == 8
+
+
+@check(needs=has_likelihood, on=("tensorflow",))
+def log_prob_under_xla_is_that_of_the_graph(case):
+    model = case.create()
+    seeded = {"seed": 0} if has_bound(model) else {}
+    expected = model.log_prob(case.images[:5], **case.condition(5), **seeded)
+    model.compile(jit_compile=True)
+    found = model.log_prob(case.images[:5], **case.condition(5), **seeded)
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
 @check(on=("torch",))

@@ -105,19 +105,19 @@ def categorical_log_prob(values, logits):
 def compiled(model, function, loop=False):
     """`function(*arrays)` compiled for inference; it reads the model's variables, writes none.
 
-    Only a `loop` of small operations is compiled by XLA, anew for every shape: between two of them
-    TensorFlow's own executor spends more time than in them.
+    Unless the user asks for it, only a `loop` of small operations is compiled by XLA, anew for
+    every shape: between two of them TensorFlow's own executor spends more time than in them.
     """
-    graph = tf.function(
-        function,
-        autograph=False,
-        reduce_retracing=not loop,
-        jit_compile=loop,
-    )
+
+    @functools.cache
+    def graph(xla):
+        return tf.function(function, autograph=False, reduce_retracing=not xla, jit_compile=xla)
 
     def call(*args):
         args = [tf.convert_to_tensor(argument) for argument in args]
-        return function(*args) if model.run_eagerly else graph(*args)
+        if model.run_eagerly:
+            return function(*args)
+        return graph(loop or model.jit_compile_inference)(*args)
 
     return call
 

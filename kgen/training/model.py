@@ -75,6 +75,7 @@ class GenerativeModel(Configured):
         self.levels = levels
         self.seed_generator = keras.random.SeedGenerator()
         self.terms = [Term(name) for name in self.tracked]
+        self.jit_compile_inference = False  # see `compile`
         self.built = True  # by the subclass: every layer is built in `__init__`
 
     # === What a model's author uses ===
@@ -190,7 +191,8 @@ class GenerativeModel(Configured):
             optimizer: None for the recommended one, else a Keras optimizer (or its name), or for
                 several players a dict {player: optimizer}.
             steps_per_execution: steps run in one compiled call on JAX and TensorFlow.
-            jit_compile: whether XLA compiles the steps, "auto" where it can: not on PyTorch.
+            jit_compile: whether XLA compiles the steps, "auto" where it can: not on PyTorch. True
+                on TensorFlow: samples, likelihoods and the like, too, which gains little.
             run_eagerly: True runs the step uncompiled, for debugging.
 
         Raises:
@@ -205,6 +207,7 @@ class GenerativeModel(Configured):
             jit_compile=jit_compile,
             run_eagerly=run_eagerly,
         )
+        self.jit_compile_inference = jit_compile is True
         if jit_compile == "auto" and not run_eagerly:
             self.jit_compile = backend.jit_compile_pays(self)
         # Now: TensorFlow cannot create variables inside the step, JAX threads those of before it.
