@@ -117,7 +117,7 @@ def compiled(model, function, loop=False):
         args = [tf.convert_to_tensor(argument) for argument in args]
         if model.run_eagerly:
             return function(*args)
-        return graph(loop or model.jit_compile_inference)(*args)
+        return graph(loop or getattr(model, "jit_compile_inference", False))(*args)
 
     return call
 
