@@ -75,7 +75,6 @@ class GenerativeModel(Configured):
         self.levels = levels
         self.seed_generator = keras.random.SeedGenerator()
         self.terms = [Term(name) for name in self.tracked]
-        self.jit_compile_inference = False  # see `compile`
         self.built = True  # by the subclass: every layer is built in `__init__`
 
     # === What a model's author uses ===
@@ -191,15 +190,13 @@ class GenerativeModel(Configured):
             optimizer: None for the recommended one, else a Keras optimizer (or its name), or for
                 several players a dict {player: optimizer}.
             steps_per_execution: steps run in one compiled call on JAX and TensorFlow.
-            jit_compile: whether XLA compiles the steps, "auto" where it can: not on PyTorch. True
-                on TensorFlow: samples, likelihoods and the like, too, which gains little.
+            jit_compile: "auto": XLA compiles steps where it can, not on PyTorch; True: samples too.
             run_eagerly: True runs the step uncompiled, for debugging.
 
         Raises:
             KgenError: for a missing or unknown player, or a policy that needs loss scaling.
         """
-        if optimizer is None:
-            optimizer = self.recommended_optimizer()
+        optimizer = self.recommended_optimizer() if optimizer is None else optimizer
         optimizer = checked_optimizer(optimizer, self.players)
         super().compile(
             optimizer=optimizer,
