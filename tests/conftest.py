@@ -75,8 +75,9 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(autouse=True, scope="session")
 def own_choice():
-    """On TensorFlow kgen has XLA compile the steps, which takes longer than the tests' few steps do
-    without; `trains_under_xla_then_samples` in the contract does it for every model."""
+    """kgen has XLA compile the steps on TensorFlow, and records them on PyTorch, which takes longer
+    than the tests' few steps do without; in the contract `trains_and_samples_under_xla` and
+    `recorded_steps_are_those_run_one_by_one` do it for every model."""
     from kgen import backend
 
     own_choice = backend.jit_compile_pays

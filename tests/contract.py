@@ -8,6 +8,7 @@ import contextlib
 import functools
 import itertools
 import json
+import warnings
 from dataclasses import dataclass
 from typing import NamedTuple
 from unittest import mock
@@ -728,10 +729,11 @@ def log_prob_under_xla_is_that_of_the_graph(case):
 
 
 @check(on=("torch",))
-def jit_compile_warns_and_trains(case):
+def recorded_steps_are_those_run_one_by_one(case):
     model = case.compiled(jit_compile=True)
-    with pytest.warns(UserWarning, match="jit_compile"):
-        case.fit(model)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "This training step")  # that it was not recorded
+        assert case.fit(model) == case.trained.history
     assert_same(state_of(model), case.trained.state)
 
 

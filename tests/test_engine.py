@@ -498,9 +498,9 @@ def test_a_model_must_track_its_terms():
 # === Compilation ===
 
 
-def test_steps_are_compiled_by_default_but_on_pytorch(steps_as_kgen_compiles_them):
+def test_steps_are_compiled_by_default(steps_as_kgen_compiles_them):
     model = compiled(Quadratic)
-    assert model.jit_compile == (backend.name() != "torch")
+    assert model.jit_compile
     assert np.isfinite(fit(model)["loss"]).all()
 
 

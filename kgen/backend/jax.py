@@ -29,10 +29,12 @@ __all__ = [
     "jit_compile_pays",
     "make_test_function",
     "make_train_function",
+    "normal",
     "peak_memory",
     "scan",
     "seed_framework",
     "synchronise",
+    "uniform",
     "value_and_grad",
     "version",
 ]
@@ -145,6 +147,16 @@ def compiled(model, function, loop=False):
 def affine(inputs, matrix, bias):
     """`inputs @ matrix + bias`, (n, inputs) -> (n, outputs), where every microsecond counts."""
     return inputs.astype(matrix.dtype) @ matrix + bias
+
+
+def normal(shape, seeds):
+    """Standard normal noise of that shape by a Keras `SeedGenerator`, new at every call."""
+    return keras.random.normal(shape, seed=seeds)
+
+
+def uniform(shape, seeds):
+    """Uniform noise in [0, 1), as `normal`."""
+    return keras.random.uniform(shape, seed=seeds)
 
 
 def scan(function, carry, inputs):

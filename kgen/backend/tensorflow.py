@@ -23,10 +23,12 @@ __all__ = [
     "jit_compile_pays",
     "make_test_function",
     "make_train_function",
+    "normal",
     "peak_memory",
     "scan",
     "seed_framework",
     "synchronise",
+    "uniform",
     "value_and_grad",
     "version",
 ]
@@ -125,6 +127,16 @@ def compiled(model, function, loop=False):
 def affine(inputs, matrix, bias):
     """`inputs @ matrix + bias`, (n, inputs) -> (n, outputs), where every microsecond counts."""
     return tf.nn.bias_add(tf.cast(inputs, matrix.dtype) @ matrix, bias)
+
+
+def normal(shape, seeds):
+    """Standard normal noise by a Keras `SeedGenerator`, see `kgen.backend.jax.normal`."""
+    return keras.random.normal(shape, seed=seeds)
+
+
+def uniform(shape, seeds):
+    """Uniform noise in [0, 1), see `kgen.backend.jax.uniform`."""
+    return keras.random.uniform(shape, seed=seeds)
 
 
 def scan(function, carry, inputs):

@@ -1,20 +1,19 @@
-"""PyTorch: steps run eagerly, without a graph except inside `value_and_grad`."""
+"""PyTorch: steps build a graph only inside `value_and_grad`, and are recorded to be run again."""
 
 import contextlib
 import functools
 import itertools
 import math
-import warnings
 
 import keras
 import torch
-from keras.ops import cond
 from torch.nn import functional
 from torch.optim.adam import adam
 
 from kgen.backend.adam import adam_slots
 from kgen.backend.process import process_peak_memory
 from kgen.backend.torch_convolution import conv, conv_transpose
+from kgen.backend.torch_recording import Recorded, as_it_is, cond
 
 __all__ = [
     "affine",
@@ -30,10 +29,12 @@ __all__ = [
     "jit_compile_pays",
     "make_test_function",
     "make_train_function",
+    "normal",
     "peak_memory",
     "scan",
     "seed_framework",
     "synchronise",
+    "uniform",
     "value_and_grad",
     "version",
 ]
@@ -58,13 +59,20 @@ def apply_gradients(optimizer, gradients, variables):
     On a CPU PyTorch's fused Adam reads and writes every number once, Keras' passes over all of them
     a dozen times. (On a GPU those passes cost little, and this would wait for the step's number.)
     """
-    slots = adam_slots(optimizer, variables)
-    states = [[variable.value for variable in kind] for kind in (variables, *(slots or ()))]
-    tensors = itertools.chain.from_iterable(states)
-    if slots is None or not all(t.is_contiguous() and t.device.type == "cpu" for t in tensors):
-        optimizer.apply(gradients, variables)
-        return
-    values, momentums, velocities = states
+
+    def apply(gradients):
+        slots = adam_slots(optimizer, variables)
+        states = [[variable.value for variable in kind] for kind in (variables, *(slots or ()))]
+        tensors = itertools.chain.from_iterable(states)
+        if slots and all(t.is_contiguous() and t.device.type == "cpu" for t in tensors):
+            _adam(optimizer, gradients, *states)
+        else:
+            optimizer.apply(gradients, variables)
+
+    as_it_is(apply, gradients, [*optimizer.variables, *variables])
+
+
+def _adam(optimizer, gradients, values, momentums, velocities):
     done = int(optimizer.iterations)
     adam(
         values,
@@ -84,6 +92,33 @@ def apply_gradients(optimizer, gradients, variables):
         eps=optimizer.epsilon / math.sqrt(1.0 - optimizer.beta_2 ** (done + 1)),
     )
     optimizer.iterations.assign(done + 1)
+
+
+def normal(shape, seeds):
+    """Standard normal noise by a Keras `SeedGenerator`, see `kgen.backend.jax.normal`."""
+    return torch.ops.kgen.noise(seeds.next(), list(shape), True)
+
+
+def uniform(shape, seeds):
+    """Uniform noise in [0, 1), see `kgen.backend.jax.uniform`."""
+    return torch.ops.kgen.noise(seeds.next(), list(shape), False)
+
+
+torch.library.define("kgen::noise", "(Tensor seed, int[] shape, bool normal) -> Tensor")
+
+
+@torch.library.impl("kgen::noise", "default")
+def _noise(seed, shape, normal):
+    # An operation of its own, for it looks at the seed: as Keras does, sum and 32 bits included.
+    generator = torch.Generator(device=seed.device)
+    generator.manual_seed(int(seed.sum()) & 0xFFFFFFFF)
+    draw = torch.randn if normal else torch.rand
+    return draw(shape, generator=generator, device=seed.device, dtype=torch.float32)
+
+
+@torch.library.register_fake("kgen::noise")
+def _noise_without_values(seed, shape, normal):
+    return seed.new_empty(shape, dtype=torch.float32)
 
 
 def _detached(value):
@@ -157,8 +192,8 @@ def scan(function, carry, inputs):
 
 
 def jit_compile_pays(model):
-    """What `jit_compile="auto"` stands for in training: Keras' choice, which is no."""
-    return model.jit_compile
+    """What `jit_compile="auto"` stands for in training: yes, which here means recorded steps."""
+    return True
 
 
 def make_train_function(model):
@@ -167,18 +202,18 @@ def make_train_function(model):
     Keras' own refuses more than one step, and compiles the whole step for `jit_compile=True`,
     which recompiles again and again, ends slower than eager and has no double backward.
     """
-    return _step_function(model, model.train_step)
+    if model.run_eagerly or not model.jit_compile:
+        return _step_function(model.train_step)
+    variables = model.variables + model.optimizer.variables + model.metrics_variables
+    return _step_function(Recorded(model.train_step, variables))
 
 
 def make_test_function(model):
-    """As `make_train_function`, for `evaluate`."""
-    return _step_function(model, model.test_step)
+    """As `make_train_function`, for `evaluate`, whose steps are run as they are."""
+    return _step_function(model.test_step)
 
 
-def _step_function(model, step):
-    if model.jit_compile:
-        warnings.warn("jit_compile=True has no effect on PyTorch: steps run eagerly.", stacklevel=4)
-
+def _step_function(step):
     def function(batches):
         with torch.no_grad():
             for batch in batches:

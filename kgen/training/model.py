@@ -121,11 +121,11 @@ class GenerativeModel(Configured):
 
     def normal(self, shape):
         """Standard normal noise, new at every call and every step."""
-        return keras.random.normal(shape, seed=self.seed_generator)
+        return backend.normal(shape, self.seed_generator)
 
     def uniform(self, shape):
         """Uniform noise in [0, 1), new at every call and every step."""
-        return keras.random.uniform(shape, seed=self.seed_generator)
+        return backend.uniform(shape, self.seed_generator)
 
     def minimize(self, loss_function, player=None, *args):
         """One optimizer step on `loss_function(*args) -> (loss, {term: value})`.
@@ -190,7 +190,7 @@ class GenerativeModel(Configured):
             optimizer: None for the recommended one, else a Keras optimizer (or its name), or for
                 several players a dict {player: optimizer}.
             steps_per_execution: steps run in one compiled call on JAX and TensorFlow.
-            jit_compile: "auto": XLA compiles steps where it can, not on PyTorch; True: samples too.
+            jit_compile: "auto": steps are compiled by XLA, recorded on PyTorch; True: samples too.
             run_eagerly: True runs the step uncompiled, for debugging.
 
         Raises:

@@ -1,0 +1,157 @@
+"""Training steps that PyTorch runs from a recording. (The contract: they equal steps run as is.)"""
+
+import gc
+import weakref
+
+import keras
+import numpy as np
+import pytest
+from contract import assert_same, state_of
+from keras import ops
+from toys import Drawing, Quadratic, ToyWGANGP
+
+import kgen
+from kgen import backend
+
+if backend.name() != "torch":
+    pytest.skip("steps are compiled, not recorded", allow_module_level=True)
+
+from kgen.backend import torch_recording
+
+IMAGES = kgen.data.load("digits").train.images[:80]
+UNRECORDED = "operation by operation"
+
+
+def trained(model_class, recorded, images=IMAGES, epochs=3, optimizer=None, **settings):
+    kgen.set_seed(0)
+    model = model_class(**settings)
+    model.compile(optimizer, jit_compile=recorded)
+    model.fit(images, batch_size=32, epochs=epochs, verbose=0)
+    return model
+
+
+def recordings(model):
+    """Those of the shapes that came twice."""
+    found = model.train_function.__closure__[0].cell_contents.recordings.values()
+    return [recording for recording in found if recording is not None]
+
+
+def assert_as_unrecorded(model_class, **settings):
+    expected = state_of(trained(model_class, False, **settings))
+    assert_same(state_of(trained(model_class, True, **settings)), expected)
+
+
+@pytest.mark.parametrize("model_class", [Quadratic, ToyWGANGP, Drawing])
+def test_recorded_steps_equal_others(model_class):
+    assert_as_unrecorded(model_class)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"clipnorm": 0.1},
+        {"use_ema": True},
+        {"gradient_accumulation_steps": 2},
+        {"learning_rate": keras.optimizers.schedules.CosineDecay(0.0, 9, 0.1, warmup_target=0.1)},
+    ],
+    ids=str,
+)
+def test_every_optimizer_can_be_recorded(settings, recwarn):
+    def model_class():
+        return Quadratic()
+
+    models = [
+        trained(model_class, recorded, optimizer=keras.optimizers.Adam(**settings))
+        for recorded in (False, True)
+    ]
+    assert_same(*map(state_of, models))
+    assert recordings(models[1])
+    assert not any(UNRECORDED in str(warning.message) for warning in recwarn)
+
+
+def test_a_shape_is_recorded_when_it_comes_again():
+    whole, remainder = trained(Quadratic, True, epochs=1), trained(Quadratic, True, epochs=2)
+    assert len(recordings(whole)) == 1  # 32, 32, 16
+    assert len(recordings(remainder)) == 2
+
+
+@pytest.mark.parametrize("choice", [{"jit_compile": False}, {"run_eagerly": True}])
+def test_nothing_is_recorded_against_the_users_will(choice):
+    model = Quadratic()
+    model.compile(**choice)
+    model.make_train_function()
+    assert not isinstance(
+        model.train_function.__closure__[0].cell_contents, torch_recording.Recorded
+    )
+
+
+def test_weights_set_in_between_are_those_the_next_step_starts_from():
+    def continued(recorded):
+        model = trained(Quadratic, recorded)
+        model.mean.assign(ops.ones_like(model.mean))
+        model.fit(IMAGES, batch_size=32, verbose=0)
+        return state_of(model)
+
+    assert_same(continued(True), continued(False))
+
+
+class Looking(Quadratic):
+    """It looks at its loss."""
+
+    def objective(self, images, labels, training):
+        loss, terms = super().objective(images, labels, training)
+        return (loss if float(loss) > 0.1 else 2.0 * loss), terms
+
+
+def test_a_step_that_looks_at_values_is_run_as_it_is():
+    with pytest.warns(UserWarning, match=UNRECORDED):
+        model = trained(Looking, True)
+    assert_same(state_of(model), state_of(trained(Looking, False)))
+
+
+class Deciding(Quadratic):
+    """Its rate is doubled by a variable."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.doubled = self.add_weight(
+            shape=(), dtype="bool", initializer="zeros", trainable=False, name="doubled"
+        )
+
+    def objective(self, images, labels, training):
+        loss, terms = super().objective(images, labels, training)
+        return backend.cond(self.doubled.value, lambda: 2.0 * loss, lambda: loss), terms
+
+
+def test_a_decision_is_taken_anew_at_every_step():
+    def continued(recorded):
+        model = trained(Deciding, recorded)
+        for doubled in (True, False):
+            model.doubled.assign(doubled)
+            model.fit(IMAGES, batch_size=32, verbose=0)
+        return model
+
+    model = continued(True)
+    assert_same(state_of(model), state_of(continued(False)))
+    assert not np.array_equal(model.mean, trained(Deciding, True, epochs=5).mean)
+
+
+def test_a_mistake_is_shown_where_it_is_made():
+    class Mistaken(Quadratic):
+        def objective(self, images, labels, training):
+            return self.forgotten
+
+    with pytest.raises(AttributeError, match="forgotten"):
+        trained(Mistaken, True)
+
+
+def test_a_recording_goes_with_its_model():
+    gc.collect()
+    before = len(torch_recording._calls)
+    model = trained(Quadratic, True)
+    assert len(torch_recording._calls) > before
+    gone = weakref.ref(model)
+    del model
+    gc.collect()
+    assert gone() is None
+    assert len(torch_recording._calls) == before
