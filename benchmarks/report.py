@@ -153,11 +153,11 @@ def profile(records, plots):
     ]
     return Section(
         "Where the time of a step goes that is not compiled",
-        "On JAX and TensorFlow a step is one call of compiled code; PyTorch's operations are "
-        "called one by one, from Python. The shares of Python code, by package, are "
-        "upper bounds: the profiler slows calls of Python functions, and no operation. Keras' is "
-        "what it does around every layer and operation (dtypes, scopes, masks, conversions): a "
-        "fixed time that native code does not take, and that weighs most on small networks.",
+        "On JAX and TensorFlow a step is one call of compiled code. On PyTorch it is a list of "
+        "operations, recorded from the model's code and called one by one, which Python code "
+        "of PyTorch does; Keras and kgen feed it batches and keep the logs. The shares of Python "
+        "code, by package, are upper bounds: the profiler slows calls of Python functions, and no "
+        "operation.",
         ["model", *owners],
         rows,
     )

@@ -54,7 +54,7 @@ def test_recorded_steps_equal_others(model_class):
         {"gradient_accumulation_steps": 2},
         {"learning_rate": keras.optimizers.schedules.CosineDecay(0.0, 9, 0.1, warmup_target=0.1)},
     ],
-    ids=str,
+    ids=lambda settings: next(iter(settings)),
 )
 def test_every_optimizer_can_be_recorded(settings, recwarn):
     def model_class():
