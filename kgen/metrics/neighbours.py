@@ -70,8 +70,8 @@ def density_coverage(real, generated, neighbours=5):
     Examples:
         >>> real = np.random.default_rng(0).normal(size=(1000, 2))
         >>> density, coverage = kgen.metrics.density_coverage(real, real[real[:, 0] > 0])
-        >>> round(density, 2), coverage
-        (0.99, 0.504)
+        >>> round(density, 1), coverage
+        (1.0, 0.504)
     """
     real, generated = _checked(real, generated, neighbours)
     radii = _radii(real, neighbours)
