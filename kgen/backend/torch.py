@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import itertools
 import math
 
 import keras
@@ -59,12 +58,13 @@ def apply_gradients(optimizer, gradients, variables):
     On a CPU PyTorch's fused Adam reads and writes every number once, Keras' passes over all of them
     a dozen times. (On a GPU those passes cost little, and this would wait for the step's number.)
     """
+    slots = adam_slots(optimizer, variables)
+    states = (variables, *(slots or ()))
+    tensors = [variable.value for kind in states for variable in kind]
+    fused = slots and all(t.is_contiguous() and t.device.type == "cpu" for t in tensors)
 
     def apply(gradients):
-        slots = adam_slots(optimizer, variables)
-        states = [[variable.value for variable in kind] for kind in (variables, *(slots or ()))]
-        tensors = itertools.chain.from_iterable(states)
-        if slots and all(t.is_contiguous() and t.device.type == "cpu" for t in tensors):
+        if fused:
             _adam(optimizer, gradients, *states)
         else:
             optimizer.apply(gradients, variables)
@@ -72,7 +72,8 @@ def apply_gradients(optimizer, gradients, variables):
     as_it_is(apply, gradients, [*optimizer.variables, *variables])
 
 
-def _adam(optimizer, gradients, values, momentums, velocities):
+def _adam(optimizer, gradients, *states):
+    values, momentums, velocities = ([variable.value for variable in kind] for kind in states)
     done = int(optimizer.iterations)
     adam(
         values,
