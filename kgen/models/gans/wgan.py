@@ -13,10 +13,10 @@ What bounds the steepness is clipping: after each of the critic's `critic_steps`
 are set back into [-clip, clip] (algorithm 1, line 7). As in the paper: RMSprop, 5 critic steps,
 clip 0.01.
 
-Deviations: rate 0.0002, for the paper's 0.00005 is slow (60 epochs of 8x8 digits, two seeds: Frechet
-distances 86 and 77 in place of 226 and 228); the `dcgan`'s networks at 28x28; all critic steps of a
-round see the same real images. The critic is the player `discriminator`, so that it has every GAN's
-options.
+Deviations: rate 0.0002, for the paper's 0.00005 is slow (60 epochs of 8x8 digits, two seeds:
+Frechet distances 86 and 77 in place of 226 and 228); the `dcgan`'s networks at 28x28; all critic
+steps of a round see the same real images. The critic is the player `discriminator`, so that it has
+every GAN's options.
 """
 
 import keras
