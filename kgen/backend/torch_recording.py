@@ -101,9 +101,12 @@ class _Lent(keras.StatelessScope):
         _Lent.current = self
         return super().__enter__()
 
-    def __exit__(self, *args):
+    def __exit__(self, failure, *args):
         _Lent.current = None
-        return super().__exit__(*args)
+        if failure:
+            for number in self.calls:
+                del _calls[number]
+        return super().__exit__(failure, *args)
 
     def add_update(self, update):
         variable, value = update
