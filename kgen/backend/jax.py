@@ -30,6 +30,7 @@ __all__ = [
     "make_test_function",
     "make_train_function",
     "normal",
+    "padded_conv",
     "peak_memory",
     "scan",
     "seed_framework",
@@ -142,6 +143,12 @@ def compiled(model, function, loop=False):
         return function(*args) if model.run_eagerly else pure(_values(variables), *args)
 
     return call
+
+
+def padded_conv(images, kernel, rows, columns):
+    """Convolution with stride 1 of `images` after zeros: (before, after) its `rows`, `columns`."""
+    images = jax.numpy.pad(images, ((0, 0), rows, columns, (0, 0)))
+    return conv(images, kernel, (1, 1), "valid", "channels_last", (1, 1))
 
 
 def affine(inputs, matrix, bias):

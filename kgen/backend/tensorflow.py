@@ -24,6 +24,7 @@ __all__ = [
     "make_test_function",
     "make_train_function",
     "normal",
+    "padded_conv",
     "peak_memory",
     "scan",
     "seed_framework",
@@ -122,6 +123,17 @@ def compiled(model, function, loop=False):
         return graph(loop or getattr(model, "jit_compile_inference", False))(*args)
 
     return call
+
+
+def padded_conv(images, kernel, rows, columns):
+    """Convolution of `images` after zeros, see `kgen.backend.jax.padded_conv`.
+
+    In one operation: where oneDNN is on, by default on processors with AVX-512, TensorFlow 2.21
+    merges padding, convolution, bias and sum to one with an input more than it has memory for, and
+    crashes (`MklLayoutRewritePass`, `__MklDummyPadWithFusedConv2D`).
+    """
+    images = tf.cast(images, kernel.dtype)
+    return tf.nn.conv2d(images, kernel, 1, ((0, 0), rows, columns, (0, 0)))
 
 
 def affine(inputs, matrix, bias):

@@ -29,6 +29,7 @@ __all__ = [
     "make_test_function",
     "make_train_function",
     "normal",
+    "padded_conv",
     "peak_memory",
     "scan",
     "seed_framework",
@@ -173,6 +174,12 @@ def _one_thread():
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+def padded_conv(images, kernel, rows, columns):
+    """Convolution of `images` after zeros, see `kgen.backend.jax.padded_conv`."""
+    images = functional.pad(images, (0, 0, *columns, *rows))
+    return conv(images, kernel, (1, 1), "valid", "channels_last", (1, 1))
 
 
 def affine(inputs, matrix, bias):

@@ -159,13 +159,22 @@ class InvertibleConv(Bijection):
         permutation, lower, upper = self.factors()
         weights = permutation @ lower @ upper
         log_det = height * width * ops.sum(self.log_scale) + zero_per_image(inputs)
-        return ops.matmul(inputs, ops.transpose(weights)), log_det
+        return pixelwise(inputs, weights), log_det
 
     def inverse(self, outputs):
         permutation, lower, upper = self.factors()
         solved = ops.solve_triangular(lower, ops.transpose(permutation), lower=True)
         weights = ops.solve_triangular(upper, solved)  # (U + diag(s))^-1 L^-1 P^T
-        return ops.matmul(outputs, ops.transpose(weights))
+        return pixelwise(outputs, weights)
+
+
+def pixelwise(images, weights):
+    """W x for the channels x of every pixel.
+
+    Not by `ops.matmul`, whose product of four axes with two writes beyond its memory on TensorFlow
+    2.21 where oneDNN is on, by default on processors with AVX-512 (tensorflow/issues/117700).
+    """
+    return ops.tensordot(images, weights, axes=[[3], [1]])
 
 
 class AffineCoupling(Bijection):

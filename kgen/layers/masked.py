@@ -22,12 +22,6 @@ def shifted_down(images):
     return ops.pad(images[:, :-1], [[0, 0], [1, 0], [0, 0], [0, 0]])
 
 
-def _convolution(images, kernel, above, left, right):
-    """`images`, padded with that many zeros on three sides, convolved by `kernel`."""
-    images = ops.pad(images, [[0, 0], [above, 0], [left, right], [0, 0]])
-    return backend.conv(images, kernel, (1, 1), "valid", "channels_last", (1, 1))
-
-
 @keras.saving.register_keras_serializable("kgen")
 class VerticalConv2D(keras.layers.Layer):
     """Sees the own row and the `rows` - 1 above it, `columns` // 2 pixels to either side.
@@ -75,7 +69,7 @@ class VerticalConv2D(keras.layers.Layer):
     def _convolved(self, images, above):
         kernel = ops.cast(self.kernel, self.compute_dtype)
         side = self.columns // 2
-        outputs = _convolution(images, kernel, above, side, side)
+        outputs = backend.padded_conv(images, kernel, (above, 0), (side, side))
         if self.use_bias:
             outputs = ops.add(outputs, ops.cast(self.bias, self.compute_dtype))
         return outputs
@@ -127,7 +121,7 @@ class HorizontalConv2D(keras.layers.Layer):
             return ops.reshape(backend.affine(flat, *self.matrix_and_bias()), shape)
         if self.taps == self.reach:  # without the centre, the last pixel of a row is not seen
             inputs = inputs[:, :, :-1]
-        outputs = _convolution(inputs, self.masked_kernel()[None], 0, self.reach, 0)
+        outputs = backend.padded_conv(inputs, self.masked_kernel()[None], (0, 0), (self.reach, 0))
         return ops.add(outputs, self.bias)
 
     def matrix_and_bias(self):
@@ -179,4 +173,6 @@ class MaskedConv2D(keras.layers.Layer):
         own_row = ops.pad(own_row, [[0, unseen], [0, 0], [0, 0]])
         above = ops.cast(self.vertical.kernel, self.compute_dtype)
         kernel = ops.concatenate([above, own_row[None]])  # (k // 2 + 1, k, channels, filters)
-        return ops.add(_convolution(images, kernel, side, side, side), self.horizontal.bias)
+        return ops.add(
+            backend.padded_conv(images, kernel, (side, 0), (side, side)), self.horizontal.bias
+        )
