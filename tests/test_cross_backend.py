@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -90,14 +91,19 @@ def run(backend, code, folder):
     return result.stdout.split("imported:")[1].split()
 
 
+def run_on_all(code, folder):
+    """`run` on every backend, two at a time."""
+    with ThreadPoolExecutor(2) as pool:
+        imported = pool.map(lambda backend: run(backend, code, folder), FRAMEWORKS)
+        return dict(zip(FRAMEWORKS, imported, strict=True))
+
+
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
     """The folder of what every backend loaded, and the frameworks each process imported."""
     folder = tmp_path_factory.mktemp("cross")
-    imported = {}
-    for code, backend in itertools.product((TRAIN, LOAD), FRAMEWORKS):
-        imported.setdefault(backend, set()).update(run(backend, code, folder))
-    return folder, imported
+    by_saving, by_loading = run_on_all(TRAIN, folder), run_on_all(LOAD, folder)
+    return folder, {name: {*by_saving[name], *by_loading[name]} for name in FRAMEWORKS}
 
 
 def loaded(results, model, saved_by, loaded_by):
@@ -154,8 +160,8 @@ def test_no_other_framework_is_imported(results, backend, foreign):
 def continued(tmp_path_factory):
     """The folder of runs of 6 epochs on each backend, continued to 8 on each backend."""
     folder = tmp_path_factory.mktemp("runs")
-    for code, backend in itertools.product((BEGIN, CONTINUE), FRAMEWORKS):
-        run(backend, code, folder)
+    run_on_all(BEGIN, folder)
+    run_on_all(CONTINUE, folder)
     return folder / "continued"
 
 
