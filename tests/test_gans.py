@@ -211,10 +211,12 @@ def test_a_conditional_model_hears_the_label():
 
 
 @pytest.mark.parametrize("name", ADVERSARIAL)
-@pytest.mark.parametrize("architecture", ["dense", "conv"])
-def test_both_architectures_train(name, architecture):
-    """Compiled, too, with both penalties, whose second derivatives pass through the networks."""
-    model = model_of(name, architecture=architecture, r1_weight=1.0, critic_steps=1)
+def test_convolutional_networks_train(name):
+    """Compiled, with both penalties, whose second derivatives pass through the networks.
+
+    The contract trains the dense ones.
+    """
+    model = model_of(name, architecture="conv", r1_weight=1.0, critic_steps=1)
     model.compile()
     history = model.fit(some_images(model), np.arange(COUNT), batch_size=COUNT, verbose=0).history
     assert np.isfinite(list(history.values())).all()
