@@ -22,7 +22,7 @@ import numpy as np
 import kgen
 
 FULL = os.environ.get("KGEN_TUTORIAL_BUDGET") != "test"  # kgen's tests run this page in seconds
-DATA, EPOCHS, HIDDEN = ("mnist", 8, 500) if FULL else ("digits", 1, 32)
+DATA, EPOCHS, HIDDEN = ("mnist", 5, 500) if FULL else ("digits", 1, 32)
 kgen.set_seed(0)
 
 # %% [markdown]
