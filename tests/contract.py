@@ -170,18 +170,20 @@ class Case:
         return Trained(model, history, state_of(model))
 
     @functools.cached_property
+    def eager(self):
+        """The model whose steps `moves` and `later_moves` record."""
+        return self.compiled(run_eagerly=True)
+
+    @functools.cached_property
     def moves(self):
         """Every `minimize` of the first training step."""
-        model = self.compiled(run_eagerly=True)
-        return recorded_moves(model, self.images[:BATCH_SIZE], self.labels[:BATCH_SIZE])
+        return recorded_moves(self.eager, self.images[:BATCH_SIZE], self.labels[:BATCH_SIZE])
 
     @functools.cached_property
     def later_moves(self):
-        """Every `minimize` of the second and third training step."""
-        model = self.compiled(run_eagerly=True)
+        """Every `minimize` of the second and third training step, after `moves`."""
         batch = self.images[:BATCH_SIZE], self.labels[:BATCH_SIZE]
-        _, second, third = (recorded_moves(model, *batch) for _ in range(3))
-        return second + third
+        return [move for _ in range(2) for move in recorded_moves(self.eager, *batch)]
 
 
 def recorded_moves(model, images, labels=None):

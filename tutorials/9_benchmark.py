@@ -41,8 +41,8 @@ cell = Cell("vae", BACKEND, data="mnist" if FULL else "digits", budget="quick" i
 print(cell, cell.hash)
 print(BUDGETS[cell.budget])
 record = runner.run(cell, machine.description())
+print(record["status"], "after", record["seconds"], "seconds", record.get("reason", ""))
 found = record["results"]
-print(record["status"], "after", record["seconds"], "seconds")
 print(machine.short_name(record["machine"]))
 
 # %% [markdown]
