@@ -65,9 +65,9 @@ if not all(map(importlib.util.find_spec, ORACLES)):
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
     """With `--dist=loadgroup`, tests that share a trained model or a fixture share a process."""
-    for item in items:
+    for item in items if config.pluginmanager.hasplugin("xdist") else ():
         case = getattr(item, "callspec", None) and item.callspec.params.get("name")
         of_a_case = item.path.stem in ("test_contract", "test_golden", "test_tutorials")
         item.add_marker(pytest.mark.xdist_group(case if of_a_case else item.path.stem))
