@@ -24,10 +24,10 @@ from kgen.models.gans.base import Adversarial
 from kgen.training import in_chunks, inference
 
 FULL = os.environ.get("KGEN_TUTORIAL_BUDGET") != "test"  # kgen's tests run this page in seconds
-DATA, IMAGES, EPOCHS = ("fashion_mnist", 20_000, 3) if FULL else ("digits", 128, 1)
+DATA, SIZE, IMAGES, EPOCHS = ("fashion_mnist", 16, 20_000, 3) if FULL else ("digits", 8, 128, 1)
 kgen.set_seed(0)
 
-data = kgen.data.load(DATA)
+data = kgen.data.load(DATA, size=SIZE)  # small images, to be through in minutes
 images = data.train.limit(IMAGES).images
 kgen.pictures.grid(images[:20], data.levels, columns=10)
 
