@@ -232,14 +232,22 @@ def _step_function(model, step, groups):
     run_one, run_many = compile(one_step), compile(many_steps)
 
     def function(state, iterator):
-        batches = list(itertools.islice(iterator, model.steps_per_execution))
-        if not batches:
-            raise StopIteration
-        if len(batches) == model.steps_per_execution > 1 and _same_shapes(batches):
-            state, logs = run_many(state, jax.tree.map(_stack, *batches))
-            return logs, state
-        for batch in batches:  # the only one, or the remainder of an epoch
-            state, logs = run_one(state, batch)
+        try:
+            batches = list(itertools.islice(iterator, model.steps_per_execution))
+            if not batches:
+                raise StopIteration
+            if len(batches) == model.steps_per_execution > 1 and _same_shapes(batches):
+                state, logs = run_many(state, jax.tree.map(_stack, *batches))
+                return logs, state
+            for batch in batches:  # the only one, or the remainder of an epoch
+                state, logs = run_one(state, batch)
+        except BaseException:
+            # Keras has taken the values out of the variables and, after the first step of a `fit`
+            # has failed, does not put them back.
+            for variables, values in zip(groups, state, strict=True):
+                for variable, value in zip(variables, values, strict=True):
+                    variable.assign(value)
+            raise
         return logs, state
 
     return function
