@@ -91,9 +91,9 @@ class DiscretisedLogistic:
         centred = (2.0 * half_bin) * images - 1.0 - location
         inverse_scale = ops.exp(-log_scale)
         upper = (centred + half_bin) * inverse_scale  # a
-        lower = (centred - half_bin) * inverse_scale  # b
-        below_upper = -ops.softplus(-upper)  # log sigmoid(a)
-        above_lower = -ops.softplus(lower)  # log sigmoid(-b)
+        minus_lower = (half_bin - centred) * inverse_scale  # -b
+        below_upper = ops.log_sigmoid(upper)
+        above_lower = ops.log_sigmoid(minus_lower)
         between = ops.log(-ops.expm1(-2.0 * half_bin * inverse_scale))
         inner = below_upper + above_lower + between
         highest = ops.where(images == self.levels - 1, above_lower, inner)

@@ -23,7 +23,7 @@ from keras import ops
 import kgen
 
 FULL = os.environ.get("KGEN_TUTORIAL_BUDGET") != "test"  # kgen's tests run this page in seconds
-DATA, SIZE, IMAGES, WIDTH = ("mnist", 16, 20_000, 32) if FULL else ("digits", 8, 128, 4)
+DATA, SIZE, IMAGES, WIDTH = ("mnist", 16, 16_000, 32) if FULL else ("digits", 8, 128, 4)
 DCGAN_EPOCHS, LSGAN_EPOCHS, WGAN_EPOCHS, BROKEN_EPOCHS = (4, 3, 3, 30) if FULL else (1, 1, 1, 1)
 kgen.set_seed(0)
 

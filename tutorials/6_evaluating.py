@@ -24,7 +24,7 @@ FULL = os.environ.get("KGEN_TUTORIAL_BUDGET") != "test"  # kgen's tests run this
 DATA, STRANGERS, SIZE, IMAGES = (
     ("fashion_mnist", "mnist", 16, 10_000) if FULL else ("digits", "digits", 8, 80)
 )
-VAE_EPOCHS, GAN_EPOCHS, COMPARED = (12, 8, 2000) if FULL else (1, 1, 80)
+VAE_EPOCHS, GAN_EPOCHS, COMPARED = (12, 6, 2000) if FULL else (1, 1, 80)
 kgen.set_seed(0)
 
 data = kgen.data.load(DATA, size=SIZE).limit(IMAGES)  # small images, to be through in minutes

@@ -64,16 +64,29 @@ def apply_gradients(optimizer, gradients, variables):
     tensors = [variable.value for kind in states for variable in kind]
     fused = slots and all(t.is_contiguous() and t.device.type == "cpu" for t in tensors)
 
-    def apply(gradients):
+    rate = _rate(optimizer) if fused else []
+
+    def apply(tensors):
         if fused:
-            _adam(optimizer, gradients, *states)
+            _adam(optimizer, tensors[: len(rate)], tensors[len(rate) :], *states)
         else:
-            optimizer.apply(gradients, variables)
+            optimizer.apply(tensors, variables)
 
-    as_it_is(apply, gradients, [*optimizer.variables, *variables])
+    as_it_is(apply, [*rate, *gradients], [*optimizer.variables, *variables])
 
 
-def _adam(optimizer, gradients, *states):
+def _rate(optimizer):
+    """The learning rate, in a list: outside of `as_it_is` a schedule's operations are recorded.
+
+    An empty one for a schedule that looks at the number of the step, as one with a warm-up does.
+    """
+    try:
+        return [keras.ops.convert_to_tensor(optimizer.learning_rate)]
+    except RuntimeError:
+        return []
+
+
+def _adam(optimizer, rate, gradients, *states):
     values, momentums, velocities = ([variable.value for variable in kind] for kind in states)
     done = int(optimizer.iterations)
     adam(
@@ -89,7 +102,7 @@ def _adam(optimizer, gradients, *states):
         weight_decay=0.0,
         beta1=optimizer.beta_1,
         beta2=optimizer.beta_2,
-        lr=float(optimizer.learning_rate),
+        lr=float(*(rate or [optimizer.learning_rate])),
         # Keras adds its epsilon to the root of the uncorrected velocity, PyTorch of the corrected.
         eps=optimizer.epsilon / math.sqrt(1.0 - optimizer.beta_2 ** (done + 1)),
     )

@@ -66,6 +66,7 @@ class Recorded:
                 stacklevel=2,
             )
             return lambda batch, tensors: self.step(batch)
+        _leave_out_detaching(graph)
 
         def run(batch, tensors):
             if any(bool(value) != decided for value, decided in lent.decisions):
@@ -75,6 +76,14 @@ class Recorded:
         for number in lent.calls:
             weakref.finalize(self, _calls.pop, number)
         return run
+
+
+def _leave_out_detaching(graph):
+    """It means something to autograd alone, for which nothing is left to do."""
+    for node in graph.graph.find_nodes(op="call_function", target=torch.ops.aten.detach.default):
+        node.replace_all_uses_with(node.args[0])
+        graph.graph.erase_node(node)
+    graph.recompile()
 
 
 class _Lent(keras.StatelessScope):
