@@ -3,7 +3,8 @@
 #
 # How many images a second does a model train on here? What does the first step cost, and what does
 # kgen cost beside code written by hand? You will measure one model on one backend, look at every
-# number behind the medians, and read the report that others can cite. It takes three to five minutes.
+# number behind the medians, and read the report that others can cite. It takes three to five
+# minutes.
 #
 # The harness is `benchmarks/`, beside `kgen/` in a checkout; on the command line it is
 # `python -m benchmarks`, `python -m benchmarks.report` and `python -m benchmarks.compare`.
