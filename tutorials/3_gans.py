@@ -177,7 +177,7 @@ picture
 # at the moment:
 
 # %%
-collapsed, picture = play({"discriminator": 1e-4, "generator": 5e-2})
+collapsed, picture = play({"discriminator": 1e-5, "generator": 5e-2})
 picture
 
 # %%
