@@ -193,6 +193,29 @@ def test_compiled_takes_batches_of_any_size():
     assert sizes == [(1, 3), (2, 3), (5, 3)]
 
 
+SMALLEST_NORMAL = np.full(200_000, np.finfo("float32").tiny)  # enough for several threads
+
+
+def test_compiled_flushes_denormals_of_nobody_else():
+    halves = backend.compiled(Quadratic(), lambda numbers: 0.5 * numbers)(SMALLEST_NORMAL)
+    np.testing.assert_array_equal(array(halves), 0.0)
+    assert np.all(0.5 * SMALLEST_NORMAL > 0.0)
+
+
+def test_training_steps_flush_denormals():
+    """What became slower and slower: moments of a unit that gets no gradients."""
+    model = kgen.Autoencoder((8, 8, 1), levels=17)
+    model.compile()
+    images = kgen.data.load("digits").train.images[:32]
+    model.fit(images, verbose=0)
+    bias = next(v for v in model.trainable_variables if v.shape == (500,))
+    bias.assign(np.full(500, -100.0, "float32"))
+    moments = next(v for v in model.optimizer.variables if v.shape == (64, 500))
+    moments.assign(np.full((64, 500), SMALLEST_NORMAL[0]))
+    model.fit(images, verbose=0)
+    assert not np.any((array(moments) > 0.0) & (array(moments) < SMALLEST_NORMAL[0]))
+
+
 def test_synchronise_returns_its_tensors():
     received = backend.synchronise({"a": ops.ones(3), "b": [ops.zeros(2)]})
     assert keras.tree.map_structure(lambda t: array(t).tolist(), received) == {

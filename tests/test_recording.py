@@ -1,6 +1,7 @@
 """Training steps that PyTorch runs from a recording. (The contract: they equal steps run as is.)"""
 
 import gc
+import sys
 import weakref
 
 import keras
@@ -15,6 +16,8 @@ from kgen import backend
 
 if backend.name() != "torch":  # nothing of what is tested here runs on the others
     pytest.skip("steps are compiled, not recorded", allow_module_level=True)
+
+import torch
 
 from kgen.backend import torch_recording
 
@@ -147,3 +150,13 @@ def test_a_recording_goes_with_its_model():
     gc.collect()
     assert gone() is None
     assert len(torch_recording._calls) == before
+
+
+@pytest.mark.parametrize("mode", [False, True])
+def test_a_users_own_mode_for_denormals_is_kept(mode):
+    torch.set_flush_denormal(mode)
+    try:
+        trained(Quadratic, True, epochs=1)
+        assert (sys.float_info.min * 0.5 == 0.0) == mode
+    finally:
+        torch.set_flush_denormal(False)
