@@ -44,8 +44,8 @@ def dense(network, inputs):
 
 def posterior(model, images):
     """Mean and log variance of q(z|x), in NumPy."""
-    scaled = 2.0 * images.reshape(len(images), -1) / (model.levels - 1) - 1
-    return np.split(dense(model.encoder, scaled), 2, axis=-1)
+    brightness = images.reshape(len(images), -1) / (model.levels - 1)
+    return np.split(dense(model.encoder, brightness), 2, axis=-1)
 
 
 def some_images(levels, count=5, shape=(3, 2, 3)):

@@ -43,7 +43,7 @@ def perceptron(layers, x):
 
 def loss(parameters, images, noise, levels):
     encoder, decoder = parameters
-    flat = training.scaled(images, levels).reshape(len(images), -1)
+    flat = images.reshape(len(images), -1) / (levels - 1)
     mean, log_variance = jnp.split(perceptron(encoder, flat), 2, axis=1)
     latents = mean + jnp.exp(0.5 * log_variance) * noise
     outputs = perceptron(decoder, latents).reshape(*images.shape[:3], -1)

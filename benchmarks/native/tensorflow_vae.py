@@ -21,8 +21,8 @@ class VAE(tf.Module):
 
     def losses(self, images, noise):
         """The terms of the loss."""
-        flat = training.scaled(images, self.levels)
-        flat = tf.reshape(flat, (-1, math.prod(images.shape[1:])))
+        flat = tf.reshape(tf.cast(images, "float32"), (-1, math.prod(images.shape[1:])))
+        flat /= self.levels - 1
         mean, log_variance = tf.split(applied(self.encoder, flat), 2, axis=1)
         latents = mean + tf.exp(0.5 * log_variance) * noise
         outputs = tf.reshape(applied(self.decoder, latents), self.output_shape)

@@ -26,7 +26,7 @@ class VAE(nn.Module):
 
     def forward(self, images, noise):
         images = images.flatten(1)
-        mean, log_variance = self.encoder(training.scaled(images, self.levels)).chunk(2, dim=1)
+        mean, log_variance = self.encoder(images / (self.levels - 1)).chunk(2, dim=1)
         latents = mean + torch.exp(0.5 * log_variance) * noise
         reconstruction = -self.log_prob(images, self.decoder(latents)).sum(1).mean()
         kl = 0.5 * (mean**2 + log_variance.exp() - log_variance - 1.0).sum(1).mean()

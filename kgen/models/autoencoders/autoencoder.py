@@ -102,7 +102,15 @@ class Autoencoder(GenerativeModel):
 
     def apply_encoder(self, images, labels=None, training=False):
         """What the encoder says of uint8 images: (n, outputs_per_latent * latent_size)."""
-        return self.encoder(self.scale(images), training=training)
+        return self.encoder(self.brightness(images), training=training)
+
+    def brightness(self, images):
+        """Levels 0..levels-1 as float32 in [0, 1]: what the encoder reads.
+
+        In [-1, 1] the hundreds of equal pixels of a black background move a hidden unit together,
+        and four of five were dead for all images after four epochs, for three nats of the ELBO.
+        """
+        return ops.cast(images, "float32") * (1.0 / (self.levels - 1))
 
     def apply_decoder(self, latents, labels=None, training=False):
         """The parameters of p(x|z), for `self.pixels`."""

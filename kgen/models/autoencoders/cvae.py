@@ -51,8 +51,8 @@ class CVAE(VAE):
     def apply_encoder(self, images, labels=None, training=False):
         picture = self.label_picture(labels)  # (n, height * width)
         picture = ops.reshape(picture, (-1, *self.image_shape[:2], 1))
-        inputs = ops.concatenate([self.scale(images), ops.cast(picture, "float32")], axis=-1)
-        return self.encoder(inputs, training=training)
+        inputs = [self.brightness(images), ops.cast(picture, "float32")]
+        return self.encoder(ops.concatenate(inputs, axis=-1), training=training)
 
     def apply_decoder(self, latents, labels=None, training=False):
         one_hot = ops.one_hot(labels, self.classes)  # (n, classes)
