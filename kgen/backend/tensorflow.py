@@ -186,10 +186,12 @@ def scan(function, carry, inputs):
 def jit_compile_pays(model):
     """What `jit_compile="auto"` stands for in training, see `kgen.backend.jax.jit_compile_pays`.
 
-    Keras' choice on a CPU is no; there XLA's steps take 0.4 to 0.8 of the time of TensorFlow's own
-    (dcgan, pixelcnn, glow, vae), from the second on.
+    Keras' choice on a CPU is no. There XLA's steps take 0.4 to 0.7 of the time of TensorFlow's own
+    for models that convolve (dcgan, pixelcnn, glow), from the second on. For dense ones it depends:
+    0.8 on an AMD EPYC (vae), 1.05 to 1.3 on an Intel Xeon (iwae, vae, gan), where oneDNN multiplies
+    matrices faster. They are not worth the seconds that XLA takes to compile.
     """
-    return True
+    return model.jit_compile or any(len(v.shape) == 4 for v in model.trainable_variables)
 
 
 def make_train_function(model):
