@@ -1,5 +1,6 @@
 """The training engine, on toys whose right answers are known."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -521,12 +522,25 @@ def test_a_model_must_track_its_terms():
 # === Compilation ===
 
 
-def test_steps_are_compiled_by_default(steps_as_kgen_compiles_them):
-    model = kgen.DCGAN((8, 8, 1), levels=17, latent_size=4, width=4)
-    model.compile()
-    assert model.jit_compile
-    history = model.fit(kgen.data.load("digits").train.images[:32], verbose=0).history
-    assert np.isfinite(history["generator_loss"]).all()
+COMPILED_BY_DEFAULT = """
+import kgen
+model = kgen.DCGAN((8, 8, 1), levels=17, latent_size=4, width=4)
+model.compile()
+print(model.jit_compile)
+"""
+
+
+@pytest.mark.parametrize("onednn", [False, True])
+def test_convolutions_are_compiled_by_default(onednn):
+    """But not where TensorFlow has oneDNN compute them."""
+    environment = {**os.environ, "TF_ENABLE_ONEDNN_OPTS": str(int(onednn))}
+    command = [sys.executable, "-c", COMPILED_BY_DEFAULT]
+    found = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == str(not onednn or backend.name() != "tensorflow")
+
+
+def test_steps_as_they_are_compiled_by_default(steps_as_kgen_compiles_them):
+    assert np.isfinite(fit(compiled(Quadratic))["loss"]).all()
 
 
 @pytest.mark.parametrize("choice", [{"jit_compile": False}, {"run_eagerly": True}])

@@ -186,12 +186,25 @@ def scan(function, carry, inputs):
 def jit_compile_pays(model):
     """What `jit_compile="auto"` stands for in training, see `kgen.backend.jax.jit_compile_pays`.
 
-    Keras' choice on a CPU is no. There XLA's steps take 0.4 to 0.7 of the time of TensorFlow's own
-    for models that convolve (dcgan, pixelcnn, glow), from the second on. For dense ones it depends:
-    0.8 on an AMD EPYC (vae), 1.05 to 1.3 on an Intel Xeon (iwae, vae, gan), where oneDNN multiplies
-    matrices faster. They are not worth the seconds that XLA takes to compile.
+    Keras' choice on a CPU is no. It depends on TensorFlow's own convolutions: where oneDNN computes
+    them, XLA's steps take 1.2 to 1.3 of the time of TensorFlow's (dcgan, glow; pixelcnn 0.86), and
+    a minute to compile; where it does not, 0.35 (dcgan). Steps of dense models take as long or
+    longer (vae, gan, iwae).
     """
-    return model.jit_compile or any(len(v.shape) == 4 for v in model.trainable_variables)
+    return model.jit_compile or (_convolves(model) and not _computes_with_onednn())
+
+
+def _convolves(model):
+    return any(len(variable.shape) == 4 for variable in model.trainable_variables)
+
+
+def _computes_with_onednn():
+    """By default on processors with instructions for neural networks, see TF_ENABLE_ONEDNN_OPTS."""
+    try:
+        from tensorflow.python.util._pywrap_util_port import IsMklEnabled
+    except ImportError:  # it is nothing public: a later TensorFlow may have it elsewhere
+        return False
+    return IsMklEnabled()
 
 
 def make_train_function(model):
