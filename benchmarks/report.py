@@ -38,7 +38,7 @@ def parser():
 
 def main(arguments=None):
     options = parser().parse_args(arguments)
-    records = [record for path in options.results for record in results.read(path)]
+    records = named([record for path in options.results for record in results.read(path)])
     if options.html:
         with whole_file(options.html) as path:
             path.write_text(as_html(records), encoding="utf-8")
@@ -80,7 +80,7 @@ def as_html(records):
             title=TITLE,
             introduction=introduction(records),
             sections=parts,
-            grids=[(name(record), record["results"]["samples"]) for record in done(records)],
+            grids=[(record["name"], record["results"]["samples"]) for record in done(records)],
         )
     )
 
@@ -115,8 +115,13 @@ def done(records):
     return [record for record in records if record["status"] == "measured"]
 
 
-def name(record):
-    return f"{record['cell']['model']}, {record['cell']['backend']}"
+def named(records):
+    """The records, each with its name: model, backend, and the processor if there are several."""
+    processors = {record["machine"]["processor"] for record in records}
+    for record in records:
+        place = [record["machine"]["processor"]] if len(processors) > 1 else []
+        record["name"] = ", ".join([record["cell"]["model"], record["cell"]["backend"], *place])
+    return records
 
 
 def sections(records, plots=False):
@@ -134,7 +139,7 @@ def native(records, plots):
         for form, seconds in pairs.items():
             ratio, low, high = ratio_of_medians(seconds["native"], seconds["kgen"])
             words = "no difference" if low <= 1 <= high else "faster" if low > 1 else "slower"
-            rows.append([name(record), form, f"{ratio:.2f}", f"{low:.2f} to {high:.2f}", words])
+            rows.append([record["name"], form, f"{ratio:.2f}", f"{low:.2f} to {high:.2f}", words])
     return Section(
         "Training throughput, kgen to native code",
         "Ratio of throughputs, with its 95 % interval: above 1, kgen is faster. The same network, "
@@ -147,7 +152,7 @@ def native(records, plots):
 def profile(records, plots):
     owners = (OPERATIONS, *PACKAGES, "other")
     rows = [
-        [name(record), *(f"{100 * shares.get(owner, 0.0):.0f} %" for owner in owners)]
+        [record["name"], *(f"{100 * shares.get(owner, 0.0):.0f} %" for owner in owners)]
         for record in records
         if (shares := record["results"].get("profile"))  # older lines have none
     ]
@@ -170,10 +175,10 @@ def throughput(records, plots):
         steps = np.array(training["seconds"]) / training["steps"]
         images = training["images_per_step"] / np.median(steps)
         low, high = training["images_per_step"] / np.quantile(steps, [0.75, 0.25])
-        bars[name(record)] = images
+        bars[record["name"]] = images
         rows.append(
             [
-                name(record),
+                record["name"],
                 f"{images:,.0f}",
                 f"{low:,.0f} to {high:,.0f}",
                 f"{1000 * np.median(steps):.2f}",
@@ -199,8 +204,8 @@ def latency(records, plots):
                 for q, fewest in PERCENTILES.items()
             ]
             rate = int(count) / np.median(seconds)
-            rows.append([name(record), count, *cells, f"{rate:,.0f}", len(seconds)])
-            distributions[f"{name(record)}, {count}"] = milliseconds
+            rows.append([record["name"], count, *cells, f"{rate:,.0f}", len(seconds)])
+            distributions[f"{record['name']}, {count}"] = milliseconds
     return Section(
         "Sampling",
         "Milliseconds of a call of `sample(n)`; p95 from 20 calls on, p99 from 1,000.",
@@ -215,13 +220,13 @@ def cold_start(records, plots):
     for record in records:
         seconds = record["results"]["cold_start"]
         cells = [f"{seconds[phase]:.2f}" if phase in seconds else "-" for phase in PHASES]
-        rows.append([name(record), *cells, f"{sum(seconds.values()):.2f}"])
+        rows.append([record["name"], *cells, f"{sum(seconds.values()):.2f}"])
     return Section(
         "Cold start",
         "Seconds of each phase in a new process.",
         ["model", *(phase.replace("_", " ") for phase in PHASES), "sum"],
         rows,
-        draw.stacks({name(r): r["results"]["cold_start"] for r in records}) if plots else "",
+        draw.stacks({r["name"]: r["results"]["cold_start"] for r in records}) if plots else "",
     )
 
 
@@ -234,14 +239,14 @@ def quality(records, plots):
         if samples:
             floor = found["rows"]["real images (floor)"]["frechet_distance"]
             cells[:2] = f"{samples['frechet_distance']:.1f}", f"{floor:.1f}"
-            points[name(record)] = training["seconds"], samples["frechet_distance"]
+            points[record["name"]] = training["seconds"], samples["frechet_distance"]
         if likelihood:
             kind = likelihood["likelihood"]
             cells[2] = f"{likelihood['bits_per_dimension']:.3f} ({kind})"
         used = found["used"]
         rows.append(
             [
-                name(record),
+                record["name"],
                 f"{training['seconds']:.0f}",
                 f"{training['steps']:,}",
                 *cells,
@@ -262,7 +267,7 @@ def quality(records, plots):
 def memory(records, plots):
     rows = [
         [
-            name(record),
+            record["name"],
             *(f"{size / 2**20:,.0f}" for size in record["results"]["peak_memory"].values()),
         ]
         for record in records
@@ -272,7 +277,7 @@ def memory(records, plots):
 
 def failures(records):
     rows = [
-        [name(record), record["status"], record["reason"].splitlines()[-1]]
+        [record["name"], record["status"], record["reason"].splitlines()[-1]]
         for record in records
         if record["status"] != "measured"
     ]

@@ -249,6 +249,14 @@ def test_report_has_the_measured_figures(tmp_path, capsys):
     assert "Not measured" not in text
 
 
+def test_report_tells_machines_apart(tmp_path, capsys):
+    records = [made_up(), made_up()]
+    records[1]["machine"] = {**records[1]["machine"], "processor": "another one"}
+    paths = [written(tmp_path / f"{n}.jsonl", record) for n, record in enumerate(records)]
+    report.main([*map(str, paths)])
+    assert f"| vae, {BACKEND}, another one | " in capsys.readouterr().out
+
+
 def test_report_names_what_failed(tmp_path, capsys):
     record = {**made_up(), "status": "failed", "reason": "first\nout of memory"}
     report.main([str(written(tmp_path / "r.jsonl", record))])

@@ -143,5 +143,5 @@ print("exit status", status)
 # python -m benchmarks.report benchmarks/results/*.jsonl --html report.html
 # ```
 #
-# The results of one machine are committed in `benchmarks/results/`. Times of two machines do not
+# The results of two machines are committed in `benchmarks/results/`. Times of two machines do not
 # compare; ratios measured by turns on one of them do, with care.
