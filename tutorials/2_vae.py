@@ -169,8 +169,8 @@ reported = vae.evaluate(test.images, batch_size=256, verbose=0, return_dict=True
 print(f"by hand {kl.mean():.4f} nats, reported by the model {reported:.4f} nats")
 
 # %% [markdown]
-# Not all latents are used. Each has its own share of the KL; one whose share is 0 says nothing
-# about the image:
+# Each latent has its own share of the KL. One whose share is 0 would say nothing about the image:
+# a model with more latents than it needs leaves some unused.
 
 # %%
 shares = 0.5 * np.mean(mean**2 + np.exp(log_variance) - log_variance - 1, axis=0)
