@@ -38,7 +38,7 @@ def parser():
 
 def main(arguments=None):
     options = parser().parse_args(arguments)
-    records = named([record for path in options.results for record in results.read(path)])
+    records = [record for path in options.results for record in results.read(path)]
     if options.html:
         with whole_file(options.html) as path:
             path.write_text(as_html(records), encoding="utf-8")
@@ -54,6 +54,7 @@ def main(arguments=None):
 
 def as_markdown(records):
     """The report's tables as Markdown."""
+    records = named(records)
     lines = [f"# {TITLE}", "", *introduction(records), ""]
     for section in sections(records):
         lines += [f"## {section.title}", "", section.note, ""]
@@ -69,6 +70,7 @@ def as_html(records):
     import jinja2
     from markupsafe import Markup
 
+    records = named(records)
     source = resources.files("benchmarks").joinpath("report.html").read_text()
     parts = sections(records, plots=True)
     for part in parts:
@@ -118,10 +120,12 @@ def done(records):
 def named(records):
     """The records, each with its name: model, backend, and the processor if there are several."""
     processors = {record["machine"]["processor"] for record in records}
+    found = []
     for record in records:
         place = [record["machine"]["processor"]] if len(processors) > 1 else []
-        record["name"] = ", ".join([record["cell"]["model"], record["cell"]["backend"], *place])
-    return records
+        words = [record["cell"]["model"], record["cell"]["backend"], *place]
+        found.append({**record, "name": ", ".join(words)})
+    return found
 
 
 def sections(records, plots=False):
