@@ -188,8 +188,8 @@ def jit_compile_pays(model):
 
     Keras' choice on a CPU is no. It depends on TensorFlow's own convolutions: where oneDNN computes
     them, XLA's steps take 1.2 to 1.3 of the time of TensorFlow's (dcgan, glow; pixelcnn 0.86), and
-    a minute to compile; where it does not, 0.35 (dcgan). Those of dense models take 1.05 to 1.3
-    (iwae, vae, gan; vae on another machine 0.8).
+    a cold start 6 to 22 s longer (dcgan, glow); where it does not, 0.35 (dcgan). Those of dense
+    models take 1.05 to 1.3 (iwae, vae, gan; vae on another machine 0.8).
     """
     return model.jit_compile or (_convolves(model) and not _computes_with_onednn())
 
