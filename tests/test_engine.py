@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import keras
@@ -355,19 +356,40 @@ def test_dynamic_images_are_drawn_anew_every_epoch():
     assert np.array_equal(batches.batch(1, 0)[0], data.at_epoch(1))
 
 
-def test_fit_walks_through_the_epochs():
-    class Recording(Batches):
-        asked = []  # noqa: RUF012
+class Recording(Batches):
+    """Remembers which batches were asked for, and in which thread."""
 
-        def batch(self, epoch, index):
-            self.asked.append((epoch, index))
-            return super().batch(epoch, index)
+    asked = ()
 
-    model = compiled(Quadratic)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("kgen.training.model.Batches", Recording)
-        fit(model, epochs=2)
-    assert {(epoch, index) for epoch in (0, 1) for index in (0, 1, 2)} <= set(Recording.asked)
+    def batch(self, epoch, index):
+        Recording.asked += ((epoch, index, threading.current_thread()),)
+        return super().batch(epoch, index)
+
+
+@pytest.fixture
+def recording(monkeypatch):
+    monkeypatch.setattr(Recording, "asked", ())
+    monkeypatch.setattr("kgen.training.model.Batches", Recording)
+    return Recording
+
+
+def test_fit_walks_through_the_epochs(recording):
+    fit(compiled(Quadratic), epochs=2)
+    asked = {(epoch, index) for epoch, index, _ in recording.asked}
+    assert {(epoch, index) for epoch in (0, 1) for index in (0, 1, 2)} <= asked
+
+
+def test_arrays_are_fed_by_the_thread_that_trains(recording):
+    """No pipeline of TensorFlow's stands between them and the step: see `tensorflow_feed`."""
+    fit(compiled(Quadratic))
+    assert {thread for *_, thread in recording.asked} == {threading.current_thread()}
+
+
+def test_arrays_are_fed_where_keras_has_no_such_adapter(monkeypatch):
+    expected = fit(compiled(Quadratic), epochs=2)
+    monkeypatch.setitem(sys.modules, "kgen.backend.tensorflow_feed", None)
+    received = fit(compiled(Quadratic), epochs=2)
+    np.testing.assert_allclose(received["loss"], expected["loss"], rtol=1e-5)
 
 
 def test_equal_seeds_draw_equal_model_seeds():

@@ -25,6 +25,7 @@ __all__ = [
     "conv",
     "conv_transpose",
     "device",
+    "feed",
     "input_gradient",
     "jit_compile_pays",
     "make_test_function",
@@ -193,6 +194,11 @@ def cond(predicate, if_true, if_false):
 def jit_compile_pays(model):
     """What `jit_compile="auto"` stands for in training: Keras' choice, which is yes."""
     return model.jit_compile
+
+
+def feed(model, batches):
+    """What Keras' `fit` takes for `batches`, a PyDataset, so as to lose no time between steps."""
+    return batches
 
 
 def make_train_function(model):

@@ -25,6 +25,7 @@ __all__ = [
     "conv",
     "conv_transpose",
     "device",
+    "feed",
     "input_gradient",
     "jit_compile_pays",
     "make_test_function",
@@ -218,6 +219,11 @@ def scan(function, carry, inputs):
 def jit_compile_pays(model):
     """What `jit_compile="auto"` stands for in training: yes, which here means recorded steps."""
     return True
+
+
+def feed(model, batches):
+    """What Keras' `fit` takes for `batches`, see `kgen.backend.jax.feed`."""
+    return batches
 
 
 def make_train_function(model):

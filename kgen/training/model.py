@@ -260,8 +260,8 @@ class GenerativeModel(Configured):
             batch_size = batch_size or 32
             (x, y), validation_data = split_validation(x, y, validation_split, validation_data)
             x, y = checked_arrays(self, x, y, at_least=batch_size)
-            x = batches = Batches(x, y, batch_size, self.seed, shuffle, steps_per_epoch)
-            y, steps_per_epoch = None, None
+            batches = Batches(x, y, batch_size, self.seed, shuffle, steps_per_epoch)
+            x, y, steps_per_epoch = backend.feed(self, batches), None, None
         elif initial_step:
             raise KgenError("Expected images as an array: other data have an order of their own.")
         validation_data = checked_validation(self, validation_data)
