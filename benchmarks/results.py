@@ -34,7 +34,7 @@ RESULTS = {
     "samples": str,  # PNG, base64
 }
 # {field: type} of `results` that lines measured before it was thought of do not have.
-ADDED = {"profile": dict}  # {whose code: share of the time of a step that is not compiled}
+ADDED = {"profile": dict}  # {whose code: share of the time of a step}
 
 
 def append(path, record):

@@ -564,8 +564,7 @@ def fit_trains_on_the_batches_of_its_seed(case):
     for epoch in (0, 1):
         drawn = [batches.batch(epoch, index) for index in range(batches.num_batches)]
         in_order = (np.concatenate(part) for part in zip(*drawn, strict=True))
-        # Fed as arrays are: a pipeline knows no batch size, and TensorFlow may round otherwise.
-        model.fit(kgen.backend.feed(model, AsPyDataset(*in_order)), verbose=0)
+        model.fit(AsPyDataset(*in_order), verbose=0)
     assert_same(state_of(model), case.trained.state)
 
 

@@ -1,31 +1,31 @@
-"""Whose code a training step that is not compiled as a whole spends its time in."""
+"""Whose code a training step spends its time in."""
 
 import cProfile
-import pstats
 from collections import Counter
 
 OPERATIONS = "operations"
-PACKAGES = ("keras", "torch", "kgen")
+PACKAGES = ("keras", "tensorflow", "torch", "kgen")
 
 
 def shares(function):
     """{owner: share of the seconds that `function()` takes}, the largest first.
 
-    Operations are what is written in C: those of the framework, and Python's own functions. All
-    else is Python code, by the package it belongs to. The profiler slows each call of a Python
-    function, and no operation: their shares are upper bounds.
+    Operations are what is written in C: those of the framework, a compiled step being one of them,
+    and Python's own functions. All else is Python code, by the package it belongs to. The profiler
+    slows each call of a Python function, and no operation: their shares are upper bounds.
     """
     profile = cProfile.Profile()
     profile.runcall(function)
     own = Counter()
-    for (path, *_), (_, _, seconds_of_its_own, *_) in pstats.Stats(profile).stats.items():
-        own[owner(path)] += seconds_of_its_own
+    # Not by `pstats`, which keeps one of all operations of a name, and PyTorch's share theirs.
+    for entry in profile.getstats():
+        own[owner(entry.code)] += entry.inlinetime
     return {name: seconds / own.total() for name, seconds in own.most_common()}
 
 
-def owner(path):
-    """Who wrote the function of a file; operations have none, which is called "~"."""
-    if path == "~":
+def owner(code):
+    """Who wrote a function; operations have a description in the place of a code object."""
+    if isinstance(code, str):
         return OPERATIONS
-    parts = path.split("/")
+    parts = code.co_filename.split("/")
     return next((name for name in PACKAGES if name in parts), "other")
