@@ -131,10 +131,17 @@ def padded_conv(images, kernel, rows, columns):
 
     In one operation: where oneDNN is on, by default on processors with AVX-512, TensorFlow 2.21
     merges padding, convolution, bias and sum to one with an input more than it has memory for, and
-    crashes (`MklLayoutRewritePass`, `__MklDummyPadWithFusedConv2D`).
+    crashes (`MklLayoutRewritePass`, `__MklDummyPadWithFusedConv2D`). And with zeros in the kernel,
+    not around the images, where oneDNN computes it and their size is kept: steps of the pixelcnn
+    take 0.83 of the time, though they multiply more.
     """
-    images = tf.cast(images, kernel.dtype)
-    return tf.nn.conv2d(images, kernel, 1, ((0, 0), rows, columns, (0, 0)))
+    images, padding = tf.cast(images, kernel.dtype), (rows, columns)
+    keeps_size = all(sum(p) == taps - 1 for p, taps in zip(padding, kernel.shape, strict=False))
+    if keeps_size and _computes_with_onednn():
+        zeros = [(max(p) - p[0], max(p) - p[1]) for p in padding]
+        kernel = tf.pad(kernel, [*zeros, (0, 0), (0, 0)])  # the own pixel is in its middle
+        return tf.nn.conv2d(images, kernel, 1, "SAME")
+    return tf.nn.conv2d(images, kernel, 1, ((0, 0), *padding, (0, 0)))
 
 
 def affine(inputs, matrix, bias):
@@ -199,6 +206,7 @@ def _convolves(model):
     return any(len(variable.shape) == 4 for variable in model.trainable_variables)
 
 
+@functools.cache
 def _computes_with_onednn():
     """By default on processors with instructions for neural networks, see TF_ENABLE_ONEDNN_OPTS."""
     try:

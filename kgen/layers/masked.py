@@ -147,8 +147,8 @@ class MaskedConv2D(keras.layers.Layer):
 
     Computed by one convolution without the rows below the centre. It keeps the zeros right of the
     centre, 1 tap of 6 for kernels of 3: without them it takes two convolutions, of the rows above
-    and of the own row (`apart`), which are slower on TensorFlow, where nothing would be won over
-    the whole kernel times a mask, and on PyTorch, but a fifth faster on JAX
+    and of the own row (`apart`), which are slower on TensorFlow, where the whole kernel may be
+    faster still (`padded_conv`), and on PyTorch, but a fifth faster on JAX
     (benchmarks/masked_convolution.py).
 
     Args:
