@@ -640,7 +640,7 @@ def noise_is_new_at_every_step(case):
 @check(needs=can_sample)
 def samples_without_seed_differ(case):
     model = case.taught.model
-    assert not same(model.sample(8), model.sample(8))
+    assert not same(model.sample(100), model.sample(100))  # of two levels, eight may be equal
 
 
 @check(needs=can_sample)
@@ -652,7 +652,7 @@ def samples_of_equal_seeds_are_equal(case):
 @check(needs=can_sample)
 def samples_of_other_seeds_differ(case):
     model = case.taught.model
-    assert not same(model.sample(8, seed=3), model.sample(8, seed=4))
+    assert not same(model.sample(100, seed=3), model.sample(100, seed=4))
 
 
 @check(needs=can_sample)
