@@ -165,9 +165,7 @@ def profile(records, plots):
         "Operations: on TensorFlow a step is one call of compiled code; on PyTorch it is a list of "
         "them, recorded from the model's code and called one by one by Python code of PyTorch. "
         "Keras and kgen feed it batches and keep the logs. The shares of Python code, by package, "
-        "are upper bounds: the profiler slows calls of Python functions, and no operation. "
-        "On TensorFlow kgen's graph is one for batches of any size, native code's is for one size, "
-        "which is faster for some models: see _graph in kgen/backend/tensorflow.py.",
+        "are upper bounds: the profiler slows calls of Python functions, and no operation.",
         ["model", "operations", "the framework", "keras", "kgen", "other"],
         rows,
     )

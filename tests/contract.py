@@ -564,7 +564,7 @@ def fit_trains_on_the_batches_of_its_seed(case):
     for epoch in (0, 1):
         drawn = [batches.batch(epoch, index) for index in range(batches.num_batches)]
         in_order = (np.concatenate(part) for part in zip(*drawn, strict=True))
-        model.fit(AsPyDataset(*in_order), verbose=0)
+        model.fit(*in_order, batch_size=BATCH_SIZE, shuffle=False, verbose=0)
     assert_same(state_of(model), case.trained.state)
 
 
@@ -810,7 +810,8 @@ def mixed_float16_is_refused(case, policy):
 def trains_on_a_pydataset(case):
     model = case.anew()
     model.fit(AsPyDataset(*case.whole_batches), verbose=0)
-    assert_same(state_of(model), case.in_order.state)
+    # TensorFlow's graph of its own pipelines, for batches of any size, may sum in another order.
+    assert_close(state_of(model), case.in_order.state, 1e-5)
 
 
 @check(on=("tensorflow",))
@@ -820,7 +821,7 @@ def trains_on_a_tf_dataset(case):
     model = case.anew()
     batches = tf.data.Dataset.from_tensor_slices(case.whole_batches).batch(BATCH_SIZE)
     model.fit(batches, verbose=0)
-    assert_same(state_of(model), case.in_order.state)
+    assert_close(state_of(model), case.in_order.state, 1e-5)
 
 
 @check(on=("torch",))
