@@ -32,10 +32,11 @@ PLAIN = {
     "Adam": lambda: keras.optimizers.Adam(0.01),
     "other constants": lambda: keras.optimizers.Adam(0.02, beta_1=0.5, beta_2=0.9, epsilon=1e-3),
     "schedule": lambda: keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.02, 4)),
+    "clipped together": lambda: keras.optimizers.Adam(0.01, global_clipnorm=1.0),
 }
 FURTHER = {
     "amsgrad": lambda: keras.optimizers.Adam(0.01, amsgrad=True),
-    "clipped": lambda: keras.optimizers.Adam(0.01, global_clipnorm=0.1),
+    "clipped": lambda: keras.optimizers.Adam(0.01, clipnorm=0.1),
     "decayed": lambda: keras.optimizers.AdamW(0.01, weight_decay=0.1),
     "averaged": lambda: keras.optimizers.Adam(0.01, use_ema=True),
     "another": lambda: keras.optimizers.RMSprop(0.01),
@@ -80,6 +81,15 @@ def assert_same_steps(create, **settings):
 @pytest.mark.parametrize("name", [*PLAIN, *FURTHER])
 def test_a_step_is_keras_own(name):
     assert_same_steps({**PLAIN, **FURTHER}[name])
+
+
+def test_clipping_hides_nothing_infinite():
+    """Divided by their norm, finite gradients would become 0."""
+    variables, optimizer = made(), PLAIN["clipped together"]()
+    optimizer.build(list(variables))
+    gradients = [keras.ops.full(shape, np.inf if shape == (3,) else 1.0) for shape in SHAPES]
+    backend.apply_gradients(optimizer, gradients, variables)
+    assert all(np.isnan(array(variable)).all() for variable in variables)
 
 
 @pytest.mark.parametrize("change", [constrained, frozen])

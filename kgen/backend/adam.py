@@ -7,7 +7,6 @@ FURTHER = (
     "amsgrad",
     "clipnorm",
     "clipvalue",
-    "global_clipnorm",
     "gradient_accumulation_steps",
     "loss_scale_factor",
     "use_ema",
@@ -19,7 +18,8 @@ def adam_slots(optimizer, variables):
     """The momentums and velocities of `variables`, two lists of Keras variables.
 
     None if the update is not that of Kingma & Ba 2014 for all that the optimizer was built with, in
-    float32: another optimizer, a subclass of one's own, clipping, a constraint, a frozen layer.
+    float32: another optimizer, a subclass of one's own, a constraint, a frozen layer, clipping but
+    for `global_clipnorm`, which is left to the caller.
     """
     of_keras = type(optimizer).__module__.startswith("keras.")
     if not (of_keras and isinstance(optimizer, keras.optimizers.Adam)):

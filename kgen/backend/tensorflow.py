@@ -64,6 +64,8 @@ def apply_gradients(optimizer, gradients, variables):
         replica = tf.distribute.get_replica_context()
         replica.merge_call(lambda strategy: optimizer.apply(gradients, variables))
         return
+    if optimizer.global_clipnorm:
+        gradients, _ = tf.clip_by_global_norm(gradients, optimizer.global_clipnorm)
     step = tf.cast(optimizer.iterations.value, "float32") + 1.0
     constants = {
         "lr": tf.cast(optimizer.learning_rate, "float32"),

@@ -90,15 +90,17 @@ def _rate(optimizer):
 
 def _adam(optimizer, rate, gradients, *states):
     values, momentums, velocities = ([variable.value for variable in kind] for kind in states)
+    gradients = [gradient.contiguous() for gradient in gradients]
     done = int(optimizer.iterations)
     adam(
         values,
-        [gradient.contiguous() for gradient in gradients],
+        gradients,
         momentums,
         velocities,
         max_exp_avg_sqs=[],
         state_steps=list(torch.full((len(values),), float(done)).unbind()),
         fused=True,
+        grad_scale=_excess(gradients, optimizer.global_clipnorm),
         amsgrad=False,
         maximize=False,
         weight_decay=0.0,
@@ -109,6 +111,15 @@ def _adam(optimizer, rate, gradients, *states):
         eps=optimizer.epsilon / math.sqrt(1.0 - optimizer.beta_2 ** (done + 1)),
     )
     optimizer.iterations.assign(done + 1)
+
+
+def _excess(gradients, largest):
+    """What gradients are divided by to have at most the norm `largest`, all of them together."""
+    if largest is None:
+        return None
+    norm = torch.nn.utils.get_total_norm(gradients)
+    # As Keras' clipping does: gradients that are not finite are not hidden.
+    return torch.where(norm.isfinite(), torch.clamp(norm / largest, min=1.0), torch.nan)
 
 
 def normal(shape, seeds):
