@@ -13,13 +13,15 @@ FRAMEWORKS = ("jax", "tensorflow", "torch")
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(".pytest_cache", "jax").resolve()))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
-# And with little optimisation: tests run each program a few times.
+# And as fast as XLA can, with little optimisation: tests run each program a few times.
 os.environ.setdefault(
     "XLA_FLAGS",
-    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true",
+    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true "
+    "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1",
 )
-# Before a framework starts its threads: two teams spin against each other on few cores.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Before a framework starts its threads: models as small as these are slower with several, and the
+# processes' threads would share the cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 TINY_GAN = {

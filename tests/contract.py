@@ -58,8 +58,12 @@ class Kept(NamedTuple):
 
     def anew(self):
         """The model, as if it had never been trained."""
+        return self.put_back(self.start)
+
+    def put_back(self, state):
+        """The model with the variables of an earlier moment."""
         for name, variable in named_variables(self.model).items():
-            variable.assign(self.start[name])
+            variable.assign(state[name])
         return self.model
 
 
@@ -68,14 +72,6 @@ class Run(NamedTuple):
 
     history: dict
     state: dict  # the model's variables
-
-
-class Taught(NamedTuple):
-    """A model after `fit`: read it, do not train it."""
-
-    model: kgen.GenerativeModel
-    history: dict
-    state: dict  # its variables right after `fit`
 
 
 class Mixed(NamedTuple):
@@ -97,7 +93,11 @@ class Move(NamedTuple):
 
 
 class Case:
-    """A model in one form, and images for it; trained models are shared between checks."""
+    """A model in one form, and images for it.
+
+    Checks share models: one that needs two states of `anew` and `taught`, which are the same model,
+    is done with the first before it asks for the second.
+    """
 
     def __init__(self, name):
         self.name = name
@@ -128,6 +128,11 @@ class Case:
         """A compiled model that was never trained: the same one at every call."""
         return self.kept.anew()
 
+    @property
+    def taught(self):
+        """That model after its lessons: read it, do not train it."""
+        return self.kept.put_back(self.lessons.state)
+
     @functools.cached_property
     def kept(self):
         model = self.compiled()
@@ -151,7 +156,7 @@ class Case:
         return model.fit(*self.whole_batches, **settings).history
 
     def teach(self, model, epochs=8):
-        """Train long enough for the model to learn something; returns {name: means by epoch}."""
+        """Epochs of 20 steps; returns {name: means by epoch}."""
         images, labels = self.all_images[:640], self.all_labels[:640]
         settings = {"batch_size": BATCH_SIZE, "epochs": epochs, "verbose": 0}
         return model.fit(images, labels, **settings).history
@@ -170,9 +175,8 @@ class Case:
     def still(self):
         """Two steps on one batch with optimizers that do not move the model."""
         model = self.standing.anew()
-        batch = self.images[:BATCH_SIZE], self.labels[:BATCH_SIZE]
-        settings = {"batch_size": BATCH_SIZE, "epochs": 2, "shuffle": False, "verbose": 0}
-        return Run(model.fit(*batch, **settings).history, state_of(model))
+        batch = AsPyDataset(self.images[:BATCH_SIZE], self.labels[:BATCH_SIZE])
+        return Run(model.fit(batch, epochs=2, verbose=0).history, state_of(model))
 
     @functools.cached_property
     def trained(self):
@@ -207,9 +211,10 @@ class Case:
         return Mixed(model, history, dtypes)
 
     @functools.cached_property
-    def taught(self):
-        model = self.compiled()
-        return Taught(model, self.teach(model), state_of(model))
+    def lessons(self):
+        """Long enough for the model to learn something."""
+        model = self.anew()
+        return Run(self.teach(model), state_of(model))
 
     @functools.cached_property
     def eager(self):
@@ -425,7 +430,7 @@ def keeps_every_argument_under_its_name(case):
 
 @check
 def has_all_variables_when_constructed(case):
-    assert trainable(case.create()).keys() == trainable(case.taught.model).keys()
+    assert trainable(case.create()).keys() == trainable(case.taught).keys()
 
 
 @check
@@ -526,12 +531,12 @@ def players_share_no_variable(case):
 
 @check
 def optimizer_counts_the_steps(case):
-    assert int(case.taught.model.optimizer.iterations) == 8 * 20
+    assert int(case.taught.optimizer.iterations) == 8 * 20
 
 
 @check(needs=has_one_loss)
 def loss_falls(case):
-    first, *_, last = case.taught.history["loss"]
+    first, *_, last = case.lessons.history["loss"]
     assert last < 0.98 * first
 
 
@@ -542,7 +547,7 @@ def samples_move_nearer_to_the_data(case):
         return np.hypot(samples.mean() - data.mean(), samples.std() - data.std())
 
     data = case.all_images
-    assert distance(case.taught.model) < 0.95 * distance(case.anew())
+    assert distance(case.taught) < 0.95 * distance(case.anew())
 
 
 @check
@@ -608,11 +613,11 @@ def evaluate_leaves_the_weights(case):
 
 @check
 def equal_seeds_train_alike(case):
-    """Bit for bit: what two models begin with, and their losses over forty steps."""
+    """Bit for bit: what two models begin with, and the losses over forty steps from there."""
+    first_lessons = {name: values[:2] for name, values in case.lessons.history.items()}
     model = case.anew()
     assert_same(state_of(case.create()), weights_in(state_of(model)))
-    first_of_taught = {name: values[:2] for name, values in case.taught.history.items()}
-    assert case.teach(model, epochs=2) == first_of_taught
+    assert case.teach(model, epochs=2) == first_lessons
 
 
 @check
@@ -639,25 +644,25 @@ def noise_is_new_at_every_step(case):
 
 @check(needs=can_sample)
 def samples_without_seed_differ(case):
-    model = case.taught.model
+    model = case.taught
     assert not same(model.sample(100), model.sample(100))  # of two levels, eight may be equal
 
 
 @check(needs=can_sample)
 def samples_of_equal_seeds_are_equal(case):
-    model = case.taught.model
+    model = case.taught
     assert same(model.sample(8, seed=3), model.sample(8, seed=3))
 
 
 @check(needs=can_sample)
 def samples_of_other_seeds_differ(case):
-    model = case.taught.model
+    model = case.taught
     assert not same(model.sample(100, seed=3), model.sample(100, seed=4))
 
 
 @check(needs=can_sample)
 def sampling_changes_no_variable(case):
-    model = case.taught.model
+    model = case.taught
     before = state_of(model)
     model.sample(8)
     assert_same(state_of(model), before)
@@ -684,19 +689,19 @@ def a_callback_may_sample(case):
 
 @check
 def samples_have_the_shape_of_images(case):
-    assert case.made_by(case.taught.model, 5).shape == (5, *case.arguments["image_shape"])
+    assert case.made_by(case.taught, 5).shape == (5, *case.arguments["image_shape"])
 
 
 @check
 def samples_are_uint8_arrays(case):
-    samples = case.made_by(case.taught.model, 5)
+    samples = case.made_by(case.taught, 5)
     assert isinstance(samples, np.ndarray)
     assert samples.dtype == np.uint8
 
 
 @check
 def samples_are_levels(case):
-    assert case.made_by(case.taught.model, 100).max() < case.arguments["levels"]
+    assert case.made_by(case.taught, 100).max() < case.arguments["levels"]
 
 
 @check(needs=can_sample)
@@ -721,11 +726,9 @@ def one_pass_samples_where_the_model_says_so(case):
 @check
 def samples_see_new_weights(case):
     """Compiled sampling reads the weights of the moment, not those it was compiled with."""
-    model = case.anew()
-    before = case.made_by(model)
-    model.set_weights(case.taught.model.get_weights())
-    assert not same(case.made_by(model), before)
-    assert same(case.made_by(model), case.made_by(case.taught.model))
+    before = case.made_by(case.anew())
+    assert not same(case.made_by(case.taught), before)
+    assert same(case.made_by(case.anew()), before)
 
 
 @check
@@ -839,16 +842,16 @@ def trains_on_a_data_loader(case):
 
 @check
 def loads_what_was_saved(case, tmp_path):
-    kgen.save(case.taught.model, tmp_path)
+    kgen.save(case.taught, tmp_path)
     loaded = kgen.load(tmp_path)
-    assert loaded.get_config() == case.taught.model.get_config()
-    assert_same(state_of(loaded), case.taught.state)
+    assert loaded.get_config() == case.taught.get_config()
+    assert_same(state_of(loaded), case.lessons.state)
 
 
 @check
 def a_loaded_model_samples_alike(case, tmp_path):
-    kgen.save(case.taught.model, tmp_path)
-    assert same(case.made_by(kgen.load(tmp_path)), case.made_by(case.taught.model))
+    kgen.save(case.taught, tmp_path)
+    assert same(case.made_by(kgen.load(tmp_path)), case.made_by(case.taught))
 
 
 @check
@@ -876,10 +879,10 @@ def training_continues_where_it_was_saved(case, tmp_path):
 
 @check
 def keras_format_keeps_weights_and_optimizer(case, tmp_path):
-    case.taught.model.save(tmp_path / "x.keras")
+    case.taught.save(tmp_path / "x.keras")
     loaded = keras.saving.load_model(tmp_path / "x.keras")
     assert loaded.compiled
-    received, expected = state_of(loaded), case.taught.state  # its format drops the seeds' states
+    received, expected = state_of(loaded), case.lessons.state  # its format drops the seeds' states
     seeds = {name for name in expected if "seed_generator" in name}
     assert_same(
         {name: value for name, value in received.items() if name not in seeds},
@@ -892,36 +895,35 @@ def keras_format_keeps_weights_and_optimizer(case, tmp_path):
 
 @check(needs=has_likelihood)
 def log_prob_has_one_value_per_image(case):
-    assert case.taught.model.log_prob(case.images[:5], **case.condition(5)).shape == (5,)
+    assert case.taught.log_prob(case.images[:5], **case.condition(5)).shape == (5,)
 
 
 @check(needs=has_likelihood)
 def log_prob_is_float64(case):
-    assert case.taught.model.log_prob(case.images[:5], **case.condition(5)).dtype == np.float64
+    assert case.taught.log_prob(case.images[:5], **case.condition(5)).dtype == np.float64
 
 
 @check(needs=has_likelihood)
 def log_prob_is_finite(case):
-    assert np.isfinite(case.taught.model.log_prob(case.images, **case.condition(IMAGES))).all()
+    assert np.isfinite(case.taught.log_prob(case.images, **case.condition(IMAGES))).all()
 
 
 @check(needs=lambda c: c.likelihood == "exact")
 def log_prob_is_at_most_zero(case):
-    assert case.taught.model.log_prob(case.images, **case.condition(IMAGES)).max() <= 0
+    assert case.taught.log_prob(case.images, **case.condition(IMAGES)).max() <= 0
 
 
 @check(needs=has_bound)
 def bound_is_at_most_zero(case):
     assert (
-        case.taught.model.log_prob(case.images, **case.condition(IMAGES), samples=50, seed=0).max()
-        <= 0
+        case.taught.log_prob(case.images, **case.condition(IMAGES), samples=50, seed=0).max() <= 0
     )
 
 
 @check(needs=has_bound)
 def bound_of_equal_seeds_is_equal(case):
     first, second = (
-        case.taught.model.log_prob(case.images, **case.condition(IMAGES), seed=5) for _ in range(2)
+        case.taught.log_prob(case.images, **case.condition(IMAGES), seed=5) for _ in range(2)
     )
     assert same(first, second)
 
@@ -929,7 +931,7 @@ def bound_of_equal_seeds_is_equal(case):
 @check(needs=has_bound)
 def bound_rises_with_samples(case):
     one, many = (
-        case.taught.model.log_prob(case.images, **case.condition(IMAGES), samples=k, seed=0)
+        case.taught.log_prob(case.images, **case.condition(IMAGES), samples=k, seed=0)
         for k in (1, 50)
     )
     assert many.mean() > one.mean()
@@ -939,7 +941,7 @@ def bound_rises_with_samples(case):
 def training_raises_log_prob(case):
     before, after = (
         case.anew().log_prob(case.images, **case.condition(IMAGES)),
-        case.taught.model.log_prob(case.images, **case.condition(IMAGES)),
+        case.taught.log_prob(case.images, **case.condition(IMAGES)),
     )
     assert after.mean() > before.mean()
 
@@ -1000,7 +1002,7 @@ def plainly_completed(model, images, mask, seed, labels=()):
 
 @check(needs=is_autoregressive)
 def no_pixel_sees_itself_or_a_later_one(case):
-    model = case.taught.model
+    model = case.taught
     labels = model.checked_labels(**{"labels": None, **case.condition(1)}, count=1)
     later, earlier = blocked_gradients(model, labels)
     assert not later.any()
@@ -1009,7 +1011,7 @@ def no_pixel_sees_itself_or_a_later_one(case):
 
 @check(needs=is_autoregressive)
 def cached_sampling_gives_the_pixels_of_the_plain_loop(case):
-    model, labels = case.taught.model, case.condition(8)
+    model, labels = case.taught, case.condition(8)
     everything = np.ones((8, *case.images.shape[1:3]), bool)
     expected = plainly_completed(model, case.images[:8], everything, 3, tuple(labels.values()))
     assert same(model.sample(8, **labels, seed=3), expected)
@@ -1017,7 +1019,7 @@ def cached_sampling_gives_the_pixels_of_the_plain_loop(case):
 
 @check(needs=is_autoregressive)
 def all_pixels_filled_in_are_a_sample(case):
-    model, labels = case.taught.model, case.condition(8)
+    model, labels = case.taught, case.condition(8)
     mask = np.ones(case.images.shape[1:3], bool)
     filled_in = model.complete(case.images[:8], mask, **labels, seed=3)
     assert same(filled_in, model.sample(8, **labels, seed=3))
@@ -1025,7 +1027,7 @@ def all_pixels_filled_in_are_a_sample(case):
 
 @check(needs=is_autoregressive)
 def filling_in_keeps_known_pixels(case):
-    model, images = case.taught.model, case.images[:8]
+    model, images = case.taught, case.images[:8]
     mask = np.zeros(images.shape[1:3], bool)
     mask[4:] = True
     filled_in = model.complete(images, mask, **case.condition(8), seed=3)
@@ -1038,7 +1040,7 @@ def filling_in_keeps_known_pixels(case):
 def nothing_to_fill_in_changes_nothing(case):
     mask = np.zeros(case.images.shape[1:3], bool)
     images = case.images[:8]
-    assert same(case.taught.model.complete(images, mask, **case.condition(8)), images)
+    assert same(case.taught.complete(images, mask, **case.condition(8)), images)
 
 
 # === Latents ===
@@ -1046,26 +1048,26 @@ def nothing_to_fill_in_changes_nothing(case):
 
 @check(needs=has_latents)
 def decoded_latents_are_images(case):
-    latents = np.zeros((3, case.taught.model.latent_size), "float32")
-    decoded = case.taught.model.decode(latents, **case.condition(3))
+    latents = np.zeros((3, case.taught.latent_size), "float32")
+    decoded = case.taught.decode(latents, **case.condition(3))
     assert (decoded.shape, decoded.dtype) == ((3, *case.arguments["image_shape"]), np.uint8)
 
 
 @check(needs=has_latents)
 def encoding_has_one_row_per_image(case):
-    encoded = keras.tree.flatten(case.taught.model.encode(case.images[:3], **case.condition(3)))
-    assert {part.shape for part in encoded} == {(3, case.taught.model.latent_size)}
+    encoded = keras.tree.flatten(case.taught.encode(case.images[:3], **case.condition(3)))
+    assert {part.shape for part in encoded} == {(3, case.taught.latent_size)}
 
 
 @check(needs=has_latents)
 def latents_are_one_point_per_image(case):
-    latents = case.taught.model.latents(case.images[:3], **case.condition(3))
-    assert latents.shape == (3, case.taught.model.latent_size)
+    latents = case.taught.latents(case.images[:3], **case.condition(3))
+    assert latents.shape == (3, case.taught.latent_size)
 
 
 @check(needs=has_latents)
 def latents_are_interpolated_between_reconstructions(case):
-    model, condition = case.taught.model, case.condition(3)
+    model, condition = case.taught, case.condition(3)
     first, second = case.images[:3], case.images[3:6]
     for kind in ("linear", "spherical"):
         rows = kgen.latent.interpolate(model, first, second, steps=4, kind=kind, **condition)
@@ -1079,7 +1081,7 @@ def latent_dimensions_are_traversed(case):
     label = {name: values[0] for name, values in case.condition(1).items()}
     label = {"label": label["labels"]} if label else {}
     images = kgen.latent.traverse(
-        case.taught.model, case.images[0], (0, 1), np.linspace(-3, 3, 4), **label
+        case.taught, case.images[0], (0, 1), np.linspace(-3, 3, 4), **label
     )
     assert images.shape == (4, 4, *case.arguments["image_shape"])
     assert not same(images[0], images[-1])
@@ -1088,7 +1090,7 @@ def latent_dimensions_are_traversed(case):
 
 @check(needs=has_latents)
 def reconstructions_are_images(case):
-    rebuilt = case.taught.model.reconstruct(case.images[:3], **case.condition(3))
+    rebuilt = case.taught.reconstruct(case.images[:3], **case.condition(3))
     assert (rebuilt.shape, rebuilt.dtype) == ((3, *case.arguments["image_shape"]), np.uint8)
 
 
@@ -1100,7 +1102,7 @@ def training_improves_reconstructions(case):
         )
 
     images = case.images
-    after = error(case.taught.model)
+    after = error(case.taught)
     assert after < error(case.anew()) or after == 0  # as that of a bijection always is
 
 
@@ -1109,15 +1111,13 @@ def training_improves_reconstructions(case):
 
 @check(needs=is_conditional)
 def labels_change_the_samples(case):
-    zeros, ones = (
-        case.taught.model.sample(8, labels=np.full(8, label), seed=0) for label in (0, 1)
-    )
+    zeros, ones = (case.taught.sample(8, labels=np.full(8, label), seed=0) for label in (0, 1))
     assert not same(zeros, ones)
 
 
 @check(needs=is_conditional)
 def samples_without_labels_are_of_the_classes_in_turn(case):
-    model, labels = case.taught.model, np.arange(12) % 10
+    model, labels = case.taught, np.arange(12) % 10
     assert same(model.sample(12, seed=0), model.sample(12, labels=labels, seed=0))
 
 

@@ -1,5 +1,8 @@
 """The classifiers that sample quality is measured by: trained once, kept, equal everywhere."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -39,6 +42,20 @@ def test_it_is_trained_once_and_kept(quick, digits, monkeypatch):
     assert second.identity == first.identity
     images = digits.test.images[:20]
     np.testing.assert_allclose(second(images), first(images), atol=1e-6)
+
+
+def test_two_at_once_share_one(quick, digits, monkeypatch):
+    trainings = []
+
+    def fit(*_):
+        trainings.append(1)
+        time.sleep(0.5)  # long enough for the other one to come
+
+    monkeypatch.setattr(classifier, "fit", fit)
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(encoders.for_data, [digits, digits])
+    assert len(trainings) == 1
+    assert first.identity == second.identity
 
 
 def test_damaged_weights_are_trained_again(quick, digits):

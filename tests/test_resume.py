@@ -137,6 +137,15 @@ def test_killed_ten_times_a_run_ends_bitwise_as_if_nothing_had_been(model, strai
     assert_same(tmp_path / "run", straight(model, epochs=20))
 
 
+@pytest.fixture
+def interruptible():
+    """Where the tests run in the background, SIGINT is ignored, and that is inherited."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_finishes_the_step_and_says_how_to_continue(
     number, straight, tmp_path, monkeypatch, capsys

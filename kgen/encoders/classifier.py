@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import itertools
 import json
+import sys
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -17,7 +18,7 @@ import tqdm
 from kgen import data as data_sets
 from kgen.data.files import cache_folder
 from kgen.errors import KgenError
-from kgen.files import whole_file
+from kgen.files import cannot_write, whole_file
 
 RECIPE = 1  # of network, training and cache; another number, another encoder
 FEATURES = 128
@@ -112,7 +113,33 @@ def trained_classifier(data, progress=False):
         )
     name = f"{data.name}-{data.checksum[:16]}-{RECIPE}"
     folder = cache_folder().parent / "encoders" / name
-    return _cached(folder) or _train(data, folder, progress)
+    found = _cached(folder)
+    if found:
+        return found
+    with _alone(folder, progress):
+        return _cached(folder) or _train(data, folder, progress)
+
+
+@contextlib.contextmanager
+def _alone(folder, progress):
+    """Two processes at once would train two classifiers, of two hashes: the second one waits."""
+    import filelock
+
+    lock = filelock.FileLock(folder / ".lock")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(filelock.Timeout):
+            lock.acquire(timeout=0)
+        if not lock.is_locked:
+            if progress:
+                tqdm.tqdm.write("waiting for the process that trains the encoder", sys.stderr)
+            lock.acquire()
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _cached(folder):
