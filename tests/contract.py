@@ -139,6 +139,11 @@ class Case:
         return Kept(model, state_of(model))
 
     @functools.cached_property
+    def uncompiled(self):
+        """A model as it was created: read it, do not compile it."""
+        return self.create()
+
+    @functools.cached_property
     def standing(self):
         """With optimizers that do not move the model."""
         still = {player: keras.optimizers.SGD(0.0) for player in self.model_class.players}
@@ -424,7 +429,7 @@ def config_lists_every_constructor_argument(case):
 
 @check
 def keeps_every_argument_under_its_name(case):
-    model = case.create()
+    model = case.uncompiled
     assert {name: getattr(model, name) for name in case.arguments} == case.arguments
 
 
@@ -440,7 +445,7 @@ def weights_are_float32(case):
 
 @check
 def recommends_a_new_optimizer_at_every_call(case):
-    model = case.create()
+    model = case.uncompiled
     first, second = (keras.tree.flatten(model.recommended_optimizer()) for _ in range(2))
     assert not {id(optimizer) for optimizer in first} & {id(optimizer) for optimizer in second}
 
@@ -502,7 +507,7 @@ def moves_cover_every_trainable_variable(case):
 
 @check
 def training_changes_every_trainable_variable(case):
-    before, after = trainable(case.create()), case.trained.state
+    before, after = trainable(case.anew()), case.trained.state
     assert [name for name in before if same(before[name], after[name])] == []
 
 
@@ -524,7 +529,7 @@ def every_player_moves_in_turn(case):
 
 @check(needs=has_players)
 def players_share_no_variable(case):
-    model = case.create()
+    model = case.uncompiled
     owned = [id(v) for player in model.players for v in model.variables_of(player)]
     assert sorted(owned) == sorted(id(v) for v in model.trainable_variables)
 
@@ -628,7 +633,7 @@ def other_seeds_give_other_weights(case):
 
 @check
 def noise_is_new_at_every_call(case):
-    model = case.create()
+    model = case.anew()
     assert not same(array(model.normal((4,))), array(model.normal((4,))))
 
 
@@ -733,7 +738,7 @@ def samples_see_new_weights(case):
 
 @check
 def an_uncompiled_model_samples(case):
-    assert case.made_by(case.create(), 2).shape[0] == 2
+    assert case.made_by(case.uncompiled, 2).shape[0] == 2
 
 
 # === Ways to run ===
@@ -856,7 +861,7 @@ def a_loaded_model_samples_alike(case, tmp_path):
 
 @check
 def a_model_saved_uncompiled_is_loaded_uncompiled(case, tmp_path):
-    model = case.create()
+    model = case.uncompiled
     kgen.save(model, tmp_path)
     loaded = kgen.load(tmp_path)
     assert not loaded.compiled
@@ -1157,7 +1162,7 @@ def labels_that_would_not_enter_are_refused(case):
 @check(needs=lambda c: not c.can_sample)
 def a_model_that_cannot_sample_says_why(case):
     with refused(case.model_class.__name__, "distribution of latents", "vae"):
-        case.create().sample(8)
+        case.uncompiled.sample(8)
 
 
 def fit_refuses(case, images, *words):
@@ -1232,39 +1237,39 @@ def sample_weights_are_refused(case):
 @check
 def fit_before_compile_is_refused(case):
     with refused("compile()"):
-        case.fit(case.create())
+        case.fit(case.uncompiled)
 
 
 @check
 def evaluate_before_compile_is_refused(case):
     with refused("compile()"):
-        case.create().evaluate(case.images, verbose=0)
+        case.uncompiled.evaluate(case.images, verbose=0)
 
 
 @check(needs=has_players)
 def one_optimizer_for_players_is_refused(case):
     with refused(*case.model_class.players):
-        case.compiled(optimizer=keras.optimizers.Adam())
+        case.uncompiled.compile(optimizer=keras.optimizers.Adam())
 
 
 @check(needs=has_players)
 def a_missing_player_is_refused(case):
     first, *_ = case.model_class.players
     with refused(*case.model_class.players):
-        case.compiled(optimizer={first: keras.optimizers.Adam()})
+        case.uncompiled.compile(optimizer={first: keras.optimizers.Adam()})
 
 
 @check(needs=has_players)
 def an_unknown_player_is_refused(case):
     names = [*case.model_class.players, "referee"]
     with refused("referee"):
-        case.compiled(optimizer={name: keras.optimizers.Adam() for name in names})
+        case.uncompiled.compile(optimizer={name: keras.optimizers.Adam() for name in names})
 
 
 @check(needs=has_one_loss)
 def players_of_a_model_without_any_are_refused(case):
     with refused("generator"):
-        case.compiled(optimizer={"generator": keras.optimizers.Adam()})
+        case.uncompiled.compile(optimizer={"generator": keras.optimizers.Adam()})
 
 
 @check

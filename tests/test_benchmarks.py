@@ -27,13 +27,6 @@ BACKEND = os.environ.get("KERAS_BACKEND", "jax")
 CELL = Cell("vae", BACKEND, data="digits", budget="test")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory):
-    """An empty cache: the tests neither use nor leave encoders that a user has."""
-    with mock.patch.dict(os.environ, XDG_CACHE_HOME=str(tmp_path_factory.mktemp("cache"))):
-        yield
-
-
 @pytest.fixture(scope="module")
 def measured():
     """The record of one tiny cell, measured in a process of its own."""

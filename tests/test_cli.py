@@ -128,11 +128,10 @@ def test_history_has_a_row_per_epoch(trained):
     assert len(lines) == 3
 
 
-def test_a_second_run_takes_a_new_folder(trained):
-    folder, _ = trained
-    status, output, _, _ = run("kgen.fit", *SMALL, folder=folder)
-    assert status == 0
-    assert "runs/vae-digits-2" in output
+def test_a_second_run_takes_a_new_folder(trained, monkeypatch, capsys):
+    monkeypatch.chdir(trained[0])
+    fit.main(SMALL)
+    assert "runs/vae-digits-2" in capsys.readouterr().out
 
 
 def test_sample_writes_a_picture(trained, tmp_path):
@@ -254,14 +253,16 @@ def test_import_kgen_is_quick():
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.5
 
 
-def test_a_model_that_cannot_sample_shows_reconstructions(tmp_path):
-    status, output, _, _ = run("kgen.fit", "--model", "autoencoder", *SMALL, folder=tmp_path)
-    assert status == 0
-    assert output.splitlines()[-1].startswith("picture: ")
-    path = tmp_path / output.splitlines()[-1].removeprefix("picture: ")
-    assert np.asarray(Image.open(path)).std() > 10
-    status, _, errors, _ = run("kgen.sample", "runs/autoencoder-digits", folder=tmp_path)
-    assert status == 2
+def test_a_model_that_cannot_sample_shows_reconstructions(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    fit.main(["--model", "autoencoder", *SMALL])
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("picture: ")
+    assert np.asarray(Image.open(tmp_path / last.removeprefix("picture: "))).std() > 10
+    with pytest.raises(SystemExit) as stop:
+        cli.run(sample.main, ["runs/autoencoder-digits"])
+    assert stop.value.code == 2
+    errors = capsys.readouterr().err
     assert errors.splitlines()[-1].startswith("kgen: Autoencoder cannot sample")
 
 
@@ -328,6 +329,5 @@ def test_ctrl_c_saves_the_model_and_says_so(tmp_path):
     assert errors.splitlines()[-1] == f"kgen: interrupted, to continue: {advice}"
     status = json.loads((folder / "run.json").read_text())["status"]
     assert status == "stopped: interrupted by SIGINT"
-    status, *_ = run("kgen.sample", folder, "-n", 2, folder=tmp_path)
-    assert status == 0
+    sample.main([str(folder), "-n", "2"])
     assert (folder / "samples.png").is_file()

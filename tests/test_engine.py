@@ -552,7 +552,7 @@ print(model.jit_compile)
 """
 
 
-@pytest.mark.parametrize("onednn", [False, True])
+@pytest.mark.parametrize("onednn", [False, True] if backend.name() == "tensorflow" else [True])
 def test_convolutions_are_compiled_by_default(onednn):
     """But not where TensorFlow has oneDNN compute them."""
     environment = {**os.environ, "TF_ENABLE_ONEDNN_OPTS": str(int(onednn))}
