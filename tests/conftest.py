@@ -73,7 +73,7 @@ def pytest_collection_modifyitems(config, items):
     """With `--dist=loadgroup`, tests that share a trained model or a fixture share a process."""
     for item in items if config.pluginmanager.hasplugin("xdist") else ():
         case = getattr(item, "callspec", None) and item.callspec.params.get("name")
-        of_a_case = item.path.stem in ("test_contract", "test_golden", "test_tutorials")
+        of_a_case = item.path.stem in ("test_contract", "test_golden")
         item.add_marker(pytest.mark.xdist_group(case if of_a_case else item.path.stem))
 
 

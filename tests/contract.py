@@ -129,6 +129,11 @@ class Case:
         return self.kept.anew()
 
     @property
+    def model(self):
+        """That model as the last check left it."""
+        return self.kept.model
+
+    @property
     def taught(self):
         """That model after its lessons: read it, do not train it."""
         return self.kept.put_back(self.lessons.state)
@@ -410,13 +415,13 @@ def has_latents(model_class):
 
 @check
 def is_rebuilt_from_its_config(case):
-    config = case.anew().get_config()
+    config = case.model.get_config()
     assert case.model_class.from_config(config).get_config() == config
 
 
 @check
 def config_survives_json(case):
-    config = case.anew().get_config()
+    config = case.model.get_config()
     rebuilt = case.model_class.from_config(json.loads(json.dumps(config)))
     assert rebuilt.get_config() == config
 
@@ -424,7 +429,7 @@ def config_survives_json(case):
 @check
 def config_lists_every_constructor_argument(case):
     expected = {*constructor_parameters(case.model_class), "name", "dtype"}
-    assert set(case.anew().get_config()) == expected
+    assert set(case.model.get_config()) == expected
 
 
 @check
@@ -440,7 +445,7 @@ def has_all_variables_when_constructed(case):
 
 @check
 def weights_are_float32(case):
-    assert {variable.dtype for variable in case.anew().trainable_variables} == {"float32"}
+    assert {variable.dtype for variable in case.model.trainable_variables} == {"float32"}
 
 
 @check
@@ -453,7 +458,7 @@ def recommends_a_new_optimizer_at_every_call(case):
 @check
 def creation_from_data_takes_shape_and_levels(case):
     data = kgen.data.load(case.images)
-    name = kgen.models.name_of(case.anew())
+    name = kgen.models.name_of(case.model)
     settings = {k: v for k, v in case.arguments.items() if k not in ("image_shape", "levels")}
     model = kgen.models.create(name, data, **settings)
     assert (model.image_shape, model.levels) == (data.image_shape, data.levels)
@@ -462,7 +467,7 @@ def creation_from_data_takes_shape_and_levels(case):
 @check
 def summary_prints(case):
     lines = []
-    case.anew().summary(print_fn=lambda line, **_: lines.append(line))
+    case.model.summary(print_fn=lambda line, **_: lines.append(line))
     assert "Trainable params" in "\n".join(lines)
 
 
@@ -486,7 +491,7 @@ def history_has_every_epoch(case):
 
 @check
 def metrics_are_the_tracked_terms(case):
-    names = [metric.name for metric in case.anew().metrics]
+    names = [metric.name for metric in case.model.metrics]
     assert names == list(case.model_class.tracked)
 
 
@@ -600,7 +605,7 @@ def validation_is_logged(case):
 
 @check
 def evaluate_returns_the_tracked_terms(case):
-    logs = case.anew().evaluate(case.images, case.labels, verbose=0, return_dict=True)
+    logs = case.model.evaluate(case.images, case.labels, verbose=0, return_dict=True)
     assert set(logs) == set(case.model_class.tracked)
     assert np.isfinite(list(logs.values())).all()
 
@@ -633,7 +638,7 @@ def other_seeds_give_other_weights(case):
 
 @check
 def noise_is_new_at_every_call(case):
-    model = case.anew()
+    model = case.model
     assert not same(array(model.normal((4,))), array(model.normal((4,))))
 
 
@@ -1129,31 +1134,31 @@ def samples_without_labels_are_of_the_classes_in_turn(case):
 @check(needs=is_conditional)
 def training_without_labels_is_refused(case):
     with refused("label", "none"):
-        case.anew().fit(case.images, batch_size=BATCH_SIZE, verbose=0)
+        case.model.fit(case.images, batch_size=BATCH_SIZE, verbose=0)
     with refused("labels"):
-        case.anew().fit(AsPyDataset(case.images), verbose=0)
+        case.model.fit(AsPyDataset(case.images), verbose=0)
 
 
 @check(needs=is_conditional)
 def labels_out_of_range_are_refused(case):
     with refused("0..9", "10"):
-        case.anew().fit(case.images, np.full(IMAGES, 10), batch_size=BATCH_SIZE)
+        case.model.fit(case.images, np.full(IMAGES, 10), batch_size=BATCH_SIZE)
     with refused("0..9", "-1"):
-        case.anew().sample(2, labels=[-1, 0])
+        case.model.sample(2, labels=[-1, 0])
 
 
 @check(needs=is_conditional)
 def labels_of_another_number_or_type_are_refused(case):
     with refused("(2,)", "(3,)"):
-        case.anew().sample(2, labels=[0, 1, 2])
+        case.model.sample(2, labels=[0, 1, 2])
     with refused("whole numbers", "float64"):
-        case.anew().sample(2, labels=[0.0, 1.0])
+        case.model.sample(2, labels=[0.0, 1.0])
 
 
 @check(needs=lambda c: has_likelihood(c) and not c.conditional)
 def labels_that_would_not_enter_are_refused(case):
     with refused("no labels"):
-        case.anew().log_prob(case.images[:2], labels=case.labels[:2])
+        case.model.log_prob(case.images[:2], labels=case.labels[:2])
 
 
 # === Mistakes ===
@@ -1167,7 +1172,7 @@ def a_model_that_cannot_sample_says_why(case):
 
 def fit_refuses(case, images, *words):
     with refused(*words):
-        case.anew().fit(images, batch_size=BATCH_SIZE, verbose=0)
+        case.model.fit(images, batch_size=BATCH_SIZE, verbose=0)
 
 
 @check
@@ -1209,13 +1214,13 @@ def no_images_are_refused(case):
 @check
 def wrong_validation_images_are_refused(case):
     with refused("uint8", "float32"):
-        case.fit(case.anew(), validation_data=(case.images.astype("float32"),))
+        case.fit(case.model, validation_data=(case.images.astype("float32"),))
 
 
 @check
 def wrong_images_are_refused_by_evaluate(case):
     with refused("uint8", "float32"):
-        case.anew().evaluate(case.images.astype("float32"), verbose=0)
+        case.model.evaluate(case.images.astype("float32"), verbose=0)
 
 
 @check
@@ -1231,7 +1236,7 @@ def wrong_batches_are_refused_and_leave_the_model_as_it_was(case):
 def sample_weights_are_refused(case):
     weights = np.ones(IMAGES, "float32")
     with refused("sample weights"):
-        case.anew().fit(AsPyDataset(case.images, case.labels, weights), verbose=0)
+        case.model.fit(AsPyDataset(case.images, case.labels, weights), verbose=0)
 
 
 @check

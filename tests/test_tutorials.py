@@ -16,8 +16,34 @@ TOLERATED = (
 )
 
 
-@pytest.mark.parametrize("name", TUTORIALS)
-def test_tutorial_runs(name, tmp_path):
+# One after the other in one process, for importing a framework takes longer than a tutorial: each
+# in a folder of its own, which has what it wrote and what went wrong.
+RUN = """
+import contextlib, os, runpy, sys, traceback
+from pathlib import Path
+import matplotlib.pyplot as plt
+for tutorial in map(Path, sys.argv[1:]):
+    folder = Path(tutorial.stem).resolve()
+    folder.mkdir()
+    with (
+        open(folder / "stdout", "w") as output,
+        open(folder / "stderr", "w") as errors,
+        contextlib.redirect_stdout(output),
+        contextlib.redirect_stderr(errors),
+        contextlib.chdir(folder),
+    ):
+        try:
+            runpy.run_path(str(tutorial), run_name="__main__")
+        except BaseException:
+            traceback.print_exc()
+    plt.close("all")
+"""
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    """The folder in which the tutorials were run."""
+    folder = tmp_path_factory.mktemp("tutorials")
     environment = {
         **os.environ,
         "KGEN_TUTORIAL_BUDGET": "test",
@@ -25,16 +51,19 @@ def test_tutorial_runs(name, tmp_path):
         "MPLBACKEND": "agg",
     }
     filters = [f"-W{filter}" for filter in ("error", *TOLERATED)]
-    result = subprocess.run(
-        [sys.executable, *filters, TUTORIALS[name]],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
+    command = [sys.executable, *filters, "-c", RUN, *map(str, TUTORIALS.values())]
+    result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
-    assert "Warning" not in result.stderr  # where it cannot be raised: in a thread, at the end
-    assert result.stdout
+    assert "Warning" not in result.stderr  # where it cannot be raised: at the end
+    return folder
+
+
+@pytest.mark.parametrize("name", TUTORIALS)
+def test_tutorial_runs(name, ran):
+    errors = (ran / name / "stderr").read_text()
+    assert "Traceback" not in errors, errors
+    assert "Warning" not in errors  # where it cannot be raised: in a thread
+    assert (ran / name / "stdout").read_text()
 
 
 def test_there_are_tutorials():
