@@ -59,6 +59,8 @@ SMALL = {
     "glow": {"scales": 2, "depth": 1, "width": 4},
 }
 
+LONGEST = ("test_cross_backend", "test_tutorials", "test_benchmarks", "test_cli", "test_resume")
+
 # Models are carried from backend to backend only where all three are installed; elsewhere there is
 # nothing to carry them to, and the file is not collected.
 collect_ignore = [] if all(map(importlib.util.find_spec, FRAMEWORKS)) else ["test_cross_backend.py"]
@@ -70,7 +72,11 @@ if not all(map(importlib.util.find_spec, ORACLES)):
 
 @pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
 def pytest_collection_modifyitems(config, items):
-    """With `--dist=loadgroup`, tests that share a trained model or a fixture share a process."""
+    """With `--dist=loadgroup`, tests that share a trained model or a fixture share a process.
+
+    What takes longest comes first, or one process would be left with it in the end.
+    """
+    items.sort(key=lambda item: item.path.stem not in LONGEST)
     for item in items if config.pluginmanager.hasplugin("xdist") else ():
         case = getattr(item, "callspec", None) and item.callspec.params.get("name")
         of_a_case = item.path.stem in ("test_contract", "test_golden")
