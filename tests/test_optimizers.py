@@ -20,11 +20,11 @@ class Halved(keras.optimizers.Adam):
         return 0.5 * super().learning_rate
 
 
-def constrained(variables):
+def constrained(variables, optimizer):
     variables[0].constraint = keras.constraints.NonNeg()
 
 
-def frozen(variables):
+def frozen(variables, optimizer):
     variables.pop()
 
 
@@ -65,7 +65,7 @@ def trained(create, step, change=None):
     variables, optimizer = made(), create()
     optimizer.build(list(variables))
     if change:
-        change(variables)
+        change(variables, optimizer)
     for gradients in gradients_of(variables):
         step(optimizer, gradients, variables)
     return [array(variable) for variable in (*variables, *optimizer.variables)]

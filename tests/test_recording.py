@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from contract import assert_same, state_of
 from keras import ops
+from test_optimizers import PLAIN, assert_same_steps
 from toys import Drawing, Quadratic, ToyWGANGP
 
 import kgen
@@ -20,6 +21,7 @@ if backend.name() != "torch":  # nothing of what is tested here runs on the othe
 import torch
 
 from kgen.backend import torch_recording
+from kgen.backend.torch_convolution import lay_out
 
 IMAGES = kgen.data.load("digits").train.images[:80]
 UNRECORDED = "operation by operation"
@@ -160,3 +162,25 @@ def test_a_users_own_mode_for_denormals_is_kept(mode):
         assert (sys.float_info.min * 0.5 == 0.0) == mode
     finally:
         torch.set_flush_denormal(False)
+
+
+# === Kernels in memory ===
+
+
+def test_kernels_and_their_moments_lie_as_convolutions_read_them():
+    model = kgen.DCGAN((16, 16, 1), latent_size=4, width=4)
+    model.compile()
+    model.fit(np.zeros((32, 16, 16, 1), "uint8"), batch_size=32, verbose=0)
+    kernels = [v for v in (*model.variables, *model.optimizer.variables) if len(v.shape) == 4]
+    assert len(kernels) == 4 * 3  # two players with two each: the kernels and both moments
+    for kernel in kernels:
+        outputs_first = kernel.value.permute(3, 2, 0, 1)
+        assert outputs_first.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("with_slots", [False, True], ids=["variables", "and slots"])
+def test_adam_is_keras_own_however_kernels_lie_in_memory(with_slots):
+    def change(variables, optimizer):
+        lay_out([*variables, *(optimizer.variables if with_slots else ())])
+
+    assert_same_steps(PLAIN["Adam"], change=change)

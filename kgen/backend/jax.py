@@ -146,10 +146,13 @@ def compiled(model, function, loop=False):
     return call
 
 
-def padded_conv(images, kernel, rows, columns):
-    """Convolution with stride 1 of `images` after zeros: (before, after) its `rows`, `columns`."""
+def padded_conv(images, kernel, rows, columns, bias=None):
+    """Convolution with stride 1 of `images` after zeros: (before, after) its `rows`, `columns`.
+
+    Plus `bias`, one number per channel of the outputs.
+    """
     images = jax.numpy.pad(images, ((0, 0), rows, columns, (0, 0)))
-    return conv(images, kernel, (1, 1), "valid", "channels_last", (1, 1))
+    return conv(images, kernel, (1, 1), "valid", "channels_last", (1, 1), bias)
 
 
 def affine(inputs, matrix, bias):

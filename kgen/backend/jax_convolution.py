@@ -26,6 +26,8 @@ import jax
 import keras
 from jax import lax, numpy
 
+from kgen.backend.bias import biased
+
 __all__ = ["conv", "conv_transpose"]
 
 _linear_in_two = functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
@@ -112,8 +114,13 @@ _set_gradients(_transposed, lambda y, w, x, *to: (_convolution(x, w, *to), _kern
 _set_gradients(_kernel_of, lambda x, y, w, *to: (_transposed(y, w, *to), _convolution(x, w, *to)))
 
 
-def conv(inputs, kernel, strides, padding, data_format, dilation_rate):
-    """`keras.ops.conv` of images; on the CPU with the gradients of this module."""
+def conv(inputs, kernel, strides, padding, data_format, dilation_rate, bias=None):
+    """`keras.ops.conv` of images, plus `bias`; on the CPU with the gradients of this module."""
+    outputs = _without_bias(inputs, kernel, strides, padding, data_format, dilation_rate)
+    return biased(outputs, bias, data_format)
+
+
+def _without_bias(inputs, kernel, strides, padding, data_format, dilation_rate):
     grouped = kernel.shape[2] != inputs.shape[-1]
     if grouped or not _is_ours(data_format, dilation_rate):
         return keras.ops.conv(inputs, kernel, strides, padding, data_format, dilation_rate)
@@ -131,12 +138,15 @@ def conv(inputs, kernel, strides, padding, data_format, dilation_rate):
     return _convolution(inputs, kernel, strides, tuple(map(_halves, totals)))
 
 
-def conv_transpose(inputs, kernel, strides, padding, output_padding, data_format, dilation_rate):
-    """`keras.ops.conv_transpose` of images; on the CPU with the gradients of this module."""
+def conv_transpose(
+    inputs, kernel, strides, padding, output_padding, data_format, dilation_rate, bias=None
+):
+    """`keras.ops.conv_transpose`, plus `bias`; on the CPU with the gradients of this module."""
     if output_padding is not None or not _is_ours(data_format, dilation_rate):
-        return keras.ops.conv_transpose(
+        outputs = keras.ops.conv_transpose(
             inputs, kernel, strides, padding, output_padding, data_format, dilation_rate
         )
+        return biased(outputs, bias, data_format)
 
     def total_padding(taps, stride):  # "same": outputs are stride times larger; "valid": no crop
         return taps - stride if padding == "same" else min(taps - stride, 0)
@@ -144,7 +154,8 @@ def conv_transpose(inputs, kernel, strides, padding, output_padding, data_format
     kernel = keras.ops.convert_to_tensor(kernel)
     inputs = keras.ops.convert_to_tensor(inputs, dtype=kernel.dtype)
     totals = map(total_padding, kernel.shape[:2], strides)
-    return _transposed(inputs, kernel, strides, tuple(map(_halves, totals)))
+    outputs = _transposed(inputs, kernel, strides, tuple(map(_halves, totals)))
+    return biased(outputs, bias, data_format)
 
 
 def _is_ours(data_format, dilation_rate):

@@ -4,10 +4,16 @@ import functools
 
 import keras
 import tensorflow as tf
-from keras.ops import cond, conv, conv_transpose
+from keras.ops import cond
 
 from kgen.backend.adam import adam_slots
 from kgen.backend.process import process_peak_memory
+from kgen.backend.tensorflow_convolution import (
+    computes_with_onednn,
+    conv,
+    conv_transpose,
+    padded_conv,
+)
 
 __all__ = [
     "affine",
@@ -132,24 +138,6 @@ def compiled(model, function, loop=False):
     return call
 
 
-def padded_conv(images, kernel, rows, columns):
-    """Convolution of `images` after zeros, see `kgen.backend.jax.padded_conv`.
-
-    In one operation: where oneDNN is on, by default on processors with AVX-512, TensorFlow 2.21
-    merges padding, convolution, bias and sum to one with an input more than it has memory for, and
-    crashes (`MklLayoutRewritePass`, `__MklDummyPadWithFusedConv2D`). And with zeros in the kernel,
-    not around the images, where oneDNN computes it and their size is kept: steps of the pixelcnn
-    take 0.83 of the time, though they multiply more.
-    """
-    images, padding = tf.cast(images, kernel.dtype), (rows, columns)
-    keeps_size = all(sum(p) == taps - 1 for p, taps in zip(padding, kernel.shape, strict=False))
-    if keeps_size and _computes_with_onednn():
-        zeros = [(max(p) - p[0], max(p) - p[1]) for p in padding]
-        kernel = tf.pad(kernel, [*zeros, (0, 0), (0, 0)])  # the own pixel is in its middle
-        return tf.nn.conv2d(images, kernel, 1, "SAME")
-    return tf.nn.conv2d(images, kernel, 1, ((0, 0), *padding, (0, 0)))
-
-
 def affine(inputs, matrix, bias):
     """`inputs @ matrix + bias`, (n, inputs) -> (n, outputs), where every microsecond counts."""
     return tf.nn.bias_add(tf.cast(inputs, matrix.dtype) @ matrix, bias)
@@ -205,21 +193,11 @@ def jit_compile_pays(model):
     a cold start 6 to 22 s longer (dcgan, glow); where it does not, 0.35 (dcgan). Those of dense
     models take 1.05 to 1.3 (iwae, vae, gan; vae on another machine 0.8).
     """
-    return model.jit_compile or (_convolves(model) and not _computes_with_onednn())
+    return model.jit_compile or (_convolves(model) and not computes_with_onednn())
 
 
 def _convolves(model):
     return any(len(variable.shape) == 4 for variable in model.trainable_variables)
-
-
-@functools.cache
-def _computes_with_onednn():
-    """By default on processors with instructions for neural networks, see TF_ENABLE_ONEDNN_OPTS."""
-    try:
-        from tensorflow.python.util._pywrap_util_port import IsMklEnabled
-    except ImportError:  # it is nothing public: a later TensorFlow may have it elsewhere
-        return False
-    return IsMklEnabled()
 
 
 def feed(model, batches):

@@ -2,17 +2,16 @@
 
 import contextlib
 import functools
-import math
 import sys
 
 import keras
 import torch
 from torch.nn import functional
-from torch.optim.adam import adam
 
 from kgen.backend.adam import adam_slots
 from kgen.backend.process import process_peak_memory
-from kgen.backend.torch_convolution import conv, conv_transpose
+from kgen.backend.torch_adam import fused_adam, fuses
+from kgen.backend.torch_convolution import conv, conv_transpose, lay_out
 from kgen.backend.torch_recording import Recorded, as_it_is, cond
 
 __all__ = [
@@ -63,14 +62,12 @@ def apply_gradients(optimizer, gradients, variables):
     """
     slots = adam_slots(optimizer, variables)
     states = (variables, *(slots or ()))
-    tensors = [variable.value for kind in states for variable in kind]
-    fused = slots and all(t.is_contiguous() and t.device.type == "cpu" for t in tensors)
-
+    fused = slots and fuses(states)
     rate = _rate(optimizer) if fused else []
 
     def apply(tensors):
         if fused:
-            _adam(optimizer, tensors[: len(rate)], tensors[len(rate) :], *states)
+            fused_adam(optimizer, tensors[: len(rate)], tensors[len(rate) :], *states)
         else:
             optimizer.apply(tensors, variables)
 
@@ -86,40 +83,6 @@ def _rate(optimizer):
         return [keras.ops.convert_to_tensor(optimizer.learning_rate)]
     except RuntimeError:
         return []
-
-
-def _adam(optimizer, rate, gradients, *states):
-    values, momentums, velocities = ([variable.value for variable in kind] for kind in states)
-    gradients = [gradient.contiguous() for gradient in gradients]
-    done = int(optimizer.iterations)
-    adam(
-        values,
-        gradients,
-        momentums,
-        velocities,
-        max_exp_avg_sqs=[],
-        state_steps=list(torch.full((len(values),), float(done)).unbind()),
-        fused=True,
-        grad_scale=_excess(gradients, optimizer.global_clipnorm),
-        amsgrad=False,
-        maximize=False,
-        weight_decay=0.0,
-        beta1=optimizer.beta_1,
-        beta2=optimizer.beta_2,
-        lr=float(*(rate or [optimizer.learning_rate])),
-        # Keras adds its epsilon to the root of the uncorrected velocity, PyTorch of the corrected.
-        eps=optimizer.epsilon / math.sqrt(1.0 - optimizer.beta_2 ** (done + 1)),
-    )
-    optimizer.iterations.assign(done + 1)
-
-
-def _excess(gradients, largest):
-    """What gradients are divided by to have at most the norm `largest`, all of them together."""
-    if largest is None:
-        return None
-    norm = torch.nn.utils.get_total_norm(gradients)
-    # As Keras' clipping does: gradients that are not finite are not hidden.
-    return torch.where(norm.isfinite(), torch.clamp(norm / largest, min=1.0), torch.nan)
 
 
 def normal(shape, seeds):
@@ -204,10 +167,10 @@ def _one_thread():
         torch.set_num_threads(threads)
 
 
-def padded_conv(images, kernel, rows, columns):
+def padded_conv(images, kernel, rows, columns, bias=None):
     """Convolution of `images` after zeros, see `kgen.backend.jax.padded_conv`."""
     images = functional.pad(images, (0, 0, *columns, *rows))
-    return conv(images, kernel, (1, 1), "valid", "channels_last", (1, 1))
+    return conv(images, kernel, (1, 1), "valid", "channels_last", (1, 1), bias)
 
 
 def affine(inputs, matrix, bias):
@@ -243,9 +206,10 @@ def make_train_function(model):
     Keras' own refuses more than one step, and compiles the whole step for `jit_compile=True`,
     which recompiles again and again, ends slower than eager and has no double backward.
     """
+    variables = model.variables + model.optimizer.variables + model.metrics_variables
+    lay_out(variables)
     if model.run_eagerly or not model.jit_compile:
         return _step_function(model.train_step)
-    variables = model.variables + model.optimizer.variables + model.metrics_variables
     return _step_function(Recorded(model.train_step, variables))
 
 

@@ -7,15 +7,35 @@ crops its outputs evenly, PyTorch is told so, in place of computing what is cut 
 """
 
 import keras
+import torch
 from torch.nn import functional
+
+from kgen.backend.bias import biased
 
 __all__ = ["conv", "conv_transpose"]
 
 
-def conv(inputs, kernel, strides, padding, data_format, dilation_rate):
-    """`keras.ops.conv` of images."""
+def lay_out(variables):
+    """Have the numbers of kernels lie in memory in the order PyTorch's convolutions read them in.
+
+    Keras' order of a kernel's axes is another one, so that each would be copied at every use, and
+    its gradient, too. The axes stay, and so does all that is seen of a variable.
+    """
+    for variable in variables:
+        if len(variable.shape) == 4:
+            value = variable.value
+            value.data = (
+                _permuted(value.data)
+                .contiguous(memory_format=torch.channels_last)
+                .permute(2, 3, 1, 0)
+            )
+
+
+def conv(inputs, kernel, strides, padding, data_format, dilation_rate, bias=None):
+    """`keras.ops.conv` of images, plus `bias`."""
     if not _is_ours(data_format, dilation_rate):
-        return keras.ops.conv(inputs, kernel, strides, padding, data_format, dilation_rate)
+        outputs = keras.ops.conv(inputs, kernel, strides, padding, data_format, dilation_rate)
+        return biased(outputs, bias, data_format)
 
     def total_padding(size, taps, stride):
         return max(stride * (-(-size // stride) - 1) + taps - size, 0) if padding == "same" else 0
@@ -27,20 +47,25 @@ def conv(inputs, kernel, strides, padding, data_format, dilation_rate):
         rows = columns = 0
     groups = images.shape[1] // kernel.shape[1]
     padding = rows // 2, columns // 2
-    return functional.conv2d(images, kernel, None, strides, padding, 1, groups).movedim(1, -1)
+    bias = _tensor(bias)
+    return functional.conv2d(images, kernel, bias, strides, padding, 1, groups).movedim(1, -1)
 
 
-def conv_transpose(inputs, kernel, strides, padding, output_padding, data_format, dilation_rate):
-    """`keras.ops.conv_transpose` of images."""
+def conv_transpose(
+    inputs, kernel, strides, padding, output_padding, data_format, dilation_rate, bias=None
+):
+    """`keras.ops.conv_transpose` of images, plus `bias`."""
     crops = [taps - stride for taps, stride in zip(kernel.shape[:2], strides, strict=True)]
     even = padding == "same" and all(crop >= 0 and crop % 2 == 0 for crop in crops)
     if not even or output_padding is not None or not _is_ours(data_format, dilation_rate):
-        return keras.ops.conv_transpose(
+        outputs = keras.ops.conv_transpose(
             inputs, kernel, strides, padding, output_padding, data_format, dilation_rate
         )
+        return biased(outputs, bias, data_format)
     images, kernel = _in_order(inputs, kernel)
     crops = [crop // 2 for crop in crops]
-    return functional.conv_transpose2d(images, kernel, None, strides, crops).movedim(1, -1)
+    outputs = functional.conv_transpose2d(images, kernel, _tensor(bias), strides, crops)
+    return outputs.movedim(1, -1)
 
 
 def _is_ours(data_format, dilation_rate):
@@ -51,4 +76,12 @@ def _in_order(inputs, kernel):
     """Images (batch, channels, height, width), kernel (its last two axes, rows, columns): views."""
     kernel = keras.ops.convert_to_tensor(kernel)
     inputs = keras.ops.convert_to_tensor(inputs, dtype=kernel.dtype)
-    return inputs.movedim(-1, 1), kernel.permute(3, 2, 0, 1)
+    return inputs.movedim(-1, 1), _permuted(kernel)
+
+
+def _tensor(bias):
+    return None if bias is None else keras.ops.convert_to_tensor(bias)
+
+
+def _permuted(kernel):
+    return kernel.permute(3, 2, 0, 1)

@@ -3,9 +3,6 @@
 Of a square kernel only the taps that a mask would keep are stored and computed: the rows above the
 centre and, of the centre's own row, what lies left of it. Zeros stand for all outside the image.
 
-Biases are added by `ops.add`, which TensorFlow keeps apart from other additions: sums written with
-`+` it reorders once the batch size is known, so that equal steps would differ in the last bit.
-
 Within a pixel the colours have an order too (R, G, B). Feature i belongs to colour i % colours; in
 the centre tap a feature of type "A" sees the colours before its own, of type "B" its own as well.
 """
@@ -69,10 +66,8 @@ class VerticalConv2D(keras.layers.Layer):
     def _convolved(self, images, above):
         kernel = ops.cast(self.kernel, self.compute_dtype)
         side = self.columns // 2
-        outputs = backend.padded_conv(images, kernel, (above, 0), (side, side))
-        if self.use_bias:
-            outputs = ops.add(outputs, ops.cast(self.bias, self.compute_dtype))
-        return outputs
+        bias = ops.cast(self.bias, self.compute_dtype) if self.use_bias else None
+        return backend.padded_conv(images, kernel, (above, 0), (side, side), bias)
 
 
 @keras.saving.register_keras_serializable("kgen")
@@ -121,8 +116,8 @@ class HorizontalConv2D(keras.layers.Layer):
             return ops.reshape(backend.affine(flat, *self.matrix_and_bias()), shape)
         if self.taps == self.reach:  # without the centre, the last pixel of a row is not seen
             inputs = inputs[:, :, :-1]
-        outputs = backend.padded_conv(inputs, self.masked_kernel()[None], (0, 0), (self.reach, 0))
-        return ops.add(outputs, self.bias)
+        kernel = self.masked_kernel()[None]
+        return backend.padded_conv(inputs, kernel, (0, 0), (self.reach, 0), self.bias)
 
     def matrix_and_bias(self):
         """The kernel (taps * channels, filters) for a pixel after those to its left, and bias."""
@@ -173,6 +168,5 @@ class MaskedConv2D(keras.layers.Layer):
         own_row = ops.pad(own_row, [[0, unseen], [0, 0], [0, 0]])
         above = ops.cast(self.vertical.kernel, self.compute_dtype)
         kernel = ops.concatenate([above, own_row[None]])  # (k // 2 + 1, k, channels, filters)
-        return ops.add(
-            backend.padded_conv(images, kernel, (side, 0), (side, side)), self.horizontal.bias
-        )
+        bias = self.horizontal.bias
+        return backend.padded_conv(images, kernel, (side, 0), (side, side), bias)

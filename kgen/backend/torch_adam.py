@@ -1,0 +1,58 @@
+"""PyTorch's fused Adam, with the numbers of Keras'."""
+
+import math
+
+import torch
+from torch.optim.adam import adam
+
+
+def fuses(states):
+    """Whether `fused_adam` takes these variables, momentums and velocities."""
+    tensors = [[variable.value for variable in kind] for kind in states]
+    return all(
+        state.device.type == "cpu" and state.stride() == value.stride()
+        for value, *slots in zip(*tensors, strict=True)
+        for state in (value, *slots)
+    )
+
+
+def fused_adam(optimizer, rate, gradients, *states):
+    """One step on the variables, momentums and velocities, the `states`; `rate`: [it] or []."""
+    values, momentums, velocities = ([variable.value for variable in kind] for kind in states)
+    gradients = [
+        gradient if gradient.stride() == value.stride() else torch.empty_like(value).copy_(gradient)
+        for value, gradient in zip(values, gradients, strict=True)
+    ]
+    done = int(optimizer.iterations)
+    adam(
+        *(list(map(_in_memory, kind)) for kind in (values, gradients, momentums, velocities)),
+        max_exp_avg_sqs=[],
+        state_steps=list(torch.full((len(values),), float(done)).unbind()),
+        fused=True,
+        grad_scale=_excess(gradients, optimizer.global_clipnorm),
+        amsgrad=False,
+        maximize=False,
+        weight_decay=0.0,
+        beta1=optimizer.beta_1,
+        beta2=optimizer.beta_2,
+        lr=float(*(rate or [optimizer.learning_rate])),
+        # Keras adds its epsilon to the root of the uncorrected velocity, PyTorch of the corrected.
+        eps=optimizer.epsilon / math.sqrt(1.0 - optimizer.beta_2 ** (done + 1)),
+    )
+    optimizer.iterations.assign(done + 1)
+
+
+def _in_memory(tensor):
+    """Its numbers in the order they lie in (`lay_out`): any other PyTorch's operation copies."""
+    if tensor.is_contiguous():
+        return tensor
+    return tensor.as_strided((tensor.numel(),), (1,), tensor.storage_offset())
+
+
+def _excess(gradients, largest):
+    """What gradients are divided by to have at most the norm `largest`, all of them together."""
+    if largest is None:
+        return None
+    norm = torch.nn.utils.get_total_norm(gradients)
+    # As Keras' clipping does: gradients that are not finite are not hidden.
+    return torch.where(norm.isfinite(), torch.clamp(norm / largest, min=1.0), torch.nan)
