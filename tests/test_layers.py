@@ -15,6 +15,7 @@ PAIRS = {
     "Conv2DTranspose": (layers.Conv2DTranspose, keras.layers.Conv2DTranspose),
 }
 INPUT_SHAPE = (2, 5, 7, 3)
+CUT = (9, 13)  # a row and a column less than twice that
 PADDINGS = ("same", "valid")
 CASES = [
     *itertools.product(["Conv2DTranspose"], range(1, 6), (1, 2, 3, (2, 1)), PADDINGS),
@@ -24,6 +25,21 @@ every_case = pytest.mark.parametrize(("name", "kernel_size", "strides", "padding
 both_layers = pytest.mark.parametrize("name", PAIRS)
 
 
+class Cut(keras.layers.Conv2DTranspose):
+    """Keras' layer of stride 2, without what is beyond a size."""
+
+    def __init__(self, filters, kernel_size, **options):
+        super().__init__(filters, kernel_size, strides=2, padding="same", **options)
+
+    def call(self, inputs):
+        height, width = CUT
+        return super().call(inputs)[:, :height, :width]
+
+
+def doubling(filters, kernel_size, **options):
+    return layers.Doubling(filters, CUT, kernel_size, **options)
+
+
 def random(*shape):
     return np.random.default_rng(0).standard_normal(shape).astype("float32")
 
@@ -31,7 +47,8 @@ def random(*shape):
 def pair(name, kernel_size, input_shape=INPUT_SHAPE, **options):
     """Models of our layer alone and of Keras' alone, with equal weights; outputs of unit scale."""
     options = {"activation": "tanh", "kernel_initializer": "zeros", **options}
-    models = [keras.Sequential([layer(6, kernel_size, **options)]) for layer in PAIRS[name]]
+    kinds = {**PAIRS, "Doubling": (doubling, Cut)}[name]
+    models = [keras.Sequential([layer(6, kernel_size, **options)]) for layer in kinds]
     for model in models:
         model.build(input_shape)
         model.set_weights([random(*weight.shape) / kernel_size for weight in model.weights])
@@ -109,6 +126,14 @@ def test_outputs_have_the_shape_the_layer_announces(name, kernel_size, strides, 
 def test_gradient_penalty_has_the_gradients_of_keras(name, kernel_size, strides):
     models = pair(name, kernel_size, strides=strides, padding="same")
     assert_equal(*[penalty_gradients(model, random(*INPUT_SHAPE)) for model in models])
+
+
+@pytest.mark.parametrize("kernel_size", range(1, 6))
+def test_a_doubling_is_keras_layer_cut_to_its_size(kernel_size):
+    models = pair("Doubling", kernel_size)
+    ours, expected = (outputs_and_gradients(model, random(*INPUT_SHAPE)) for model in models)
+    assert ours[0].shape == (2, *CUT, 6)
+    assert_equal(ours, expected)
 
 
 @pytest.mark.parametrize(

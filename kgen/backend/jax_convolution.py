@@ -139,22 +139,37 @@ def _without_bias(inputs, kernel, strides, padding, data_format, dilation_rate):
 
 
 def conv_transpose(
-    inputs, kernel, strides, padding, output_padding, data_format, dilation_rate, bias=None
+    inputs,
+    kernel,
+    strides,
+    padding,
+    output_padding,
+    data_format,
+    dilation_rate,
+    bias=None,
+    size=None,
 ):
-    """`keras.ops.conv_transpose`, plus `bias`; on the CPU with the gradients of this module."""
+    """`keras.ops.conv_transpose`, plus `bias`; on the CPU with the gradients of this module.
+
+    `size`: (height, width) of the outputs, if less than Keras': what is beyond them is cut off.
+    """
     if output_padding is not None or not _is_ours(data_format, dilation_rate):
         outputs = keras.ops.conv_transpose(
             inputs, kernel, strides, padding, output_padding, data_format, dilation_rate
         )
-        return biased(outputs, bias, data_format)
+        outputs = biased(outputs, bias, data_format)
+        return outputs if size is None else outputs[:, : size[0], : size[1]]
 
-    def total_padding(taps, stride):  # "same": outputs are stride times larger; "valid": no crop
-        return taps - stride if padding == "same" else min(taps - stride, 0)
+    def padding_of_side(positions, taps, stride, length):
+        # "same": outputs are stride times larger; "valid": no crop
+        total = taps - stride if padding == "same" else min(taps - stride, 0)
+        low, high = _halves(total)
+        return low, high if length is None else stride * (positions - 1) + taps - low - length
 
     kernel = keras.ops.convert_to_tensor(kernel)
     inputs = keras.ops.convert_to_tensor(inputs, dtype=kernel.dtype)
-    totals = map(total_padding, kernel.shape[:2], strides)
-    outputs = _transposed(inputs, kernel, strides, tuple(map(_halves, totals)))
+    sides = inputs.shape[1:3], kernel.shape[:2], strides, size or (None, None)
+    outputs = _transposed(inputs, kernel, strides, tuple(map(padding_of_side, *sides)))
     return biased(outputs, bias, data_format)
 
 

@@ -15,13 +15,40 @@ def conv(inputs, kernel, strides, padding, data_format, dilation_rate, bias=None
 
 
 def conv_transpose(
-    inputs, kernel, strides, padding, output_padding, data_format, dilation_rate, bias=None
+    inputs,
+    kernel,
+    strides,
+    padding,
+    output_padding,
+    data_format,
+    dilation_rate,
+    bias=None,
+    size=None,
 ):
-    """`keras.ops.conv_transpose` of images, plus `bias`."""
+    """`keras.ops.conv_transpose` of images, see `kgen.backend.jax_convolution.conv_transpose`.
+
+    TensorFlow's own operation makes outputs of any size, but for some it cuts rows off before the
+    first as well: those are cut here.
+    """
+
+    def before(length, positions, taps, stride):
+        return max(stride * (positions - 1) + taps - length, 0) // 2
+
+    def is_cut_at_the_end(length, positions, taps, stride):
+        sizes = length, stride * positions
+        smaller, whole = (before(size, positions, taps, stride) for size in sizes)
+        return -(-length // stride) == positions and smaller == whole
+
+    sides = size or (), inputs.shape[1:3], kernel.shape[:2], strides
+    if size and padding == "same" and all(map(is_cut_at_the_end, *sides)):
+        shape = (tf.shape(inputs)[0], *size, kernel.shape[2])
+        inputs = tf.cast(inputs, kernel.dtype)
+        return _biased(tf.nn.conv2d_transpose(inputs, kernel, shape, strides), bias)
     outputs = keras.ops.conv_transpose(
         inputs, kernel, strides, padding, output_padding, data_format, dilation_rate
     )
-    return _biased(outputs, bias, data_format)
+    outputs = _biased(outputs, bias, data_format)
+    return outputs[:, : size[0], : size[1]] if size else outputs
 
 
 def _biased(outputs, bias, data_format="channels_last"):

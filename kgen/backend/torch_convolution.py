@@ -52,20 +52,30 @@ def conv(inputs, kernel, strides, padding, data_format, dilation_rate, bias=None
 
 
 def conv_transpose(
-    inputs, kernel, strides, padding, output_padding, data_format, dilation_rate, bias=None
+    inputs,
+    kernel,
+    strides,
+    padding,
+    output_padding,
+    data_format,
+    dilation_rate,
+    bias=None,
+    size=None,
 ):
-    """`keras.ops.conv_transpose` of images, plus `bias`."""
+    """`keras.ops.conv_transpose` of images, see `kgen.backend.jax_convolution.conv_transpose`."""
     crops = [taps - stride for taps, stride in zip(kernel.shape[:2], strides, strict=True)]
     even = padding == "same" and all(crop >= 0 and crop % 2 == 0 for crop in crops)
-    if not even or output_padding is not None or not _is_ours(data_format, dilation_rate):
+    if even and output_padding is None and _is_ours(data_format, dilation_rate):
+        images, kernel = _in_order(inputs, kernel)
+        crops = [crop // 2 for crop in crops]
+        outputs = functional.conv_transpose2d(images, kernel, _tensor(bias), strides, crops)
+        outputs = outputs.movedim(1, -1)
+    else:
         outputs = keras.ops.conv_transpose(
             inputs, kernel, strides, padding, output_padding, data_format, dilation_rate
         )
-        return biased(outputs, bias, data_format)
-    images, kernel = _in_order(inputs, kernel)
-    crops = [crop // 2 for crop in crops]
-    outputs = functional.conv_transpose2d(images, kernel, _tensor(bias), strides, crops)
-    return outputs.movedim(1, -1)
+        outputs = biased(outputs, bias, data_format)
+    return outputs if size is None else outputs[:, : size[0], : size[1]]
 
 
 def _is_ours(data_format, dilation_rate):

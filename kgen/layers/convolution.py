@@ -31,6 +31,8 @@ class Conv2D(keras.layers.Conv2D):
 class Conv2DTranspose(keras.layers.Conv2DTranspose):
     """`keras.layers.Conv2DTranspose`: the same arguments, weights, outputs and gradients."""
 
+    size = None  # (height, width) of the outputs, for a subclass that wants the last ones cut off
+
     def call(self, inputs):
         outputs = backend.conv_transpose(
             inputs,
@@ -41,5 +43,6 @@ class Conv2DTranspose(keras.layers.Conv2DTranspose):
             self.data_format,
             self.dilation_rate,
             bias=self.bias,
+            size=self.size,
         )
         return self.activation(outputs)

@@ -33,10 +33,6 @@ class Doubling(Conv2DTranspose):
         super().__init__(filters, kernel_size, **kwargs)
         self.size = tuple(size)
 
-    def call(self, inputs):
-        height, width = self.size
-        return super().call(inputs)[:, :height, :width]
-
     def compute_output_shape(self, input_shape):
         return (input_shape[0], *self.size, self.filters)
 
