@@ -214,8 +214,8 @@ class AffineCoupling(Bijection):
     def _split(self, images):
         changed, seen = self.parts
         if self.changes == "first":
-            return ops.split(images, [changed], axis=-1)
-        return ops.split(images, [seen], axis=-1)[::-1]
+            return images[..., :changed], images[..., changed:]
+        return images[..., seen:], images[..., :seen]
 
     def _join(self, changed, seen):
         parts = (changed, seen) if self.changes == "first" else (seen, changed)

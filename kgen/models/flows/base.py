@@ -169,8 +169,8 @@ class Flow(GenerativeModel):
         parts, total = [], 0.0
         for chain, shape in zip(self.chains, self.leaving, strict=True):
             values, log_det = chain.forward(values)
-            leaves, values = ops.split(values, [shape[-1]], axis=-1)  # in the end all leaves
-            parts.append(ops.reshape(leaves, (-1, math.prod(shape))))
+            parts.append(ops.reshape(values[..., : shape[-1]], (-1, math.prod(shape))))
+            values = values[..., shape[-1] :]  # no channel after the last scale
             total = total + log_det
         return ops.concatenate(parts, axis=-1), total
 
