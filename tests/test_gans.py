@@ -181,6 +181,20 @@ def test_clipping_bounds_every_weight_of_the_critic():
 # === Moves ===
 
 
+@pytest.mark.parametrize("name", ["wgan", "wgan_gp"])
+def test_rates_of_critic_and_generator_fall_together(name):
+    """The critic's optimizer counts five moves of a step, the generator's one."""
+    optimizers = model_of(name, critic_steps=5).recommended_optimizer()
+    # What an optimizer was given: `learning_rate` is what it makes of it at its own step.
+    critic, generator = (
+        keras.optimizers.schedules.deserialize(optimizers[player].get_config()["learning_rate"])
+        for player in ("discriminator", "generator")
+    )
+    rates = [float(array(generator(steps))) for steps in (0, 5_000, 10_000, 20_000)]
+    assert rates[0] > rates[1] > rates[2] == rates[3] == pytest.approx(rates[0] / 50)
+    assert [float(array(critic(5 * n))) for n in (0, 5_000, 10_000, 20_000)] == pytest.approx(rates)
+
+
 def test_five_critic_steps_for_one_of_the_generator():
     model = model_of("wgan_gp")
     model.compile()
