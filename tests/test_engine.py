@@ -1,5 +1,6 @@
 """The training engine, on toys whose right answers are known."""
 
+import inspect
 import os
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from kgen import backend
 from kgen.training.callbacks import CallbackList
 from kgen.training.optimizers import OptimizerGroup
 from kgen.training.order import Batches
-from kgen.training.terms import Term
+from kgen.training.terms import Terms
 
 IMAGES = kgen.data.load("digits").train.images[:96]
 BATCH_SIZE = 32
@@ -470,6 +471,34 @@ def test_logs_are_fetched_now_and_then(monkeypatch):
     assert 2 <= reads_of([], 100, monkeypatch, seconds_per_batch=0.1) <= 60
 
 
+@pytest.mark.parametrize(("asks_at", "received"), [((), [None, 0.0]), ((0, 1), [0.0, 1.0])])
+def test_logs_nobody_asks_for_are_of_the_batch_before(asks_at, received):
+    """They are there, while those of this batch are being computed."""
+
+    class Asking(keras.callbacks.Callback):
+        batch, received = 0, []
+
+        @property
+        def reads_batch_logs(self):
+            return self.batch in asks_at
+
+        def on_train_batch_end(self, batch, logs=None):
+            self.batch += 1
+            self.received.append(logs and logs["loss"])
+
+    listed = CallbackList([Asking()], model=compiled(Quadratic), epochs=1, steps=2)
+    for batch in range(2):
+        listed.on_train_batch_end(batch, {"loss": np.float32(batch)})
+    assert Asking.received == received
+
+
+def test_logs_of_training_are_not_those_of_validation():
+    listed = CallbackList([], model=compiled(Quadratic), epochs=1, steps=1)
+    listed.on_train_batch_end(0, {"loss": np.float32(0.0)})
+    listed.on_test_begin()
+    assert listed.earlier is None
+
+
 def test_batch_callbacks_receive_floats():
     received = []
 
@@ -481,11 +510,12 @@ def test_batch_callbacks_receive_floats():
     assert [type(value) for value in received] == [float] * 3
 
 
-def test_a_term_is_weighted_by_images():
-    term = Term("loss")
-    term.update_state(1.0, 32)
-    term.update_state(4.0, 4)
-    assert float(array(term.result())) == pytest.approx((32 * 1 + 4 * 4) / 36)
+def test_terms_are_weighted_by_images():
+    terms = Terms(["loss", "kl"])
+    terms.update_state({"loss": 1.0, "kl": 0.0}, 32)
+    terms.update_state({"kl": 9.0, "loss": 4.0}, 4)
+    found = {name: float(array(mean)) for name, mean in terms.result().items()}
+    assert found == pytest.approx({"loss": (32 * 1 + 4 * 4) / 36, "kl": 1.0})
 
 
 # === Non-finite losses ===
@@ -544,21 +574,25 @@ def test_a_model_must_track_its_terms():
 # === Compilation ===
 
 
-COMPILED_BY_DEFAULT = """
-import kgen
-model = kgen.DCGAN((8, 8, 1), levels=17, latent_size=4, width=4)
-model.compile()
-print(model.jit_compile)
-"""
+def convolutional():
+    model = kgen.DCGAN((8, 8, 1), levels=17, latent_size=4, width=4)
+    model.compile()
+    return model
 
 
-@pytest.mark.parametrize("onednn", [False, True] if backend.name() == "tensorflow" else [True])
-def test_convolutions_are_compiled_by_default(onednn):
-    """But not where TensorFlow has oneDNN compute them."""
+@pytest.mark.skipif(backend.name() == "tensorflow", reason="depends on oneDNN there")
+def test_convolutions_are_compiled_by_default(steps_as_kgen_compiles_them):
+    assert convolutional().jit_compile
+
+
+@pytest.mark.skipif(backend.name() != "tensorflow", reason="for TensorFlow's own convolutions")
+@pytest.mark.parametrize("onednn", [False, True])
+def test_convolutions_are_compiled_by_default_unless_onednn_computes_them(onednn):
     environment = {**os.environ, "TF_ENABLE_ONEDNN_OPTS": str(int(onednn))}
-    command = [sys.executable, "-c", COMPILED_BY_DEFAULT]
+    program = f"import kgen\n{inspect.getsource(convolutional)}print(convolutional().jit_compile)"
+    command = [sys.executable, "-c", program]
     found = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == str(not onednn or backend.name() != "tensorflow")
+    assert found.stdout.strip() == str(not onednn)
 
 
 def test_steps_as_they_are_compiled_by_default(steps_as_kgen_compiles_them):

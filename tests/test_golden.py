@@ -66,7 +66,7 @@ def computed(name):
         record[f"move {number} loss"] = move.loss
         record.update({f"move {number} term {term}": v for term, v in move.terms.items()})
         record.update({f"move {number} gradient {v}": g for v, g in move.gradients.items()})
-    losses = [[float(array(term.result())) for term in model.metrics]]
+    losses = [[float(array(mean)) for mean in model.get_metrics_result().values()]]
     for images, label in zip(batches[1:], labels[1:], strict=True):
         model.reset_metrics()
         logs = model.train_on_batch(images, label, return_dict=True)

@@ -7,6 +7,7 @@ import itertools
 import math
 import time
 
+import greenlet
 import numpy as np
 
 from benchmarks.cells import BUDGETS
@@ -50,15 +51,50 @@ class Subject:
 
     def train(self, steps):
         """`fit` for so many steps; returns when they are computed."""
-        images = self.data.train.images[: steps * self.cell.batch_size]
-        labels = self.data.train.labels
+        images, labels = self._whole_batches(steps)
         self.model.fit(
-            images,
-            None if labels is None else labels[: len(images)],
-            batch_size=self.cell.batch_size,
-            steps_per_epoch=steps,
-            verbose=0,
+            images, labels, batch_size=self.cell.batch_size, steps_per_epoch=steps, verbose=0
         )
+
+    @contextlib.contextmanager
+    def training(self):
+        """A function that trains for so many steps of one `fit`; returns when they are computed.
+
+        Between two calls `fit` rests. The first call has what it does before its first step, the
+        others only what every step costs, and now and then the end of an epoch.
+        """
+        import keras
+
+        caller = greenlet.getcurrent()
+
+        class Rest(keras.callbacks.Callback):
+            @property
+            def reads_batch_logs(self):  # which waits until they are computed
+                return self.left == 1
+
+            def on_train_batch_end(self, batch, logs=None):
+                self.left -= 1
+                if not self.left:
+                    self.left = caller.switch()
+
+        def fit(steps):
+            rest.left = steps
+            images, labels = self._whole_batches(len(self.data.train) // self.cell.batch_size)
+            settings = {"batch_size": self.cell.batch_size, "epochs": 10**6, "verbose": 0}
+            self.model.fit(images, labels, **settings, callbacks=[rest])
+
+        rest, running = Rest(), greenlet.greenlet(fit)
+        try:
+            yield running.switch
+        finally:
+            if running:  # it has begun, and did not fail
+                self.model.stop_training = True
+                running.switch()
+
+    def _whole_batches(self, count):
+        images, labels = self.data.train.images, self.data.train.labels
+        images = images[: count * self.cell.batch_size]
+        return images, None if labels is None else labels[: len(images)]
 
     def batches(self, steps):
         """As `train` sees them, for native code: gathered one by one, in an order drawn anew."""

@@ -7,6 +7,7 @@ variable to a mapping; a stateful function run inside it is a pure function of t
 
 import functools
 import itertools
+from collections import deque
 
 import jax
 import keras
@@ -241,13 +242,14 @@ def _step_function(model, step, groups):
     run_one, run_many = compile(one_step), compile(many_steps)
 
     def function(state, iterator):
+        state = tuple(map(list, state))
         try:
             batches = list(itertools.islice(iterator, model.steps_per_execution))
             if not batches:
                 raise StopIteration
             if len(batches) == model.steps_per_execution > 1 and _same_shapes(batches):
                 state, logs = run_many(state, jax.tree.map(_stack, *batches))
-                return logs, state
+                batches = []
             for batch in batches:  # the only one, or the remainder of an epoch
                 state, logs = run_one(state, batch)
         except BaseException:
@@ -257,7 +259,9 @@ def _step_function(model, step, groups):
                 for variable, value in zip(variables, values, strict=True):
                     variable.assign(value)
             raise
-        return logs, state
+        # Keras keeps every step's state in an attribute. Through lists it would look for layers to
+        # track, value by value (a twentieth of a step of the vae); deques it leaves alone.
+        return logs, tuple(map(deque, state))
 
     return function
 

@@ -15,8 +15,9 @@ class CallbackList(keras.callbacks.CallbackList):
 
     Keras converts every log of every batch to a Python float, which waits for the device. Here a
     batch's logs are fetched every batch only if a callback other than the progress bar has a batch
-    hook; otherwise now and then, and callbacks see `logs=None` in between. A callback whose batch
-    hook needs no logs says so by the attribute `reads_batch_logs = False`.
+    hook. Otherwise it is now and then those of the batch before, while the device is busy with this
+    one, and callbacks see `logs=None` in between. A callback whose batch hook needs no logs, or not
+    those of this batch, says so by the attribute `reads_batch_logs`.
 
     It also tells the data which epoch begins, stops training at a non-finite loss, and continues
     the epoch that a checkpoint was written in: its batches are numbered on, its means go on.
@@ -36,12 +37,12 @@ class CallbackList(keras.callbacks.CallbackList):
         self.means = [ops.convert_to_numpy(v).copy() for v in params["model"].metrics_variables]
         self.epoch = None  # the epoch that is being trained, from 1
         self.next_read = 0.0
+        self.earlier = None  # logs of the batch before, not fetched
         self.at_batch_begin = [c for c in self.callbacks if _has(c, "batch_begin")]
         self.at_batch_end = [c for c in self.callbacks if _has(c, "batch_end")]
-        self.read_every_batch = any(_reads_batch_logs(c) for c in self.at_batch_end)
 
     def on_epoch_begin(self, epoch, logs=None):
-        self.epoch = epoch + 1
+        self.epoch, self.earlier = epoch + 1, None
         self.first, self.initial_step = self.initial_step, 0
         if self.first:  # Keras has just reset them
             for variable, value in zip(self.model.metrics_variables, self.means, strict=True):
@@ -56,7 +57,7 @@ class CallbackList(keras.callbacks.CallbackList):
 
     def on_test_begin(self, logs=None):
         self._check_finite()  # validation is about to reset the terms
-        self.epoch = None
+        self.epoch = self.earlier = None
         super().on_test_begin(logs)
 
     def on_train_batch_begin(self, batch, logs=None):
@@ -78,8 +79,11 @@ class CallbackList(keras.callbacks.CallbackList):
             callback.on_test_batch_end(batch, logs)
 
     def _read(self, logs):
-        if not self.read_every_batch and time.monotonic() < self.next_read:
-            return None
+        earlier, self.earlier = self.earlier, logs
+        if not any(_reads_batch_logs(callback) for callback in self.at_batch_end):
+            if earlier is None or time.monotonic() < self.next_read:
+                return None
+            logs = earlier
         logs = {name: float(ops.convert_to_numpy(value)) for name, value in logs.items()}
         if any(value - value != 0 for value in logs.values()):  # infinite or NaN
             self._check_finite()
@@ -88,7 +92,7 @@ class CallbackList(keras.callbacks.CallbackList):
 
     def _check_finite(self):
         if self.epoch is not None:
-            check_finite(self.model.metrics, self.epoch)
+            check_finite(self.model.terms, self.epoch)
 
 
 def _has(callback, hook):

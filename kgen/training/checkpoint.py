@@ -204,7 +204,7 @@ class Checkpoints(keras.callbacks.Callback):
         # After an epoch's last step its validation is due, which takes its means: then, not now.
         inside = self.progress.step < self.params["steps"]
         if inside and (in_time or self._enough_steps() or self.stopping()):
-            check_finite(self.model.metrics, self.progress.epoch + 1)
+            check_finite(self.model.terms, self.progress.epoch + 1)
             self._write()
 
     def on_epoch_end(self, epoch, logs=None):

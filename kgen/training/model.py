@@ -21,7 +21,7 @@ from kgen.training.images import (
 from kgen.training.optimizers import checked_optimizer
 from kgen.training.order import Batches, number_of_batches
 from kgen.training.players import statistics_kept
-from kgen.training.terms import Term
+from kgen.training.terms import Terms
 
 
 class GenerativeModel(Configured):
@@ -74,7 +74,7 @@ class GenerativeModel(Configured):
         self.image_shape = tuple(image_shape)
         self.levels = levels
         self.seed_generator = keras.random.SeedGenerator()
-        self.terms = [Term(name) for name in self.tracked]
+        self.terms = Terms(self.tracked)
         self.built = True  # by the subclass: every layer is built in `__init__`
 
     # === What a model's author uses ===
@@ -150,10 +150,8 @@ class GenerativeModel(Configured):
         """Add this batch's terms, means over `images`, to the epoch's means; return those."""
         if set(values) != set(self.tracked):
             raise ValueError(f"Expected the tracked terms {self.tracked}, received {list(values)}.")
-        count = ops.shape(images)[0]
-        for term in self.terms:
-            term.update_state(values[term.name], count)
-        return {term.name: term.result() for term in self.terms}
+        self.terms.update_state(values, ops.shape(images)[0])
+        return self.terms.result()
 
     # === What an author overrides ===
 
@@ -216,7 +214,7 @@ class GenerativeModel(Configured):
     @property
     def metrics(self):
         # Exactly what the steps return, so that Keras logs epoch means and JAX threads their state.
-        return self.terms
+        return [self.terms]
 
     def fit(
         self,

@@ -6,31 +6,38 @@ from keras import ops
 
 
 @keras.saving.register_keras_serializable("kgen")
-class Term(keras.metrics.Mean):
-    """Mean of one loss term over the images of an epoch, each batch weighted by its size.
+class Terms(keras.metrics.Metric):
+    """Means of the loss and its terms over an epoch's images, each batch weighted by its size.
 
-    Besides the sum and the number of images it counts the steps whose running sum was finite. A sum
-    that is once infinite or NaN stays so: after a failure at step s the count says s - 1, whenever
-    somebody looks, and no step has to wait for the host.
+    They stand in one vector: a dozen operations on a number for each of them took a twentieth of
+    the vae's step on TensorFlow.
+
+    Besides the sums and the number of images it counts, for each term, the steps whose running sum
+    was finite. A sum that is once infinite or NaN stays so: after a failure at step s the count
+    says s - 1, whenever somebody looks, and no step has to wait for the host.
     """
 
-    def __init__(self, name, dtype="float32"):
-        super().__init__(name=name, dtype=dtype)
-        self.finite_steps = self.add_variable((), initializer="zeros", name="finite_steps")
+    def __init__(self, names, dtype="float32"):
+        super().__init__(name="terms", dtype=dtype)
+        self.names = tuple(names)
+        shape = (len(self.names),)
+        self.total = self.add_variable(shape, initializer="zeros", name="total")
+        self.count = self.add_variable((), initializer="zeros", name="count")
+        self.finite_steps = self.add_variable(shape, initializer="zeros", name="finite_steps")
 
-    def update_state(self, value, images):
-        """Add a batch: `value` the term's mean over its images, `images` their number."""
+    def update_state(self, values, images):
+        """Add a batch: `values` {name: mean over its images}, `images` their number."""
         images = ops.cast(images, "float32")
-        self.total.assign_add(ops.cast(value, "float32") * images)
+        means = ops.stack([ops.cast(values[name], "float32") for name in self.names])
+        total = self.total + means * images
+        self.total.assign(total)
         self.count.assign_add(images)
-        self.finite_steps.assign_add(ops.cast(ops.isfinite(self.total.value), "float32"))
-
-    def reset_state(self):
-        super().reset_state()
-        self.finite_steps.assign(0)
+        self.finite_steps.assign_add(ops.cast(ops.isfinite(total), "float32"))
 
     def result(self):
-        return self.total / ops.maximum(self.count, 1.0)
+        """{name: mean}."""
+        means = ops.unstack(self.total / ops.maximum(self.count, 1.0), len(self.names))
+        return dict(zip(self.names, means, strict=True))
 
 
 class NonFiniteLossError(FloatingPointError):
@@ -39,10 +46,11 @@ class NonFiniteLossError(FloatingPointError):
 
 def check_finite(terms, epoch):
     """Raise `NonFiniteLossError` that names the first term, epoch (from 1) and step (from 1)."""
-    failed = [term for term in terms if not np.isfinite(float(term.total))]
-    if failed:
-        first = min(failed, key=lambda term: float(term.finite_steps))
+    totals, steps = (ops.convert_to_numpy(v) for v in (terms.total, terms.finite_steps))
+    failed = ~np.isfinite(totals)
+    if failed.any():
+        first = np.argmin(np.where(failed, steps, np.inf))
         raise NonFiniteLossError(
-            f"{first.name} became non-finite in epoch {epoch}, step {int(first.finite_steps) + 1}: "
-            "training stopped. Try a lower learning rate or clip the gradients."
+            f"{terms.names[first]} became non-finite in epoch {epoch}, step {int(steps[first]) + 1}"
+            ": training stopped. Try a lower learning rate or clip the gradients."
         )

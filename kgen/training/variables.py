@@ -12,7 +12,7 @@ def variable_groups(model):
     group makes them unique.
     """
     optimizer = model.optimizer.variables if model.compiled else []
-    groups = (model.variables, optimizer, [v for term in model.terms for v in term.variables])
+    groups = (model.variables, optimizer, model.terms.variables)
     return {
         group: {
             f"{group}/{index:03d}/{re.sub(r'_[0-9]+(?=[/_]|$)', '', variable.path)}": variable
