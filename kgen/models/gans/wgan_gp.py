@@ -52,8 +52,11 @@ class WGANGP(Wasserstein):
         self.penalty_weight = penalty_weight
 
     def recommended_optimizer(self):
-        rates = self.falling_rates(5e-4).items()
-        return {p: keras.optimizers.Adam(rate, beta_1=0.5, beta_2=0.9) for p, rate in rates}
+        moves = {"discriminator": self.critic_steps, "generator": 1}
+        return {
+            player: keras.optimizers.Adam(self.falling_rate(5e-4, count), beta_1=0.5, beta_2=0.9)
+            for player, count in moves.items()
+        }
 
     def gradient_penalty(self, real, fakes, labels, training):
         share = self.uniform((ops.shape(real)[0], 1, 1, 1))  # e
