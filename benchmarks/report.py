@@ -190,7 +190,7 @@ def throughput(records, plots):
         )
     return Section(
         "Training",
-        "Median over rounds of `fit`, and its quartiles; each round ends when the device is done.",
+        "Median over rounds of one `fit`, and its quartiles; each ends when the device is done.",
         ["model", "images/s", "quartiles", "ms/step", "parameters"],
         rows,
         draw.bars(bars, "images per second") if plots else "",

@@ -49,9 +49,11 @@ print(machine.short_name(record["machine"]))
 # %% [markdown]
 # ## Training: rounds, not a time
 #
-# A single time says little: a machine has moods. A round is `fit` for so many steps that it takes
-# half a second, and ends when the device has computed them, not when they are queued: asynchronous
-# backends return long before. The median over rounds is reported, with its quartiles.
+# A single time says little: a machine has moods. A round is so many steps that they take half a
+# second, all of one `fit`, which rests between two rounds: what it does once, before its first
+# step, is none of a step's time. It ends when the device has computed them, not when they are
+# queued: asynchronous backends return long before. The median over rounds is reported, with its
+# quartiles.
 
 # %%
 training = found["training"]
