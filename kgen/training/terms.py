@@ -5,7 +5,6 @@ import numpy as np
 from keras import ops
 
 
-@keras.saving.register_keras_serializable("kgen")
 class Terms(keras.metrics.Metric):
     """Means of the loss and its terms over an epoch's images, each batch weighted by its size.
 
