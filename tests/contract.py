@@ -26,6 +26,7 @@ from kgen.training.variables import named_variables
 BACKEND = keras.backend.backend()
 IMAGES, BATCH_SIZE = 100, 32  # batches of 32, 32, 32 and 4
 WHOLE = 96  # images of the first three
+RATE = 0.1  # of the recorded steps' plain descent
 LESSONS = 5  # epochs of 20 steps, after which every model has learned something
 CHECKS = []
 
@@ -90,7 +91,13 @@ class Move(NamedTuple):
     loss: float
     terms: dict
     gradients: dict  # {name: array}
-    changed: set  # names of the variables of the model, but for seeds, that it changed
+    before: dict  # {name: array} of the model's variables, but for seeds
+    after: dict
+
+    @property
+    def changed(self):
+        """Names of the variables that it changed."""
+        return {name for name, value in self.after.items() if not same(self.before[name], value)}
 
 
 class Case:
@@ -214,47 +221,74 @@ class Case:
         return Run(self.teach(model), state_of(model))
 
     @functools.cached_property
-    def eager(self):
-        """The model whose steps `moves` and `later_moves` record."""
-        return self.compiled(run_eagerly=True)
+    def recorded(self):
+        """Plain descent of every player, whose steps `moves` and `later_moves` record."""
+        descent = {player: keras.optimizers.SGD(RATE) for player in self.model_class.players}
+        return Recorded(self.compiled(optimizer=descent or keras.optimizers.SGD(RATE)))
 
     @functools.cached_property
     def moves(self):
         """Every `minimize` of the first training step."""
-        return recorded_moves(self.eager, self.images[:BATCH_SIZE], self.labels[:BATCH_SIZE])
+        return self.recorded.step(self.images[:BATCH_SIZE], self.labels[:BATCH_SIZE])[0]
 
     @functools.cached_property
     def later_moves(self):
         """Every `minimize` of the second and third training step, after `moves`."""
+        assert self.moves
         batch = self.images[:BATCH_SIZE], self.labels[:BATCH_SIZE]
-        return [move for _ in range(2) for move in recorded_moves(self.eager, *batch)]
+        return [move for _ in range(2) for move in self.recorded.step(*batch)[0]]
 
 
-def recorded_moves(model, images, labels=None):
-    """The moves of one training step of a model compiled with `run_eagerly=True`."""
-    moves, gradients, names = [], [], names_of(model)
-    differentiate, minimize = kgen.backend.value_and_grad, type(model).minimize
+class Recorded:
+    """A compiled model whose training step, compiled as ever, also returns what its moves did."""
 
-    def recording_differentiate(model, function, variables):
-        result = differentiate(model, function, variables)
-        named = zip((names[id(v)] for v in variables), result[1], strict=True)
-        gradients.append({name: array(gradient) for name, gradient in named})
-        return result
+    def __init__(self, model):
+        self.model, self.players = model, []
+        self.names = names_of(model)
+        self.train_step, self.differentiate = model.train_step, kgen.backend.value_and_grad
+        model.train_step = self._train_step
 
-    def recording_minimize(model, loss_function, player=None, *args):
-        before = floats(model)
-        loss, terms = minimize(model, loss_function, player, *args)
-        changed = {name for name, value in floats(model).items() if not same(before[name], value)}
-        terms = {name: float(array(value)) for name, value in terms.items()}
-        moves.append(Move(player, float(array(loss)), terms, gradients[-1], changed))
-        return loss, terms
+    def step(self, *batch):
+        """One training step: its moves, and {term: value}."""
+        logs = self.model.train_on_batch(*batch, return_dict=True)
+        arrays = keras.tree.map_structure(array, logs.pop("moves"))
+        return [Move(*move) for move in zip(self.players, *arrays, strict=True)], logs
 
-    with (
-        mock.patch.object(kgen.backend, "value_and_grad", recording_differentiate),
-        mock.patch.object(type(model), "minimize", recording_minimize),
-    ):
-        model.train_on_batch(images, labels)
-    return moves
+    def _train_step(self, data):
+        """What is compiled."""
+        self.players, moves = [], {name: [] for name in Move._fields[1:]}
+        minimize = type(self.model).minimize
+
+        def differentiate(model, function, variables):
+            result = self.differentiate(model, function, variables)
+            gradients = map(keras.ops.copy, result[1])  # PyTorch clips them where they are
+            named = zip((self.names[id(v)] for v in variables), gradients, strict=True)
+            moves["gradients"].append(dict(named))
+            return result
+
+        def recording(model, loss_function, player=None, *args):
+            self.players.append(player)
+            moves["before"].append(self._floats())
+            loss, terms = minimize(model, loss_function, player, *args)
+            moves["after"].append(self._floats())
+            moves["loss"].append(loss)
+            moves["terms"].append(terms)
+            return loss, terms
+
+        with (
+            mock.patch.object(kgen.backend, "value_and_grad", differentiate),
+            mock.patch.object(type(self.model), "minimize", recording),
+        ):
+            logs = self.train_step(data)
+        return {**logs, "moves": list(moves.values())}
+
+    def _floats(self):
+        """{name: value} of the model's variables, but for seeds, at this point of the step."""
+        return {
+            self.names[id(v)]: keras.ops.stop_gradient(keras.ops.copy(v.value))
+            for v in self.model.variables
+            if id(v) in self.names and keras.backend.is_float_dtype(v.dtype)
+        }
 
 
 # === Helpers ===
@@ -277,13 +311,6 @@ def trainable(model):
     """{name: array} of the trainable variables, under names that equal models share."""
     names = names_of(model)
     return {names[id(v)]: array(v.value) for v in model.trainable_variables}
-
-
-def floats(model):
-    """As `trainable`, of moving statistics and the like too."""
-    names = names_of(model)
-    variables = [v for v in model.variables if keras.backend.is_float_dtype(v.dtype)]
-    return {names[id(v)]: array(v.value) for v in variables if id(v) in names}
 
 
 def names_of(model):
@@ -352,6 +379,7 @@ class Check:
     function: callable
     needs: callable
     backends: tuple
+    slow_on: tuple
 
     @property
     def name(self):
@@ -360,12 +388,18 @@ class Check:
     def applies_to(self, case_name):
         return BACKEND in self.backends and self.needs(class_of(case_name))
 
+    @property
+    def marks(self):
+        return [pytest.mark.slow] if BACKEND in self.slow_on else []
 
-def check(function=None, *, needs=lambda model_class: True, on=("jax", "tensorflow", "torch")):
+
+def check(
+    function=None, *, needs=lambda model_class: True, on=("jax", "tensorflow", "torch"), slow_on=()
+):
     """Add a check for the models that satisfy `needs`, on the backends `on`."""
     if function is None:
-        return functools.partial(check, needs=needs, on=on)
-    CHECKS.append(Check(function, needs, on))
+        return functools.partial(check, needs=needs, on=on, slow_on=slow_on)
+    CHECKS.append(Check(function, needs, on, slow_on))
     return function
 
 
@@ -485,15 +519,15 @@ def metrics_are_the_tracked_terms(case):
 def every_trainable_variable_has_a_gradient(case):
     """In one of the first steps: a layer that starts at zero passes none on in the very first."""
     seen = {name for move in case.moves for name, g in move.gradients.items() if g.any()}
-    if seen != set(trainable(case.eager)):
+    if seen != set(trainable(case.recorded.model)):
         seen |= {name for move in case.later_moves for name, g in move.gradients.items() if g.any()}
-    assert seen == set(trainable(case.eager))
+    assert seen == set(trainable(case.recorded.model))
 
 
 @check
 def moves_cover_every_trainable_variable(case):
     moved = set().union(*(move.gradients for move in case.moves))
-    assert moved == set(trainable(case.eager))
+    assert moved == set(trainable(case.recorded.model))
 
 
 @check
@@ -504,7 +538,7 @@ def training_changes_every_trainable_variable(case):
 
 @check(needs=has_players)
 def a_move_changes_only_its_player(case):
-    model = case.eager
+    model = case.recorded.model
     names = names_of(model)
     for move in case.moves:
         moved = {names[id(v)] for v in model.variables_of(move.player)}
@@ -548,10 +582,12 @@ def samples_move_nearer_to_the_data(case):
 
 @check
 def epoch_logs_are_means_weighted_by_images(case):
-    model, dataset = case.anew(), AsPyDataset(case.images, case.labels)
-    logs = [model.fit(AsPyDataset(*batch), verbose=0).history for batch in dataset]
-    history = case.anew().fit(dataset, verbose=0).history  # the same steps once more
-    sizes = [len(images) for images, _ in dataset]
+    model, logs, sizes = case.anew(), [], []
+    for images, labels in AsPyDataset(case.images, case.labels):
+        sizes.append(len(images))
+        settings = {"batch_size": sizes[-1], "shuffle": False, "verbose": 0}
+        logs.append(model.fit(images, labels, **settings).history)
+    history = case.fit(case.anew(), epochs=1, shuffle=False)  # the same steps once more
     assert sizes == [32, 32, 32, 4]
     means = {n: np.average([log[n] for log in logs], axis=0, weights=sizes) for n in history}
     assert_close(history, means, 1e-4)
@@ -570,15 +606,13 @@ def fit_trains_on_the_batches_of_its_seed(case):
 
 @check
 def an_optimizer_of_the_users_own_is_obeyed(case):
-    """At rate 0 no variable moves but those that the first batch sets before the step."""
-    still = {player: keras.optimizers.SGD(0.0) for player in case.model_class.players}
-    model = case.compiled(optimizer=still or keras.optimizers.SGD(0.0), run_eagerly=True)
-    names = names_of(model)
-    set_by_data = {names[id(variable)] for variable in getattr(model, "data_dependent", ())}
-    before = trainable(model)
-    model.train_on_batch(case.images[:BATCH_SIZE], case.labels[:BATCH_SIZE])
-    moved = {name for name, value in trainable(model).items() if not same(before[name], value)}
-    assert moved <= set_by_data
+    """Every variable goes down its gradient, but for those that the first batch sets before it."""
+    names = names_of(case.recorded.model)
+    set_by_data = getattr(case.recorded.model, "data_dependent", ())
+    for move in case.moves:
+        moved = move.gradients.keys() - {names[id(variable)] for variable in set_by_data}
+        expected = {name: move.before[name] - RATE * move.gradients[name] for name in moved}
+        assert_close({name: move.after[name] for name in moved}, expected, 1e-5)
 
 
 @check
@@ -632,11 +666,11 @@ def noise_is_new_at_every_call(case):
 @check
 def noise_is_new_at_every_step(case):
     """Steps on equal weights and images differ in their losses if they draw noise at all."""
-    model, batch = case.anew(), AsPyDataset(case.images[:BATCH_SIZE], case.labels[:BATCH_SIZE])
-    first = model.fit(batch, verbose=0).history
+    model, batch = case.anew(), (case.images[:BATCH_SIZE], case.labels[:BATCH_SIZE])
+    first = model.fit(*batch, verbose=0).history
     drawn = {name: value for name, value in state_of(model).items() if "seed_generator" in name}
     draws = not all(same(case.kept.start[name], state) for name, state in drawn.items())
-    second = case.kept.put_back({**case.kept.start, **drawn}).fit(batch, verbose=0).history
+    second = case.kept.put_back({**case.kept.start, **drawn}).fit(*batch, verbose=0).history
     differ = any(not np.isclose(first[name], second[name], rtol=1e-6) for name in first)
     assert differ == draws
 
@@ -747,7 +781,7 @@ def several_steps_per_execution_train_alike(case):
     assert_close(state_of(model), case.in_order.state, 1e-5)
 
 
-@check
+@check(slow_on=("jax",))  # it compiles every operation by itself, some seconds for a model
 def eager_training_equals_compiled(case):
     model = case.compiled(run_eagerly=True)
     history = case.fit_whole_batches(model)
@@ -755,7 +789,7 @@ def eager_training_equals_compiled(case):
     assert_close(state_of(model), case.in_order.state, 1e-4)
 
 
-@check(on=("jax", "tensorflow"))
+@check(on=("tensorflow",))  # on JAX everything is
 def trains_and_samples_under_xla(case):
     model = case.compiled(jit_compile=True)
     history = model.fit(*case.whole_batches, batch_size=BATCH_SIZE, verbose=0).history

@@ -333,24 +333,6 @@ def test_losses_draw_new_noise_each_time(trained):
 # === Moves ===
 
 
-def test_discriminator_moves_alone(trained):
-    images = ops.convert_to_tensor(some_images(trained))
-    own, other = (net.trainable_variables for net in (trained.discriminator, trained.generator))
-    before = values(own), values(other)
-    trained.minimize(trained.discriminator_loss, "discriminator", images)
-    assert not any(all_equal(before[0], values(own)))
-    assert all(all_equal(before[1], values(other)))
-
-
-def test_generator_moves_alone(trained):
-    own, other = (net.trainable_variables for net in (trained.generator, trained.discriminator))
-    before = values(own), values(other)
-    images = ops.convert_to_tensor(some_images(trained))
-    trained.minimize(trained.generator_loss, "generator", images)
-    assert not any(all_equal(before[0], values(own)))
-    assert all(all_equal(before[1], values(other)))
-
-
 def test_discriminator_loss_has_no_gradient_in_the_generator(trained):
     images = ops.convert_to_tensor(some_images(trained))
     _, gradients = backend.value_and_grad(

@@ -586,8 +586,14 @@ def test_convolutions_are_compiled_by_default(steps_as_kgen_compiles_them):
 
 
 @pytest.mark.skipif(backend.name() != "tensorflow", reason="for TensorFlow's own convolutions")
-@pytest.mark.parametrize("onednn", [False, True])
-def test_convolutions_are_compiled_by_default_unless_onednn_computes_them(onednn):
+def test_convolutions_are_compiled_by_default_unless_onednn_computes_them(
+    steps_as_kgen_compiles_them,
+):
+    """Here, and in a process where it is the other way round."""
+    from kgen.backend.tensorflow_convolution import computes_with_onednn
+
+    onednn = not computes_with_onednn()
+    assert convolutional().jit_compile == onednn
     environment = {**os.environ, "TF_ENABLE_ONEDNN_OPTS": str(int(onednn))}
     program = f"import kgen\n{inspect.getsource(convolutional)}print(convolutional().jit_compile)"
     command = [sys.executable, "-c", program]
@@ -597,6 +603,13 @@ def test_convolutions_are_compiled_by_default_unless_onednn_computes_them(onednn
 
 def test_steps_as_they_are_compiled_by_default(steps_as_kgen_compiles_them):
     assert np.isfinite(fit(compiled(Quadratic))["loss"]).all()
+
+
+def test_eager_steps_are_those_that_are_compiled():
+    """Those of every model are, too: in the contract, on JAX among what is slow."""
+    histories = [fit(compiled(ToyWGANGP, compile={"run_eagerly": eager})) for eager in (0, 1)]
+    for values in zip(*(history.values() for history in histories), strict=True):
+        np.testing.assert_allclose(*values, rtol=1e-4)
 
 
 @pytest.mark.parametrize("choice", [{"jit_compile": False}, {"run_eagerly": True}])

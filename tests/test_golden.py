@@ -12,7 +12,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from contract import BATCH_SIZE, array, case_of, cases, class_of, names_of, recorded_moves
+from contract import BATCH_SIZE, Recorded, array, case_of, cases, class_of, names_of
 
 FOLDER = Path(__file__).parent / "golden"
 STEPS = 20
@@ -21,26 +21,25 @@ ROUNDING = 1e-5  # of a move's largest gradient: float32's 1e-7, summed over 64 
 
 
 class Noise:
-    """Stands for a model's noise, from NumPy."""
+    """Stands for a model's noise, from NumPy: for each draw of a step, a table of all steps."""
 
-    def __init__(self):
-        self.generator = np.random.default_rng(1)
+    def begin(self, step):
+        """The next draws are the first ones of that step, a tensor."""
+        self.step, self.generator = step, np.random.default_rng(1)
 
     def normal(self, shape):
-        return self._tensor(self.generator.standard_normal(tuple(map(int, shape)), "float32"))
+        return self._drawn(self.generator.standard_normal((STEPS, *map(int, shape)), "float32"))
 
     def uniform(self, shape):
-        return self._tensor(self.generator.random(tuple(map(int, shape)), "float32"))
+        return self._drawn(self.generator.random((STEPS, *map(int, shape)), "float32"))
 
-    @staticmethod
-    def _tensor(values):
-        return keras.ops.convert_to_tensor(values)
+    def _drawn(self, table):
+        return keras.ops.take(keras.ops.convert_to_tensor(table), self.step, axis=0)
 
 
 def prepared(name):
-    """A model that runs eagerly, its weights and noise from NumPy, and its fixed batches."""
-    case = case_of(name)
-    model = case.compiled(run_eagerly=True)
+    """A model with weights and noise from NumPy, whose batches come with the step's number."""
+    model = case_of(name).compiled()
     generator = np.random.default_rng(0)
     for variable in model.trainable_variables:
         shape = tuple(variable.shape)
@@ -48,30 +47,42 @@ def prepared(name):
         fan_in = np.prod(shape[:-1]) if len(shape) > 1 else 100  # vectors: a tenth
         start = 0 if len(shape) > 1 else array(variable.value)
         variable.assign((start + drawn / np.sqrt(fan_in)).astype("float32"))
-    noise = Noise()
+    noise, train_step = Noise(), model.train_step
     for draw in ("normal", "uniform"):
         if hasattr(model, draw):
             setattr(model, draw, getattr(noise, draw))
-    batches = case.all_images[: STEPS * BATCH_SIZE].reshape(STEPS, BATCH_SIZE, 8, 8, 1)
+
+    def numbered_step(data):
+        (step, images), labels, _ = data
+        noise.begin(step)
+        return train_step((images, labels))
+
+    model.train_step = numbered_step
+    return model
+
+
+def batches_of(name):
+    """STEPS times ((number, images), labels)."""
+    images = case_of(name).all_images[: STEPS * BATCH_SIZE].reshape(STEPS, BATCH_SIZE, 8, 8, 1)
     labels = np.arange(STEPS * BATCH_SIZE).reshape(STEPS, BATCH_SIZE) % 10
-    return model, batches, labels
+    return zip(enumerate(images), labels, strict=True)
 
 
 @functools.cache
 def computed(name):
     """The numbers of a model on the running backend, as they stand in a record."""
-    model, batches, labels = prepared(name)
-    record = {}
-    for number, move in enumerate(recorded_moves(model, batches[0], labels[0])):
+    recorded, losses = Recorded(prepared(name)), []
+    for (step, images), labels in batches_of(name):
+        moves, logs = recorded.step((np.int32(step), images), labels)
+        losses.append([logs[term] for term in recorded.model.tracked])
+        if step == 0:
+            first = moves
+    record = {"losses": np.array(losses, "float32")}
+    for number, move in enumerate(first):
         record[f"move {number} loss"] = move.loss
         record.update({f"move {number} term {term}": v for term, v in move.terms.items()})
         record.update({f"move {number} gradient {v}": g for v, g in move.gradients.items()})
-    losses = [[float(array(mean)) for mean in model.get_metrics_result().values()]]
-    for images, label in zip(batches[1:], labels[1:], strict=True):
-        model.reset_metrics()
-        logs = model.train_on_batch(images, label, return_dict=True)
-        losses.append([logs[term] for term in model.tracked])
-    return {**record, "losses": np.array(losses, "float32")}
+    return record
 
 
 @functools.cache
