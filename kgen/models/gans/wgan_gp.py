@@ -52,7 +52,7 @@ class WGANGP(Wasserstein):
         self.penalty_weight = penalty_weight
 
     def recommended_optimizer(self):
-        moves = {"discriminator": self.critic_steps, "generator": 1}
+        moves = {"discriminator": 10_000 * self.critic_steps, "generator": 10_000}
         return {
             player: keras.optimizers.Adam(self.falling_rate(5e-4, count), beta_1=0.5, beta_2=0.9)
             for player, count in moves.items()
