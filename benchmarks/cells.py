@@ -35,8 +35,8 @@ class Budget:
 
 BUDGETS = {
     "test": Budget(2, 0.01, 3, 1, 0.1, 64, 300),
-    "quick": Budget(5, 0.5, 30, 3, 20, 1_000, 600),
-    "full": Budget(10, 1.0, 1_000, 10, 600, 10_000, 3_600),
+    "quick": Budget(15, 0.5, 30, 3, 20, 1_000, 600),
+    "full": Budget(30, 1.0, 1_000, 10, 600, 10_000, 3_600),
 }
 SAMPLING_SECONDS = {"test": 0.1, "quick": 5.0, "full": 30.0}  # of a batch size, whatever `calls` is
 

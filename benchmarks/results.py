@@ -27,7 +27,8 @@ RESULTS = {
     "parameters": int,
     "cold_start": dict,  # {phase: seconds}
     "training": dict,  # steps of a round, images of a step, seconds of each round
-    "native": dict,  # {form: seconds of rounds of kgen and of native code, by turns}
+    # {form: seconds of rounds, by turns, of kgen's `fit`, its step alone, and native code}
+    "native": dict,
     "sampling": dict,  # {batch size: seconds of each call}
     "peak_memory": dict,  # bytes of the process, and of a device that counts them
     "quality": dict,  # what `kgen.evaluation` found

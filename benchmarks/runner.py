@@ -95,7 +95,11 @@ def results_of(found):
         elif test["name"] == "test_profile":
             profile = info["profile"]
         elif test["name"].startswith("test_against_native"):
-            native[info["variant"]] = {"kgen": seconds, "native": info["native"]}
+            native[info["variant"]] = {
+                "kgen": seconds,
+                "native": info["native"],
+                "step": info["step"],
+            }
         else:
             sampling[str(info["count"])] = seconds
     return {

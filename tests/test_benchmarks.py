@@ -98,7 +98,9 @@ def test_a_measured_cell_has_every_result(measured):
     assert len(found["training"]["seconds"]) == BUDGETS["test"].rounds
     assert found["environment"]["backend"] == BACKEND
     for pair in found["native"].values():
-        assert len(pair["kgen"]) == len(pair["native"]) == BUDGETS["test"].rounds
+        assert {name: len(samples) for name, samples in pair.items()} == dict.fromkeys(
+            ("kgen", "native", "step"), BUDGETS["test"].rounds
+        )
     assert found["native"]
     assert sum(found["profile"].values()) == pytest.approx(0.0 if BACKEND == "jax" else 1.0)
     assert found["quality"]["likelihood"]["likelihood"] == "bound"
@@ -293,7 +295,14 @@ def test_report_says_no_difference_where_the_interval_holds_1(tmp_path, capsys, 
     pairs["eager"]["native"] = list(factor * random.uniform(1, 2, 40))
     report.main([str(written(tmp_path / "r.jsonl", made_up(native=pairs)))])
     (row,) = (line for line in capsys.readouterr().out.splitlines() if "eager" in line)
-    assert row.endswith(f"| {words} |")
+    assert f"| {words} |" in row
+
+
+def test_report_tells_the_step_from_the_fit_around_it(tmp_path, capsys):
+    pairs = {"eager": {"kgen": [2.0] * 9, "native": [1.0] * 9, "step": [0.5] * 9}}
+    report.main([str(written(tmp_path / "r.jsonl", made_up(native=pairs)))])
+    (row,) = (line for line in capsys.readouterr().out.splitlines() if "eager" in line)
+    assert row.endswith("| 0.50 | 0.50 to 0.50 | slower | 2.00 | 2.00 to 2.00 |")
 
 
 def test_page_stands_alone(measured, tmp_path):

@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import functools
 import io
 import itertools
 import math
@@ -90,6 +91,15 @@ class Subject:
             if running:  # it has begun, and did not fail
                 self.model.stop_training = True
                 running.switch()
+
+    @functools.cached_property
+    def bare_loop(self):
+        """A function that trains a model like this one on batches, by its compiled step alone."""
+        from benchmarks.speed.bare import bare_loop
+
+        model = type(self.model).from_config(self.model.get_config())
+        model.compile()
+        return bare_loop(model)
 
     def _whole_batches(self, count):
         images, labels = self.data.train.images, self.data.train.labels

@@ -40,7 +40,9 @@ def test_profile(benchmark, subject):
 def test_against_native(benchmark, subject, variant):
     """Seconds of a round by turns with one of the native code, on batches alike.
 
-    A turn begins with a step that is not timed: after the other's turn it takes longer.
+    And with one of the compiled step in a bare loop: what it takes longer than native code is the
+    step's own, the rest is `fit`'s. A turn begins with a step that is not timed: after another's
+    turn it takes longer.
     """
     cell, variants = subject.cell, VARIANTS[subject.cell.backend]
     if cell.model not in MODELS or variant not in variants:
@@ -48,27 +50,32 @@ def test_against_native(benchmark, subject, variant):
     if cell.budget == "test" and variant != next(iter(variants)):
         pytest.skip("the others compile for a minute")
     native = subject.native(variants[variant])
-    steps, seconds = subject.steps_of_a_round(), []
-    train_native(native, subject.batches(steps))  # compiles
+
+    def train_native(batches):
+        for batch in batches:
+            native.step(batch)
+        native.synchronise()
+
+    others = {"native": train_native, "step": subject.bare_loop}
+    steps, seconds = subject.steps_of_a_round(), {name: [] for name in others}
+    for train_other in others.values():
+        train_other(subject.batches(steps))  # compiles
     rounds = subject.budget.rounds
     with subject.training() as train:
 
-        def native_round():
-            train_native(native, subject.batches(1))
-            batches = subject.batches(steps)
-            started = time.perf_counter()
-            train_native(native, batches)
-            seconds.append(time.perf_counter() - started)
+        def turns_of_the_others():
+            for name, train_other in others.items():
+                train_other(subject.batches(1))
+                batches = subject.batches(steps)
+                started = time.perf_counter()
+                train_other(batches)
+                seconds[name].append(time.perf_counter() - started)
             train(1)
 
-        benchmark.pedantic(train, args=(steps,), setup=native_round, rounds=rounds, warmup_rounds=1)
-    benchmark.extra_info |= {"variant": variant, "native": seconds[-rounds:]}
-
-
-def train_native(native, batches):
-    for batch in batches:
-        native.step(batch)
-    native.synchronise()
+        settings = {"setup": turns_of_the_others, "rounds": rounds, "warmup_rounds": 1}
+        benchmark.pedantic(train, args=(steps,), **settings)
+    timed = {name: samples[-rounds:] for name, samples in seconds.items()}
+    benchmark.extra_info |= {"variant": variant, **timed}
 
 
 @pytest.mark.parametrize("count", [1, 8, 64])

@@ -12,14 +12,14 @@ be moved to become the real ones (equation 2). It climbs to it, the generator de
 What bounds the steepness is clipping: after each of the critic's `critic_steps` moves its weights
 are set back into [-clip, clip] (algorithm 1, line 7). As in the paper: RMSprop, 5 critic steps.
 
-Deviations: rates of 0.001 for the critic and 0.005 for the generator, whose falls over 15,000 steps,
-and a clip of 0.1 (0.00005 and 0.01 in the paper). One run each on MNIST at width 16, Frechet
-distances after 1,900 steps of one critic step: 231, 110 and 103 with the generator's rate at 0.0005,
-0.001 and 0.002; 87 at 0.005 with the critic's at 0.002. A critic at 0.003 told nothing any more
-after 13 epochs at width 32; one whose rate falls, too, tells less (143 in place of 119 after 3,000
-steps). `critic_steps=1` is cheaper than the 5 and did as well. The `dcgan`'s networks at 28x28;
-all critic steps of a round see the same real images. The critic is the player `discriminator`, so
-that it has every GAN's options.
+Deviations: rates of 0.001 for the critic and 0.005 for the generator, whose falls over 15,000
+steps, and a clip of 0.1 (0.00005 and 0.01 in the paper). One run each on MNIST at width 16, Frechet
+distances after 1,900 steps of one critic step: 231, 110 and 103 with the generator's rate at
+0.0005, 0.001 and 0.002; 87 at 0.005 with the critic's at 0.002. A critic at 0.003 told nothing any
+more after 13 epochs at width 32; one whose rate falls, too, tells less (143 in place of 119 after
+3,000 steps). `critic_steps=1` is cheaper than the 5 and did as well. The `dcgan`'s networks at
+28x28; all critic steps of a round see the same real images. The critic is the player
+`discriminator`, so that it has every GAN's options.
 """
 
 import keras
