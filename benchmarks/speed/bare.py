@@ -16,7 +16,7 @@ def bare_loop(model):
 
     def train(batches):
         for batch in batches:
-            logs = step((ops.convert_to_tensor(batch),))
+            logs = step((batch,))
         backend.synchronise(logs)
 
     return train
@@ -42,5 +42,5 @@ def _jax(model, step):
 LOOPS = {
     "jax": _jax,
     "tensorflow": lambda model, step: lambda batch: step(iter([batch])),
-    "torch": lambda model, step: lambda batch: step([batch]),
+    "torch": lambda model, step: lambda batch: step([tuple(map(ops.convert_to_tensor, batch))]),
 }
