@@ -20,7 +20,6 @@ there exactly: stride * (height' - 1) + rows = low + height + high. A negative o
 """
 
 import functools
-import itertools
 
 import jax
 import keras
@@ -57,7 +56,7 @@ def _kernel_of(x, y, strides, padding):
     """w[k] = sum over p of x[stride * p + k - low] y[p]: one matrix product for each tap k.
 
     As a convolution, whose kernel is all of y, it takes up to six times longer. Where x has few
-    channels, one product with what all taps see saves reading y again for each of them.
+    channels, one product for each row of taps saves reading y again for each of them.
     """
     rows, columns = taps = [
         low + size + high - stride * (positions - 1)
@@ -72,17 +71,16 @@ def _kernel_of(x, y, strides, padding):
     x = lax.pad(x, numpy.zeros((), x.dtype), borders)
     ends = [stride * (size - 1) + 1 for stride, size in zip(strides, y.shape[1:3], strict=True)]
 
-    def seen(row, column):
-        """What this tap sees of x from each position: (positions, channels)."""
-        part = x[:, row : row + ends[0] : strides[0], column : column + ends[1] : strides[1]]
-        return part.reshape(-1, channels)
+    def product(x, row):
+        """What a row of taps sees of x from each position, (positions, channels), times y."""
+        part = x[:, row : row + ends[0] : strides[0]]
+        return part.reshape(-1, part.shape[-1]).T @ y
 
     y = y.reshape(-1, filters)
-    views = [seen(*tap) for tap in itertools.product(range(rows), range(columns))]
-    if len(views) * channels <= 2 * filters:
-        w = numpy.concatenate(views, axis=1).T @ y
-    else:
-        w = numpy.stack([view.T @ y for view in views])
+    views = [x[:, :, column : column + ends[1] : strides[1]] for column in range(columns)]
+    if rows * columns * channels <= 2 * filters:
+        views = [numpy.concatenate(views, axis=-1)]
+    w = numpy.stack([product(view, row) for row in range(rows) for view in views])
     return w.reshape(rows, columns, channels, filters)
 
 
