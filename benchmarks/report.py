@@ -131,24 +131,32 @@ def named(records):
 def sections(records, plots=False):
     """The sections that the records have something for."""
     measured = done(records)
-    makers = (native, profile, throughput, latency, cold_start, quality, memory)
+    makers = (native, slower, profile, throughput, latency, cold_start, quality, memory)
     found = [section for maker in makers if (section := maker(measured, plots)).rows]
     return [*found, *failures(records)]
 
 
+def comparisons(records):
+    """(record, form of the native code, ratio, the step's ratio), each with its interval.
+
+    The step's is None in older lines, which have no times of it.
+    """
+    for record in records:
+        for form, seconds in record["results"].get("native", {}).items():
+            ratios = [
+                ratio_of_medians(seconds["native"], seconds[name]) if name in seconds else None
+                for name in ("kgen", "step")
+            ]
+            yield record, form, *ratios
+
+
 def native(records, plots):
     rows = []
-    for record in records:
-        pairs = record["results"].get("native", {})
-        for form, seconds in pairs.items():
-            ratio, low, high = ratio_of_medians(seconds["native"], seconds["kgen"])
-            words = "no difference" if low <= 1 <= high else "faster" if low > 1 else "slower"
-            row = [record["name"], form, f"{ratio:.2f}", f"{low:.2f} to {high:.2f}", words]
-            if "step" in seconds:  # older lines have none
-                ratio, low, high = ratio_of_medians(seconds["native"], seconds["step"])
-                rows.append([*row, f"{ratio:.2f}", f"{low:.2f} to {high:.2f}"])
-            else:
-                rows.append([*row, "-", "-"])
+    for record, form, (ratio, low, high), step in comparisons(records):
+        words = "no difference" if low <= 1 <= high else "faster" if low > 1 else "slower"
+        row = [record["name"], form, f"{ratio:.2f}", f"{low:.2f} to {high:.2f}", words]
+        alone = (f"{step[0]:.2f}", f"{step[1]:.2f} to {step[2]:.2f}") if step else "--"
+        rows.append([*row, *alone])
     return Section(
         "Training throughput, kgen to native code",
         "Ratio of throughputs, with its 95 % interval: above 1, kgen is faster. The same network, "
@@ -156,6 +164,31 @@ def native(records, plots):
         "step alone, called in a bare loop: what it lacks is the step's own, which also keeps the "
         "means of its terms and a GAN's accuracies; what `fit` lacks more is the loop's around it.",
         ["model", "native", "ratio", "interval", "kgen is", "step alone", "interval"],
+        rows,
+    )
+
+
+def slower(records, plots):
+    """What remains: the comparisons that kgen loses, and whose time it is."""
+    rows = []
+    for record, form, (ratio, _, high), step in comparisons(records):
+        if high >= 1 or not step:
+            continue
+        own, loop = 1 / step[0] - 1, 1 / ratio - 1 / step[0]
+        python = "--"
+        if shares := record["results"].get("profile"):
+            found = shares[OPERATIONS], shares.get("keras", 0.0) + shares.get("kgen", 0.0)
+            python = (f"{100 * share:.0f} %" for share in found)
+        rows.append([record["name"], form, f"{100 * own:+.0f} %", f"{100 * loop:+.0f} %", *python])
+    return Section(
+        "Where kgen is slower, and by what",
+        "The comparisons whose interval lies below 1. What the step alone takes more than the "
+        "native code, and what `fit` takes more than the step, in percent of the native code's "
+        "time. Then the profile of kgen's time (below): operations, and Python code of Keras and "
+        "kgen. Native code of the forms `compile` and `xla` is compiled into fewer operations; "
+        "kgen calls PyTorch's one by one, and leaves TensorFlow's graph to TensorFlow on a CPU, "
+        "unless a model is compiled with `jit_compile=True`.",
+        ["model", "native", "the step", "`fit`", "operations", "Keras and kgen"],
         rows,
     )
 
@@ -169,8 +202,9 @@ def profile(records, plots):
             rows.append([record["name"], *(f"{share:.0f} %" for share in found)])
     return Section(
         "Where the time of a step goes",
-        "Operations: on TensorFlow a step is one call of compiled code; on PyTorch it is a list of "
-        "them, recorded from the model's code and called one by one by Python code of PyTorch. "
+        "Operations: on JAX and TensorFlow a step is one call of compiled code, which on JAX goes "
+        "on computing while Python prepares the next; on PyTorch it is a list of them, recorded "
+        "from the model's code and called one by one by Python code of PyTorch. "
         "Keras and kgen feed it batches and keep the logs. The shares of Python code, by package, "
         "are upper bounds: the profiler slows calls of Python functions, and no operation.",
         ["model", "operations", "the framework", "keras", "kgen", "other"],

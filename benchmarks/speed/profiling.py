@@ -4,6 +4,7 @@ import cProfile
 from collections import Counter
 
 OPERATIONS = "operations"
+COMPILED = "compiled_step"  # a function of `kgen.backend.jax` that only calls compiled code
 PACKAGES = ("keras", "tensorflow", "torch", "kgen")
 
 
@@ -25,7 +26,7 @@ def shares(function):
 
 def owner(code):
     """Who wrote a function; operations have a description in the place of a code object."""
-    if isinstance(code, str):
+    if isinstance(code, str) or code.co_name == COMPILED:
         return OPERATIONS
     parts = code.co_filename.split("/")
     return next((name for name in PACKAGES if name in parts), "other")

@@ -29,8 +29,6 @@ def test_training(benchmark, subject):
 
 def test_profile(benchmark, subject):
     """Seconds of a `fit` as long as a round, and whose code they are spent in."""
-    if subject.cell.backend == "jax":
-        pytest.skip("JAX calls compiled code in a way that a profiler of Python does not see")
     steps = subject.steps_of_a_round()
     benchmark.pedantic(subject.train, args=(steps,), rounds=1)
     benchmark.extra_info["profile"] = profiling.shares(lambda: subject.train(steps))
