@@ -203,9 +203,9 @@ def profile(records, plots):
     return Section(
         "Where the time of a step goes",
         "Operations: on JAX and TensorFlow a step is one call of compiled code, which on JAX goes "
-        "on computing while Python prepares the next ("
-        "other, there, is mostly JAX's code that waits for it); on PyTorch it is a list of them, "
-        "recorded from the model's code and called one by one by Python code of PyTorch. "
+        "on computing while Python prepares the next (other, there, is mostly JAX's code that "
+        "waits for it); on PyTorch it is a list of them, recorded from the model's code and called "
+        "one by one by Python code of PyTorch. "
         "Keras and kgen feed it batches and keep the logs. The shares of Python code, by package, "
         "are upper bounds: the profiler slows calls of Python functions, and no operation.",
         ["model", "operations", "the framework", "keras", "kgen", "other"],
