@@ -1,31 +1,12 @@
 """`python -m benchmarks.report RESULTS.jsonl ...`: tables and plots from result lines alone."""
 
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-import numpy as np
-
-from benchmarks import plots as draw
 from benchmarks import results
-from benchmarks.compare import ratio_of_medians
-from benchmarks.plots import PHASES
-from benchmarks.speed.profiling import OPERATIONS
+from benchmarks.sections import done, sections
 from kgen import cli
 from kgen.files import whole_file
-
-PERCENTILES = {50: 1, 95: 20, 99: 1000}  # each with the fewest calls it is printed for
-
-
-@dataclass
-class Section:
-    """A titled table with a note and, on the page, a plot (SVG)."""
-
-    title: str
-    note: str
-    heading: list
-    rows: list
-    plot: str = ""
 
 
 def parser():
@@ -113,10 +94,6 @@ def introduction(records):
     ]
 
 
-def done(records):
-    return [record for record in records if record["status"] == "measured"]
-
-
 def named(records):
     """The records, each with its name: model, backend, and the processor if there are several."""
     processors = {record["machine"]["processor"] for record in records}
@@ -126,208 +103,6 @@ def named(records):
         words = [record["cell"]["model"], record["cell"]["backend"], *place]
         found.append({**record, "name": ", ".join(words)})
     return found
-
-
-def sections(records, plots=False):
-    """The sections that the records have something for."""
-    measured = done(records)
-    makers = (native, slower, profile, throughput, latency, cold_start, quality, memory)
-    found = [section for maker in makers if (section := maker(measured, plots)).rows]
-    return [*found, *failures(records)]
-
-
-def comparisons(records):
-    """(record, form of the native code, ratio, the step's ratio), each with its interval.
-
-    The step's is None in older lines, which have no times of it.
-    """
-    for record in records:
-        for form, seconds in record["results"].get("native", {}).items():
-            ratios = [
-                ratio_of_medians(seconds["native"], seconds[name]) if name in seconds else None
-                for name in ("kgen", "step")
-            ]
-            yield record, form, *ratios
-
-
-def native(records, plots):
-    rows = []
-    for record, form, (ratio, low, high), step in comparisons(records):
-        words = "no difference" if low <= 1 <= high else "faster" if low > 1 else "slower"
-        row = [record["name"], form, f"{ratio:.2f}", f"{low:.2f} to {high:.2f}", words]
-        alone = (f"{step[0]:.2f}", f"{step[1]:.2f} to {step[2]:.2f}") if step else "--"
-        rows.append([*row, *alone])
-    return Section(
-        "Training throughput, kgen to native code",
-        "Ratio of throughputs, with its 95 % interval: above 1, kgen is faster. The same network, "
-        "optimizer, batch and data, measured by turns in one process. The same of kgen's compiled "
-        "step alone, called in a bare loop: what it lacks is the step's own, which also keeps the "
-        "means of its terms and a GAN's accuracies; what `fit` lacks more is the loop's around it.",
-        ["model", "native", "ratio", "interval", "kgen is", "step alone", "interval"],
-        rows,
-    )
-
-
-def slower(records, plots):
-    """What remains: the comparisons that kgen loses, and whose time it is."""
-    rows = []
-    for record, form, (ratio, _, high), step in comparisons(records):
-        if high >= 1 or not step:
-            continue
-        own, loop = 1 / step[0] - 1, 1 / ratio - 1 / step[0]
-        python = "--"
-        if shares := record["results"].get("profile"):
-            found = shares[OPERATIONS], shares.get("keras", 0.0) + shares.get("kgen", 0.0)
-            python = (f"{100 * share:.0f} %" for share in found)
-        rows.append([record["name"], form, f"{100 * own:+.0f} %", f"{100 * loop:+.0f} %", *python])
-    return Section(
-        "Where kgen is slower, and by what",
-        "The comparisons whose interval lies below 1. What the step alone takes more than the "
-        "native code, and what `fit` takes more than the step, in percent of the native code's "
-        "time. Then the profile of kgen's time (below): operations, and Python code of Keras and "
-        "kgen. Native code of the forms `compile` and `xla` is compiled into fewer operations; "
-        "kgen calls PyTorch's one by one, and leaves TensorFlow's graph to TensorFlow on a CPU, "
-        "unless a model is compiled with `jit_compile=True`.",
-        ["model", "native", "the step", "`fit`", "operations", "Keras and kgen"],
-        rows,
-    )
-
-
-def profile(records, plots):
-    rows = []
-    for record in records:
-        if shares := record["results"].get("profile"):  # older lines have none
-            owners = (OPERATIONS, record["cell"]["backend"], "keras", "kgen", "other")
-            found = (100 * shares.get(owner, 0.0) for owner in owners)
-            rows.append([record["name"], *(f"{share:.0f} %" for share in found)])
-    return Section(
-        "Where the time of a step goes",
-        "Operations: on JAX and TensorFlow a step is one call of compiled code, which on JAX goes "
-        "on computing while Python prepares the next (other, there, is mostly JAX's code that "
-        "waits for it); on PyTorch it is a list of them, recorded from the model's code and called "
-        "one by one by Python code of PyTorch. "
-        "Keras and kgen feed it batches and keep the logs. The shares of Python code, by package, "
-        "are upper bounds: the profiler slows calls of Python functions, and no operation.",
-        ["model", "operations", "the framework", "keras", "kgen", "other"],
-        rows,
-    )
-
-
-def throughput(records, plots):
-    rows, bars = [], {}
-    for record in records:
-        training = record["results"]["training"]
-        steps = np.array(training["seconds"]) / training["steps"]
-        images = training["images_per_step"] / np.median(steps)
-        low, high = training["images_per_step"] / np.quantile(steps, [0.75, 0.25])
-        bars[record["name"]] = images
-        rows.append(
-            [
-                record["name"],
-                f"{images:,.0f}",
-                f"{low:,.0f} to {high:,.0f}",
-                f"{1000 * np.median(steps):.2f}",
-                f"{record['results']['parameters']:,}",
-            ]
-        )
-    return Section(
-        "Training",
-        "Median over rounds of one `fit`, and its quartiles; each ends when the device is done.",
-        ["model", "images/s", "quartiles", "ms/step", "parameters"],
-        rows,
-        draw.bars(bars, "images per second") if plots else "",
-    )
-
-
-def latency(records, plots):
-    rows, distributions = [], {}
-    for record in records:
-        for count, seconds in record["results"]["sampling"].items():
-            milliseconds = 1000 * np.array(seconds)
-            cells = [
-                f"{np.percentile(milliseconds, q):.1f}" if len(seconds) >= fewest else "-"
-                for q, fewest in PERCENTILES.items()
-            ]
-            rate = int(count) / np.median(seconds)
-            rows.append([record["name"], count, *cells, f"{rate:,.0f}", len(seconds)])
-            distributions[f"{record['name']}, {count}"] = milliseconds
-    return Section(
-        "Sampling",
-        "Milliseconds of a call of `sample(n)`; p95 from 20 calls on, p99 from 1,000.",
-        ["model", "n", *(f"p{q}" for q in PERCENTILES), "images/s", "calls"],
-        rows,
-        draw.boxes(distributions, "milliseconds") if plots else "",
-    )
-
-
-def cold_start(records, plots):
-    rows = []
-    for record in records:
-        seconds = record["results"]["cold_start"]
-        cells = [f"{seconds[phase]:.2f}" if phase in seconds else "-" for phase in PHASES]
-        rows.append([record["name"], *cells, f"{sum(seconds.values()):.2f}"])
-    return Section(
-        "Cold start",
-        "Seconds of each phase in a new process.",
-        ["model", *(phase.replace("_", " ") for phase in PHASES), "sum"],
-        rows,
-        draw.stacks({r["name"]: r["results"]["cold_start"] for r in records}) if plots else "",
-    )
-
-
-def quality(records, plots):
-    rows, points = [], {}
-    for record in records:
-        found, training = record["results"]["quality"], record["results"]["training_of_quality"]
-        likelihood, samples = found["likelihood"], found["rows"].get("samples")
-        cells = ["-", "-", "-"]
-        if samples:
-            floor = found["rows"]["real images (floor)"]["frechet_distance"]
-            cells[:2] = f"{samples['frechet_distance']:.1f}", f"{floor:.1f}"
-            points[record["name"]] = training["seconds"], samples["frechet_distance"]
-        if likelihood:
-            kind = likelihood["likelihood"]
-            cells[2] = f"{likelihood['bits_per_dimension']:.3f} ({kind})"
-        used = found["used"]
-        rows.append(
-            [
-                record["name"],
-                f"{training['seconds']:.0f}",
-                f"{training['steps']:,}",
-                *cells,
-                f"{used['images']:,}",
-                (used.get("encoder_sha256") or "-")[:8],
-            ]
-        )
-    return Section(
-        "Quality after the budget",
-        "Of the model that was timed, trained for so many seconds more. Frechet distances of one "
-        "encoder (its hash) and one number of images are comparable; floor: other real images.",
-        ["model", "s", "steps", "Frechet", "floor", "bits/dim", "images", "encoder"],
-        rows,
-        draw.points(points) if plots and points else "",
-    )
-
-
-def memory(records, plots):
-    rows = [
-        [
-            record["name"],
-            *(f"{size / 2**20:,.0f}" for size in record["results"]["peak_memory"].values()),
-        ]
-        for record in records
-    ]
-    return Section("Peak memory", "MiB.", ["model", "process", "device"], rows)
-
-
-def failures(records):
-    rows = [
-        [record["name"], record["status"], record["reason"].splitlines()[-1]]
-        for record in records
-        if record["status"] != "measured"
-    ]
-    title, heading = "Not measured", ["model", "status", "reason"]
-    return [Section(title, "Cells that failed or took too long.", heading, rows)] if rows else []
 
 
 if __name__ == "__main__":
