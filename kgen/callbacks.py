@@ -8,6 +8,7 @@ import numpy as np
 from kgen import metrics
 
 SAMPLES, SAMPLE_SEED = 64, 0
+CLASSES = 8  # looked at, of a conditional model, so that each has some of the samples
 FIRST_STEPS = 300  # in which no generator is judged: its samples are alike, it has learned nothing
 ALIKE = 0.02  # of the range of levels: mean deviation of a pixel over the samples
 SATURATED = 0.99  # accuracy on real and on generated images
@@ -19,7 +20,8 @@ class AdversarialWarnings(keras.callbacks.Callback):
     """Logs one line, once, when a GAN's samples collapse, and one when its discriminator saturates.
 
     Looked at after every epoch, from the 300th step of the generator on. Collapse: 64 samples
-    differ, in the mean over pixels, by less than 2 % of the range. Saturation: the discriminator
+    differ, in the mean over pixels, by less than 2 % of the range; those of a conditional model are
+    held against others of their class. Saturation: the discriminator
     takes 99 % of the real and of the generated images for what they are, so that the generator
     learns next to nothing from it; a Wasserstein critic cannot saturate. Models of other families
     are left alone, and training is not disturbed: the samples have noise of their own.
@@ -54,7 +56,7 @@ class AdversarialWarnings(keras.callbacks.Callback):
                 epoch + 1,
                 100 * accuracy,
             )
-        deviation = mean_deviation(model.sample(SAMPLES, seed=SAMPLE_SEED), model.levels)
+        deviation = deviation_of_samples(model)
         if deviation < ALIKE and not self.collapsed:
             self.collapsed = True
             logger.warning(
@@ -64,6 +66,16 @@ class AdversarialWarnings(keras.callbacks.Callback):
                 epoch + 1,
                 100 * deviation,
             )
+
+
+def deviation_of_samples(model):
+    """`mean_deviation` of a model's samples, of those of each class if it is conditional."""
+    if not model.classes:
+        return mean_deviation(model.sample(SAMPLES, seed=SAMPLE_SEED), model.levels)
+    labels = np.arange(SAMPLES) % min(model.classes, CLASSES)
+    samples = model.sample(SAMPLES, labels=labels, seed=SAMPLE_SEED)
+    groups = (samples[labels == label] for label in np.unique(labels))
+    return float(np.mean([mean_deviation(group, model.levels) for group in groups]))
 
 
 def mean_deviation(images, levels):

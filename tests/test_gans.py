@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from contract import array, refused
 from keras import ops
-from scipy import special, stats
+from scipy import optimize, special, stats
 from sklearn.svm import SVC
 
 import kgen
@@ -103,6 +103,39 @@ def test_accuracies_count_what_is_on_the_right_side(monkeypatch, name, boundary)
     assert float(array(terms["fake_accuracy"])) == pytest.approx((boundary > FAKE).mean())
 
 
+@pytest.mark.parametrize("name", ["gan", "lsgan"])
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+def test_the_boundary_is_the_best_logit_where_nothing_can_be_told(name, smoothing):
+    """On equal real and generated images, the loss is least at a constant logit: the boundary."""
+    model = model_of(name, label_smoothing=smoothing)
+
+    def loss(logit):
+        logits = ops.full((1, 1), float(logit))
+        return float(array(model.discriminator_criterion(logits, logits)))
+
+    best = optimize.minimize_scalar(loss, bounds=(-2, 2), method="bounded").x
+    assert float(model.decision_boundary(REAL, FAKE)) == pytest.approx(best, abs=2e-3)
+
+
+@pytest.mark.parametrize("name", ["dcgan", "cgan", "wgan"])
+def test_validation_judges_as_training_does(monkeypatch, name):
+    """By a batch's own statistics: a batch-normalised discriminator has never seen others."""
+    model = model_of(name, architecture="conv", image_shape=(16, 16, 1), critic_steps=1)
+    noise = np.random.default_rng(0).standard_normal((COUNT, 4)).astype("float32")
+    monkeypatch.setattr(model, "normal", lambda _: ops.convert_to_tensor(noise))
+    model.compile()
+    data = some_images(model), np.arange(COUNT)
+    statistics = [v for v in model.discriminator.variables if v.name.startswith("moving")]
+    assert len(statistics) == 2
+    for statistic in statistics:
+        statistic.assign(np.full(statistic.shape, 7.0))
+    found = model.evaluate(*data, batch_size=COUNT, verbose=0, return_dict=True)
+    assert all(np.all(array(statistic.value) == 7.0) for statistic in statistics)
+    trained = model.train_on_batch(*data, return_dict=True)
+    for term in ("discriminator_loss", "real_accuracy", "fake_accuracy"):
+        assert found[term] == pytest.approx(float(trained[term]), rel=1e-4)
+
+
 # === Penalties ===
 
 
@@ -166,6 +199,32 @@ def test_the_penalty_is_taken_between_real_and_generated_images(monkeypatch):
     assert np.all(shares == shares[:, :1])  # one per image
     assert len(np.unique(shares[:, 0])) == COUNT
     assert 0 <= shares.min() < shares.max() <= 1
+
+
+def test_the_penalty_has_a_gradient_where_a_critic_is_flat():
+    """The norm's own is infinite at 0: of an epsilon inside the root it is 0."""
+    model, _ = linear_discriminator("wgan_gp")
+    variables = model.discriminator.trainable_variables
+    variables[0].assign(np.zeros(variables[0].shape))
+    real = model.scale(ops.convert_to_tensor(some_images(model)))
+
+    def penalty():
+        return model.gradient_penalty(real, -real, None, training=True), {}
+
+    (value, _), (gradient,) = backend.value_and_grad(model, penalty, variables)
+    assert float(array(value)) == pytest.approx(10, rel=1e-4)
+    assert np.all(array(gradient) == 0)
+
+
+@pytest.mark.parametrize("name", ["gan", "wgan"])
+def test_r1_is_taken_at_real_images(monkeypatch, name):
+    model, seen = model_of(name, r1_weight=1.0), []
+    monkeypatch.setattr(
+        model, "squared_slopes", lambda images, *_: seen.append(array(images)) or ops.ones(COUNT)
+    )
+    model.discriminator_loss(*batch_for(model))
+    (images,) = seen
+    np.testing.assert_allclose(images, some_images(model) / 8 - 1, atol=1e-6)
 
 
 def test_clipping_bounds_every_weight_of_the_critic():
@@ -291,6 +350,20 @@ def test_samples_are_the_average_generators():
     assert not np.array_equal(model.sample(4, seed=0), before)
 
 
+def test_the_average_goes_on_when_compiled_again():
+    model = model_of("gan", ema=0.9)
+    model.compile()
+    model.fit(some_images(model, 40), batch_size=4, verbose=0)
+    before = [array(weight) for weight in model.average.get_weights()]
+    model.compile({player: keras.optimizers.SGD(0.0) for player in model.players})
+    model.train_on_batch(some_images(model, 4))
+    assert float(array(model.averaged_steps.value)) == 11
+    kept = 10 / 20  # an average of ten steps, the eleventh weighs as much as all before
+    weights = [array(weight) for weight in model.generator.get_weights()]
+    for received, old, new in zip(model.average.get_weights(), before, weights, strict=True):
+        np.testing.assert_allclose(received, kept * old + (1 - kept) * new, rtol=1e-4, atol=1e-6)
+
+
 # === Spectral normalisation ===
 
 
@@ -331,12 +404,48 @@ def test_a_normalised_kernel_has_no_gradient_along_itself():
     assert abs(np.sum(gradient * kernel)) < 1e-3 * length
 
 
-@pytest.mark.parametrize("options", [{"spectral_normalization": True}, {"r1_weight": 1.0}])
-def test_no_batch_statistics_where_single_images_count(options):
-    model = model_of("dcgan", **options)
+@pytest.mark.parametrize(
+    ("name", "options", "normalised"),
+    [
+        ("dcgan", {}, True),
+        ("wgan", {}, True),
+        ("dcgan", {"spectral_normalization": True}, False),
+        ("dcgan", {"r1_weight": 1.0}, False),
+        ("wgan_gp", {}, False),
+    ],
+)
+def test_no_batch_statistics_where_single_images_count(name, options, normalised):
+    model = model_of(name, image_shape=(16, 16, 1), **options)
     kinds = {type(layer) for layer in model.discriminator.layers}
-    assert not any(issubclass(kind, keras.layers.BatchNormalization) for kind in kinds)
+    found = any(issubclass(kind, keras.layers.BatchNormalization) for kind in kinds)
+    assert found == normalised
     assert (SpectralNormalization in kinds) == ("spectral_normalization" in options)
+
+
+@pytest.mark.parametrize("name", ["dcgan", "lsgan", "wgan"])
+def test_a_move_leaves_the_other_players_statistics(monkeypatch, name):
+    """Of a discriminator with batch normalisation, too: the contract's are too small for it."""
+    model = model_of(name, image_shape=(16, 16, 1))
+    model.compile(run_eagerly=True)
+    minimize, seen = model.minimize, []
+
+    def watched(loss_function, player, *args):
+        (other,) = (x for x in model.players if x != player)
+        before = [array(v.value) for v in getattr(model, other).variables]
+        own = [array(v.value) for v in getattr(model, player).variables]
+        found = minimize(loss_function, player, *args)
+        seen.append(player)
+        assert all(map(np.array_equal, before, map(array, getattr(model, other).variables)))
+        moved = [
+            not np.array_equal(old, array(v))
+            for old, v in zip(own, getattr(model, player).variables, strict=True)
+        ]
+        assert all(moved)
+        return found
+
+    monkeypatch.setattr(model, "minimize", watched)
+    model.train_on_batch(some_images(model))
+    assert set(seen) == set(model.players)
 
 
 # === Errors ===
@@ -347,7 +456,11 @@ def test_no_batch_statistics_where_single_images_count(options):
     [
         ("gan", {"loss": "hinge"}, ["minimax", "hinge"]),
         ("gan", {"architecture": "mlp"}, ["dense", "mlp"]),
-        ("gan", {"critic_steps": 0}, ["critic step", "0"]),
+        ("gan", {"critic_steps": 0}, ["critic_steps", "0"]),
+        ("gan", {"latent_size": 0}, ["latent_size", "0"]),
+        ("gan", {"r1_weight": -1.0}, ["r1_weight", "-1.0"]),
+        ("gan", {"reconstruction_weight": -2.0}, ["reconstruction_weight", "-2.0"]),
+        ("wgan_gp", {"penalty_weight": -10.0}, ["penalty_weight", "-10.0"]),
         ("gan", {"ema": 1.0}, ["ema", "1.0"]),
         ("gan", {"label_smoothing": -0.1}, ["label_smoothing", "-0.1"]),
         ("wgan", {"label_smoothing": 0.1}, ["label_smoothing", "0.1", "targets"]),
@@ -375,11 +488,18 @@ def epoch_ends(model, logs, steps=300, epochs=2):
 
 
 def compiled(name, constant=False):
+    """A GAN whose samples differ; are all equal (True); or as the labels do ("but for labels")."""
     model = model_of(name, architecture="conv")
-    if constant:
+    if constant is True:
         for weight in model.generator.trainable_variables:
             weight.assign(np.zeros(weight.shape))
     else:
+        if constant:
+            vectors, dense = model.generator.trainable_variables[:2]
+            vectors.assign(np.random.default_rng(0).standard_normal(vectors.shape))
+            rows = array(dense.value)
+            rows[: model.latent_size] = 0.0  # those of the noise
+            dense.assign(rows)
         kernel = model.generator.trainable_variables[-2]
         kernel.assign(100 * ops.convert_to_tensor(kernel))
     model.compile()
@@ -400,6 +520,8 @@ UNSURE = {"real_accuracy": 1.0, "fake_accuracy": 0.6}
         ("gan", True, UNSURE, 300, ["collapsed"]),
         ("wgan", True, RIGHT, 300, ["collapsed"]),
         ("gan", True, RIGHT, 300, ["right about", "collapsed"]),
+        ("cgan", False, UNSURE, 300, []),
+        ("cgan", "but for labels", UNSURE, 300, ["collapsed"]),
     ],
 )
 def test_warnings_come_once_and_in_one_line(caplog, name, constant, logs, steps, expected):

@@ -1,4 +1,7 @@
-"""Spectral normalisation: layers that stretch no input by more than about a factor of one.
+"""Spectral normalisation: layers whose kernel, as a matrix, stretches nothing.
+
+A dense layer then lengthens no input; a convolution, by whose kernel a pixel passes several times,
+by no more than the root of how many times that is.
 
 Takeru Miyato, Toshiki Kataoka, Masanori Koyama, Yuichi Yoshida: Spectral Normalization for
 Generative Adversarial Networks. 2018, arXiv:1802.05957.
@@ -14,8 +17,9 @@ EPSILON = 1e-12
 class SpectralNormalization(keras.layers.Layer):
     """A dense or convolutional layer with kernel W / sigma(W), sigma its largest singular value.
 
-    W is the kernel as a matrix (inputs, filters). One power iteration a training step (algorithm 1)
-    follows its singular vectors; the gradient passes through sigma, not through the vectors.
+    W is the kernel as a matrix (inputs, filters). Each call in training makes one power iteration
+    (algorithm 1: each step) to follow its singular vectors; the gradient passes through sigma, not
+    through the vectors.
 
     Unlike `keras.layers.SpectralNormalization`, it leaves the trained kernel as the optimizer made
     it: the normalised one is not written back, so that the gradient is that of the paper.
@@ -47,7 +51,8 @@ class SpectralNormalization(keras.layers.Layer):
 
     def call(self, inputs, training=False):
         outputs = self.layer(inputs)
-        outputs = outputs / ops.cast(self.largest_singular_value(training), outputs.dtype)
+        scale = self.largest_singular_value(training) + EPSILON  # 0 for a kernel of zeros
+        outputs = outputs / ops.cast(scale, outputs.dtype)
         return outputs + ops.cast(self.bias, outputs.dtype) if self.use_bias else outputs
 
     def largest_singular_value(self, training):

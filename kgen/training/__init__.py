@@ -4,6 +4,7 @@ from kgen.training.images import check_images
 from kgen.training.inference import in_chunks, inference, sample_bound
 from kgen.training.model import GenerativeModel
 from kgen.training.optimizers import OptimizerGroup
+from kgen.training.players import statistics_kept
 from kgen.training.seeds import set_seed
 from kgen.training.terms import NonFiniteLossError
 
@@ -16,4 +17,5 @@ __all__ = [
     "inference",
     "sample_bound",
     "set_seed",
+    "statistics_kept",
 ]

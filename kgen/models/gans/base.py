@@ -20,7 +20,7 @@ from keras import ops
 from kgen import backend
 from kgen.errors import KgenError
 from kgen.models.gans import networks
-from kgen.training import GenerativeModel, in_chunks, inference
+from kgen.training import GenerativeModel, in_chunks, inference, statistics_kept
 
 
 class Adversarial(GenerativeModel):
@@ -37,14 +37,17 @@ class Adversarial(GenerativeModel):
         generator_units, discriminator_units: "dense" only: units of the hidden layers.
         critic_steps: moves of the discriminator, each with new noise, for one of the generator.
         ema: samples come from an average of the generator's weights, in which a step's weights
-            count `ema` times as much as the next one's; 0 for the last weights themselves.
+            count `ema` times as much as the next one's, and those of the first steps, which know
+            nothing yet, less; 0 for the last weights themselves.
         label_smoothing: what the discriminator's target for real images falls short of 1.
         spectral_normalization: whether D's kernels are divided by their largest singular value.
         r1_weight: of R1, half the mean squared norm of D's gradient at real images.
 
     Terms: `discriminator_loss` and `generator_loss`; `real_accuracy` and `fake_accuracy`, the parts
     of the real and of the generated images that D takes for what they are; `gradient_penalty`, its
-    part of `discriminator_loss`.
+    part of `discriminator_loss`. Those of validation are of the last weights, not of the averaged
+    ones, and batch normalisation uses each batch's own statistics there, as in training: D has
+    never seen others.
     """
 
     tracked = (
@@ -92,6 +95,10 @@ class Adversarial(GenerativeModel):
             self.average = self.build_generator()
             self.average.trainable = False
             self.average.set_weights(self.generator.get_weights())
+            # Its own count: an optimizer's begins anew with each `compile`.
+            self.averaged_steps = self.add_weight(
+                shape=(), initializer="zeros", trainable=False, dtype="float32", autocast=False
+            )
 
     def _check_settings(self):
         height, breadth, channels = self.image_shape
@@ -106,13 +113,15 @@ class Adversarial(GenerativeModel):
                 f"received {height}x{breadth} with {channels}: resize them (size=, grayscale=), or "
                 "use 'dense'."
             )
-        if self.critic_steps < 1:
-            raise KgenError(f"Expected at least 1 critic step, received {self.critic_steps}.")
+        for name in ("latent_size", "width", "critic_steps"):
+            if getattr(self, name) < 1:
+                raise KgenError(f"Expected {name} of at least 1, received {getattr(self, name)}.")
         for name in ("ema", "label_smoothing"):
             if not 0 <= getattr(self, name) < 1:
                 raise KgenError(
                     f"Expected {name} from 0 to below 1, received {getattr(self, name)}."
                 )
+        check_weights(r1_weight=self.r1_weight)
 
     # === What a subclass defines ===
 
@@ -125,7 +134,7 @@ class Adversarial(GenerativeModel):
         raise NotImplementedError(f"{type(self).__name__} defines no generator_criterion.")
 
     def decision_boundary(self, real_logits, fake_logits):
-        """The logit from which on D takes an image for real."""
+        """The logit from which on D takes an image for real: of an image it cannot tell."""
         return 0.0
 
     def recommended_optimizer(self):
@@ -182,8 +191,9 @@ class Adversarial(GenerativeModel):
 
     def test_step(self, data):
         images, labels = self.unpack(data)
-        discriminator_loss, terms = self.discriminator_loss(images, labels, training=False)
-        generator_loss, _ = self.generator_loss(images, labels, training=False)
+        with statistics_kept([self.discriminator, self.generator]):
+            discriminator_loss, terms = self.discriminator_loss(images, labels)
+            generator_loss, _ = self.generator_loss(images, labels)
         losses = {"discriminator_loss": discriminator_loss, "generator_loss": generator_loss}
         return self.track(images, **losses, **terms)
 
@@ -225,8 +235,9 @@ class Adversarial(GenerativeModel):
 
     def _update_average(self):
         # Of its first steps it remembers less, or the initial weights would stay in it for long.
-        steps = ops.cast(self.optimizer["generator"].iterations, "float32")  # 1, 2, ...
-        kept = ops.minimum(self.ema, (steps - 1.0) / (steps + 9.0))
+        steps = self.averaged_steps.value  # 0, 1, ...
+        kept = ops.minimum(self.ema, steps / (steps + 10.0))
+        self.averaged_steps.assign(steps + 1.0)
         pairs = zip(self.average.variables, self.generator.variables, strict=True)
         for average, weight in pairs:
             average.assign(kept * average + (1.0 - kept) * weight)
@@ -246,3 +257,10 @@ class Adversarial(GenerativeModel):
     def _sample(self, latents, labels=None):
         generator = self.average if self.ema else self.generator
         return self.to_levels(generator(self.with_labels(latents, labels), training=False))
+
+
+def check_weights(**weights):
+    """Raise a KgenError for a negative weight of a loss: it would reward what it is to punish."""
+    for name, weight in weights.items():
+        if weight < 0:
+            raise KgenError(f"Expected {name} of at least 0, received {weight}.")

@@ -19,13 +19,14 @@ loss the L1 distance between its images and the batch's, as some classroom versi
 samples towards the median image, and is off by default.
 """
 
+import math
 from typing import Literal
 
 import keras
 from keras import ops
 
 from kgen.errors import KgenError
-from kgen.models.gans.base import Adversarial
+from kgen.models.gans.base import Adversarial, check_weights
 
 
 @keras.saving.register_keras_serializable("kgen")
@@ -39,7 +40,7 @@ class GAN(Adversarial):
         kwargs: as of `Adversarial`.
 
     Terms: as of `Adversarial`, losses in nats: where D cannot tell, `discriminator_loss` is 1.386
-    and `generator_loss` 0.693 ("minimax": -0.693).
+    and `generator_loss` 0.693 ("minimax": -0.693), without label smoothing.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class GAN(Adversarial):
     ):
         if loss not in ("non_saturating", "minimax"):
             raise KgenError(f"Expected loss 'non_saturating' or 'minimax', received {loss!r}.")
+        check_weights(reconstruction_weight=reconstruction_weight)
         super().__init__(image_shape, levels, architecture=architecture, **kwargs)
         self.loss = loss
         self.reconstruction_weight = reconstruction_weight
@@ -67,6 +69,10 @@ class GAN(Adversarial):
         if self.loss == "minimax":
             return -ops.mean(ops.softplus(fake_logits))
         return ops.mean(ops.softplus(-fake_logits))
+
+    def decision_boundary(self, real_logits, fake_logits):
+        target = 1.0 - self.label_smoothing  # s = target / 2 where it cannot tell
+        return math.log(target / (2.0 - target))
 
     def generator_loss(self, images, labels=None, training=True):
         if not self.reconstruction_weight:

@@ -30,7 +30,7 @@ class LSGAN(Adversarial):
         kwargs: as of `Adversarial`.
 
     Terms: as of `Adversarial`; `discriminator_loss` is 0.25 and `generator_loss` 0.125 where D
-    cannot tell.
+    cannot tell, without label smoothing.
     """
 
     def discriminator_criterion(self, real_logits, fake_logits):
@@ -41,4 +41,4 @@ class LSGAN(Adversarial):
         return 0.5 * ops.mean((fake_logits - 1.0) ** 2)
 
     def decision_boundary(self, real_logits, fake_logits):
-        return 0.5  # midway between the targets
+        return 0.5 * (1.0 - self.label_smoothing)  # midway between the targets

@@ -72,6 +72,9 @@ class Wasserstein(Adversarial):
 class WGAN(Wasserstein):
     """Wasserstein generative adversarial network (Arjovsky et al. 2017).
 
+    The generator's recommended rate falls to a fiftieth over 15,000 steps; for a longer training,
+    `compile` with another.
+
     Args:
         clip: the largest absolute value of the critic's weights.
         kwargs: as of `Wasserstein`.
