@@ -56,7 +56,7 @@ class AdversarialWarnings(keras.callbacks.Callback):
                 epoch + 1,
                 100 * accuracy,
             )
-        deviation = deviation_of_samples(model)
+        deviation = _deviation_of_samples(model)
         if deviation < ALIKE and not self.collapsed:
             self.collapsed = True
             logger.warning(
@@ -68,8 +68,8 @@ class AdversarialWarnings(keras.callbacks.Callback):
             )
 
 
-def deviation_of_samples(model):
-    """`mean_deviation` of a model's samples, of those of each class if it is conditional."""
+def _deviation_of_samples(model):
+    # Of a conditional model: the mean over classes, for labels alone make samples differ.
     if not model.classes:
         return mean_deviation(model.sample(SAMPLES, seed=SAMPLE_SEED), model.levels)
     labels = np.arange(SAMPLES) % min(model.classes, CLASSES)
