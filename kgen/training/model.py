@@ -238,7 +238,8 @@ class GenerativeModel(Configured):
         Arrays are shuffled by kgen: batch i of epoch e is a pure function of (seed, e, i), the seed
         being drawn when the model is created (`kgen.set_seed`), so that a run is repeated by every
         backend and continued by `initial_epoch`. Other data (`tf.data`, `DataLoader`, `PyDataset`)
-        keep their own order.
+        keep their own order. Validation draws its noise from the same seed, so that a training with
+        it meets other noise than one without.
 
         Args:
             x: uint8 images (n, height, width, channels) with values 0..levels-1; or batches
