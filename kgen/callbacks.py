@@ -21,10 +21,10 @@ class AdversarialWarnings(keras.callbacks.Callback):
 
     Looked at after every epoch, from the 300th step of the generator on. Collapse: 64 samples
     differ, in the mean over pixels, by less than 2 % of the range; those of a conditional model are
-    held against others of their class. Saturation: the discriminator
-    takes 99 % of the real and of the generated images for what they are, so that the generator
-    learns next to nothing from it; a Wasserstein critic cannot saturate. Models of other families
-    are left alone, and training is not disturbed: the samples have noise of their own.
+    held against others of their class. Saturation: the discriminator takes 99 % of the real and of
+    the generated images for what they are, so that the generator learns next to nothing from it; a
+    Wasserstein critic cannot saturate. Models of other families are left alone, and training is not
+    disturbed: the samples have noise of their own.
 
     Examples:
         >>> model, images = kgen.GAN((8, 8, 1), levels=17), kgen.data.load("digits").train.images

@@ -386,6 +386,12 @@ def test_spectral_normalisation_divides_by_the_largest_singular_value(layer):
     assert np.array_equal(array(spectral.vector.value), before)
 
 
+def test_a_kernel_of_zeros_stays_zero():
+    dense = keras.layers.Dense(3, use_bias=False, kernel_initializer="zeros")
+    spectral = SpectralNormalization(dense)
+    assert np.all(array(spectral(np.ones((2, 4), "float32"), training=True)) == 0)
+
+
 def test_a_normalised_kernel_has_no_gradient_along_itself():
     """W / sigma(W) does not change with the length of W."""
     model = model_of("gan", spectral_normalization=True, discriminator_units=())

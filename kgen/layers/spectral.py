@@ -51,7 +51,7 @@ class SpectralNormalization(keras.layers.Layer):
 
     def call(self, inputs, training=False):
         outputs = self.layer(inputs)
-        scale = self.largest_singular_value(training) + EPSILON  # 0 for a kernel of zeros
+        scale = self.largest_singular_value(training) + EPSILON  # sigma(0) = 0
         outputs = outputs / ops.cast(scale, outputs.dtype)
         return outputs + ops.cast(self.bias, outputs.dtype) if self.use_bias else outputs
 
