@@ -74,10 +74,10 @@ def slower(records, plots):
         if high >= 1 or not step:
             continue
         own, loop = 1 / step[0] - 1, 1 / ratio - 1 / step[0]
-        python = "--"
+        python = ["-", "-"]
         if shares := record["results"].get("profile"):
             found = shares[OPERATIONS], shares.get("keras", 0.0) + shares.get("kgen", 0.0)
-            python = (f"{100 * share:.0f} %" for share in found)
+            python = [f"{100 * share:.0f} %" for share in found]
         rows.append([record["name"], form, f"{100 * own:+.0f} %", f"{100 * loop:+.0f} %", *python])
     return Section(
         "Where kgen is slower, and by what",

@@ -27,7 +27,7 @@ light = settings(max_examples=25, deadline=None)
 def real(name):
     """A set from KGEN_DATA_DIR; without it the test is skipped, as no test downloads a set."""
     root = os.environ.get("KGEN_DATA_DIR")
-    if not root:
+    if not root:  # as on a user's machine; what needs no files is tested on files made here
         pytest.skip("KGEN_DATA_DIR is not set, so that no real files are at hand")
     if not (Path(root) / name).is_dir():
         pytest.skip(f"KGEN_DATA_DIR has no folder {name}")
@@ -111,7 +111,7 @@ def test_mnist_begins_with_its_well_known_labels():
 
 def test_cifar10_subset_says_that_it_is_one():
     data = real("cifar10")
-    if len(data.train) != 10_000:
+    if len(data.train) != 10_000:  # of the whole set there is nothing to say
         pytest.skip("KGEN_DATA_DIR has the whole of CIFAR-10")
     assert "subset" in data.source
     assert "not comparable" in data.source

@@ -171,27 +171,47 @@ def test_r1_adds_to_the_gradient_penalty():
     assert penalty_of(model) == pytest.approx(expected, rel=1e-5)
 
 
-def test_gradient_of_the_penalty_of_a_linear_critic():
-    """d 10 (|w| - 1)^2 / dw = 20 (|w| - 1) w / |w|."""
-    model, weights = linear_discriminator("wgan_gp")
-    images = ops.convert_to_tensor(some_images(model))
-    real = model.scale(images)
+def penalty_and_gradient(model):
+    """The penalty between real images and their negatives, and its gradient by a linear critic."""
+    real = model.scale(ops.convert_to_tensor(some_images(model)))
 
     def penalty():
         return model.gradient_penalty(real, -real, None, training=True), {}
 
     variables = model.discriminator.trainable_variables
-    _, (gradient,) = backend.value_and_grad(model, penalty, variables)
+    (value, _), (gradient,) = backend.value_and_grad(model, penalty, variables)
+    return float(array(value)), array(gradient)
+
+
+def test_gradient_of_the_penalty_of_a_linear_critic():
+    """d 10 (|w| - 1)^2 / dw = 20 (|w| - 1) w / |w|."""
+    model, weights = linear_discriminator("wgan_gp")
+    _, gradient = penalty_and_gradient(model)
     norm = np.linalg.norm(weights)
-    np.testing.assert_allclose(array(gradient), 20 * (norm - 1) * weights / norm, rtol=1e-4)
+    np.testing.assert_allclose(gradient, 20 * (norm - 1) * weights / norm, rtol=1e-4)
 
 
-def test_the_penalty_is_taken_between_real_and_generated_images(monkeypatch):
-    model = model_of("wgan_gp")
+def test_the_penalty_has_a_gradient_where_a_critic_is_flat():
+    """The norm's own is infinite at 0: of an epsilon inside the root it is 0."""
+    model, weights = linear_discriminator("wgan_gp")
+    model.discriminator.trainable_variables[0].assign(np.zeros(weights.shape))
+    value, gradient = penalty_and_gradient(model)
+    assert value == pytest.approx(10, rel=1e-4)
+    assert np.all(gradient == 0)
+
+
+def images_of_slopes(monkeypatch, model):
+    """A list to which come the images at which the model asks for its discriminator's slopes."""
     seen = []
     monkeypatch.setattr(
         model, "squared_slopes", lambda images, *_: seen.append(array(images)) or ops.ones(COUNT)
     )
+    return seen
+
+
+def test_the_penalty_is_taken_between_real_and_generated_images(monkeypatch):
+    model = model_of("wgan_gp")
+    seen = images_of_slopes(monkeypatch, model)
     real = np.zeros((COUNT, 8, 8, 1), "float32")
     fakes = np.ones((COUNT, 8, 8, 1), "float32")
     model.gradient_penalty(ops.convert_to_tensor(real), ops.convert_to_tensor(fakes), None, True)
@@ -201,27 +221,10 @@ def test_the_penalty_is_taken_between_real_and_generated_images(monkeypatch):
     assert 0 <= shares.min() < shares.max() <= 1
 
 
-def test_the_penalty_has_a_gradient_where_a_critic_is_flat():
-    """The norm's own is infinite at 0: of an epsilon inside the root it is 0."""
-    model, _ = linear_discriminator("wgan_gp")
-    variables = model.discriminator.trainable_variables
-    variables[0].assign(np.zeros(variables[0].shape))
-    real = model.scale(ops.convert_to_tensor(some_images(model)))
-
-    def penalty():
-        return model.gradient_penalty(real, -real, None, training=True), {}
-
-    (value, _), (gradient,) = backend.value_and_grad(model, penalty, variables)
-    assert float(array(value)) == pytest.approx(10, rel=1e-4)
-    assert np.all(array(gradient) == 0)
-
-
 @pytest.mark.parametrize("name", ["gan", "wgan"])
 def test_r1_is_taken_at_real_images(monkeypatch, name):
-    model, seen = model_of(name, r1_weight=1.0), []
-    monkeypatch.setattr(
-        model, "squared_slopes", lambda images, *_: seen.append(array(images)) or ops.ones(COUNT)
-    )
+    model = model_of(name, r1_weight=1.0)
+    seen = images_of_slopes(monkeypatch, model)
     model.discriminator_loss(*batch_for(model))
     (images,) = seen
     np.testing.assert_allclose(images, some_images(model) / 8 - 1, atol=1e-6)
