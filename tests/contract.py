@@ -250,7 +250,8 @@ class Recorded:
 
     def step(self, *batch):
         """One training step: its moves, and {term: value}."""
-        logs = self.model.train_on_batch(*batch, return_dict=True)
+        # Keras' own: a golden record's batches are none that kgen's would take.
+        logs = keras.Model.train_on_batch(self.model, *batch, return_dict=True)
         arrays = keras.tree.map_structure(array, logs.pop("moves"))
         return [Move(*move) for move in zip(self.players, *arrays, strict=True)], logs
 

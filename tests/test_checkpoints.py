@@ -76,8 +76,9 @@ def test_continued_inside_an_epoch_training_ends_bitwise_equal(tmp_path):
 
 
 def test_other_data_than_arrays_cannot_be_continued_inside_an_epoch():
+    batches = ((IMAGES,) for _ in range(2))
     with pytest.raises(KgenError, match="Expected images as an array"):
-        new_model("vae").fit([IMAGES], initial_step=1, verbose=0)
+        new_model("vae").fit(batches, initial_step=1, verbose=0)
 
 
 # === The store ===

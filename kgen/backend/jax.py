@@ -13,10 +13,12 @@ import jax
 import keras
 import numpy as np
 
+from kgen.backend.added_losses import added_losses
 from kgen.backend.jax_convolution import conv, conv_transpose
 from kgen.backend.process import process_peak_memory
 
 __all__ = [
+    "added_losses",
     "affine",
     "apply_gradients",
     "batch_normalised",
@@ -117,7 +119,8 @@ def input_gradient(model, function, inputs):
     pure = _pure(function, model.variables)
 
     def total(inputs):
-        outputs, updated = pure(_values(model.variables), inputs)
+        with added_losses():  # they are of the loss, not of the gradient
+            outputs, updated = pure(_values(model.variables), inputs)
         return keras.ops.sum(outputs), updated
 
     gradient, updated = jax.grad(total, has_aux=True)(inputs)

@@ -8,6 +8,7 @@ import tensorflow as tf
 from keras.ops import cond
 
 from kgen.backend.adam import adam_slots
+from kgen.backend.added_losses import added_losses
 from kgen.backend.process import process_peak_memory
 from kgen.backend.tensorflow_convolution import (
     computes_with_onednn,
@@ -17,6 +18,7 @@ from kgen.backend.tensorflow_convolution import (
 )
 
 __all__ = [
+    "added_losses",
     "affine",
     "apply_gradients",
     "batch_normalised",
@@ -110,7 +112,8 @@ def input_gradient(model, function, inputs):
     """d sum(function(inputs)) / d inputs, itself differentiable (for gradient penalties)."""
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(inputs)
-        total = tf.reduce_sum(function(inputs))
+        with added_losses():
+            total = tf.reduce_sum(function(inputs))
     return tape.gradient(total, inputs)
 
 

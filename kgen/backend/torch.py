@@ -9,12 +9,14 @@ import torch
 from torch.nn import functional
 
 from kgen.backend.adam import adam_slots
+from kgen.backend.added_losses import added_losses
 from kgen.backend.process import process_peak_memory
 from kgen.backend.torch_adam import fused_adam, fuses
 from kgen.backend.torch_convolution import conv, conv_transpose, lay_out
 from kgen.backend.torch_recording import Recorded, as_it_is, cond
 
 __all__ = [
+    "added_losses",
     "affine",
     "apply_gradients",
     "batch_normalised",
@@ -50,7 +52,9 @@ def value_and_grad(model, function, variables):
     with torch.enable_grad():
         loss, aux = function()
     parameters = [variable.value for variable in variables]
-    gradients = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
+    gradients = [torch.zeros_like(parameter) for parameter in parameters]
+    if parameters and loss.requires_grad:  # neither in a player that is frozen
+        gradients = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
     return keras.tree.map_structure(_detached, (loss, aux)), list(gradients)
 
 
@@ -128,7 +132,7 @@ def batch_normalised(x, scale, offset, epsilon):
 def input_gradient(model, function, inputs):
     """d sum(function(inputs)) / d inputs, itself differentiable (for gradient penalties)."""
     differentiable = torch.is_grad_enabled()  # inside value_and_grad, not in a test step
-    with torch.enable_grad():
+    with torch.enable_grad(), added_losses():
         inputs = inputs if inputs.requires_grad else inputs.detach().requires_grad_()
         total = function(inputs).sum()
         (gradient,) = torch.autograd.grad(total, inputs, create_graph=differentiable)

@@ -1,6 +1,5 @@
 """What every model shares: the training step, its optimizers, terms, data order and checkpoints."""
 
-from kgen.training.images import check_images
 from kgen.training.inference import in_chunks, inference, sample_bound
 from kgen.training.model import GenerativeModel
 from kgen.training.optimizers import OptimizerGroup
@@ -12,7 +11,6 @@ __all__ = [
     "GenerativeModel",
     "NonFiniteLossError",
     "OptimizerGroup",
-    "check_images",
     "in_chunks",
     "inference",
     "sample_bound",

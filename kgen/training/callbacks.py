@@ -36,6 +36,7 @@ class CallbackList(keras.callbacks.CallbackList):
         self.initial_step = initial_step
         self.means = [ops.convert_to_numpy(v).copy() for v in params["model"].metrics_variables]
         self.epoch = None  # the epoch that is being trained, from 1
+        self.check_trainable = params["model"].check_trainable
         self.next_read = 0.0
         self.earlier = None  # logs of the batch before, not fetched
         self.at_batch_begin = [c for c in self.callbacks if _has(c, "batch_begin")]
@@ -50,6 +51,7 @@ class CallbackList(keras.callbacks.CallbackList):
         if self.batches is not None:
             self.batches.epoch, self.batches.first = epoch, self.first
         super().on_epoch_begin(epoch, logs)
+        self.check_trainable()  # a callback may have changed it, now or at the last epoch's end
 
     def on_epoch_end(self, epoch, logs=None):
         self._check_finite()
@@ -59,6 +61,10 @@ class CallbackList(keras.callbacks.CallbackList):
         self._check_finite()  # validation is about to reset the terms
         self.epoch = self.earlier = None
         super().on_test_begin(logs)
+
+    def on_test_end(self, logs=None):
+        self.model.terms.check_seen()
+        super().on_test_end(logs)
 
     def on_train_batch_begin(self, batch, logs=None):
         # The rest of an epoch is shorter than Keras expects. On TensorFlow the step after the last

@@ -11,13 +11,16 @@ from kgen.distributions import nearest_level
 from kgen.errors import KgenError
 from kgen.training.callbacks import CallbackList
 from kgen.training.configuration import Configured
-from kgen.training.images import (
-    check_batch,
-    check_labels,
-    checked_arrays,
+from kgen.training.images import as_array, check_images, check_labels, check_number
+from kgen.training.inputs import (
+    BatchCheck,
     checked_validation,
+    given,
+    refuse,
+    refuse_for_batches,
     split_validation,
 )
+from kgen.training.losses import regularization
 from kgen.training.optimizers import checked_optimizer
 from kgen.training.order import Batches, number_of_batches
 from kgen.training.players import statistics_kept
@@ -80,18 +83,26 @@ class GenerativeModel(Configured):
     # === What a model's author uses ===
 
     def unpack(self, data):
-        """A batch as `(images, labels)`: images as they came, uint8; labels None if there are none.
+        """A batch as `(images, labels)`: uint8 images, int32 labels, None where none enter.
+
+        Values that the model does not know end `fit` and `evaluate` when they next look.
 
         Raises:
-            KgenError: for images of another dtype or shape, missing labels, or sample weights.
+            KgenError: for images or labels of another dtype or shape, missing labels, or sample
+                weights.
         """
-        images, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
-        if weights is not None:
-            raise KgenError("Expected (images,) or (images, labels), received sample weights too.")
-        check_batch(images, self.image_shape)
-        if self.classes and labels is None:
-            raise KgenError(f"Expected (images, labels) for {type(self).__name__}: no labels came.")
-        return images, labels
+        images, labels = BatchCheck(self)(data)
+        return images, self.terms.see(images, labels, self.levels, self.classes)
+
+    def checked_images(self, images):
+        """Images for inference as a uint8 array (n, height, width, channels).
+
+        Raises:
+            KgenError: for images of another dtype, shape or range.
+        """
+        images = as_array(images)
+        check_images(images, self.image_shape, self.levels)
+        return np.asarray(images)
 
     def checked_labels(self, labels, count):
         """Labels for inference: `(int32 labels (count,),)`, and `()` for a model without classes.
@@ -136,11 +147,22 @@ class GenerativeModel(Configured):
         others = [getattr(self, other) for other in self.players if player not in (None, other)]
         with statistics_kept(others):
             (loss, terms), gradients = backend.value_and_grad(
-                self, lambda: loss_function(*args), variables
+                self, lambda: self.regularized(loss_function, player, *args), variables
             )
         optimizer = self.optimizer if player is None else self.optimizer[player]
         backend.apply_gradients(optimizer, gradients, variables)
         return loss, terms
+
+    def regularized(self, loss_function, player=None, *args):
+        """`loss_function(*args)`, with what layers of the player (None: of the model) add to it.
+
+        That is the regularizers of weights and activities, and what layers `add_loss`, as Keras'
+        own steps add it. What is added is part of the loss, and of none of the other terms.
+        """
+        network = self if player is None else getattr(self, player)
+        with regularization(network) as added:
+            loss, terms = loss_function(*args)
+            return sum((ops.cast(part, loss.dtype) for part in added()), loss), terms
 
     def variables_of(self, player):
         """The trainable variables of a player; of the whole model for None."""
@@ -174,7 +196,7 @@ class GenerativeModel(Configured):
 
     def test_step(self, data):
         images, labels = self.unpack(data)
-        loss, terms = self.objective(images, labels, False)
+        loss, terms = self.regularized(self.objective, None, images, labels, False)
         return self.track(images, loss=loss, **terms)
 
     # === Keras' front door ===
@@ -210,6 +232,23 @@ class GenerativeModel(Configured):
             self.optimizer.build({player: self.variables_of(player) for player in self.players})
         else:
             self.optimizer.build(self.trainable_variables)
+        self.compiled_trainable = self._learned_variables()
+
+    def _learned_variables(self):
+        """What identifies the trainable variables, player by player."""
+        players = self.players or (None,)
+        return tuple(tuple(map(id, self.variables_of(player))) for player in players)
+
+    def check_trainable(self):
+        """Raise KgenError if layers were frozen or unfrozen since `compile`.
+
+        The optimizer and the compiled step are made for the variables that were trainable then.
+        """
+        if self.compiled_trainable != self._learned_variables():
+            raise KgenError(
+                "Expected the trainable variables of compile(), received others: trainable "
+                "changed: call compile() again."
+            )
 
     @property
     def metrics(self):
@@ -227,43 +266,66 @@ class GenerativeModel(Configured):
         validation_split=0.0,
         validation_data=None,
         shuffle=True,
+        class_weight=None,
+        sample_weight=None,
         initial_epoch=0,
-        initial_step=0,
         steps_per_epoch=None,
+        validation_steps=None,
         validation_batch_size=None,
-        **kwargs,
+        validation_freq=1,
+        *,
+        initial_step=0,
     ):
         """Train, as Keras' `fit`.
 
         Arrays are shuffled by kgen: batch i of epoch e is a pure function of (seed, e, i), the seed
         being drawn when the model is created (`kgen.set_seed`), so that a run is repeated by every
-        backend and continued by `initial_epoch`. Other data (`tf.data`, `DataLoader`, `PyDataset`)
-        keep their own order. Validation draws its noise from the same seed, so that a training with
-        it meets other noise than one without.
+        backend and continued by `initial_epoch`. Without it a further `fit` goes on where the last
+        one ended, until the model is compiled again. Other data keep their own order.
+        Validation draws its noise from the same seed, so that a training with it meets other noise
+        than one without.
 
         Args:
-            x: uint8 images (n, height, width, channels) with values 0..levels-1; or batches
-                `images` or `(images, labels)` as tf.data, PyTorch DataLoader or PyDataset.
-            y: labels of images given as an array, or None.
+            x: uint8 images (n, height, width, channels) with values 0..levels-1, as an array, a
+                list, a tensor, an HDF5 data set (which is read into memory) or a `kgen.data.Split`;
+                or batches `images`, `(images,)` or `(images, labels)` as tf.data, PyTorch
+                DataLoader, PyDataset or generator.
+            y: labels (n,) of images given as an array; they are left out where none enter the
+                model.
+            batch_size, validation_split, y: of arrays only.
+            shuffle: whether arrays are shuffled; batches keep their order.
+            class_weight, sample_weight: refused, since the losses are means over images.
             initial_step: batches of the initial epoch that this model was trained on before, in the
                 place where a checkpoint was written; its means go on from those in the model.
-            kwargs: these, and everything else, as in `keras.Model.fit`.
+            epochs, verbose, callbacks, validation_data, initial_epoch, steps_per_epoch,
+                validation_steps, validation_batch_size, validation_freq: as in `keras.Model.fit`.
 
         Raises:
-            KgenError: for images of a wrong dtype, shape or range, or fewer than one batch.
+            KgenError: for images or labels of a wrong number, dtype, shape or range, at once for
+                arrays, when they are met in batches; for an argument that is not obeyed; or if
+                layers were frozen since `compile`.
             NonFiniteLossError: at the first non-finite loss; names the term, epoch and step.
         """
         self._assert_compiled()
+        refuse(class_weight=class_weight, sample_weight=sample_weight)
+        x, y = given(self, x, y)
         batches = None
         if hasattr(x, "shape"):
-            batch_size = batch_size or 32
-            (x, y), validation_data = split_validation(x, y, validation_split, validation_data)
-            x, y = checked_arrays(self, x, y, at_least=batch_size)
-            batches = Batches(x, y, batch_size, self.seed, shuffle, steps_per_epoch)
+            if validation_split and validation_data is None:
+                (x, y), validation_data = split_validation(x, y, validation_split)
+            batches = self._batches(
+                x, y, batch_size, shuffle, steps_per_epoch, initial_epoch, initial_step
+            )
             x, y, steps_per_epoch = backend.feed(self, batches), None, None
-        elif initial_step:
-            raise KgenError("Expected images as an array: other data have an order of their own.")
+        else:
+            refuse_for_batches(
+                batch_size=batch_size, validation_split=validation_split, initial_step=initial_step
+            )
         validation_data = checked_validation(self, validation_data)
+        if not isinstance(validation_data, tuple):
+            refuse_for_batches(validation_batch_size=validation_batch_size)
+        else:
+            validation_batch_size = validation_batch_size or batch_size
         steps = steps_per_epoch or number_of_batches(x)
         own = {"batches": batches, "initial_step": initial_step, "add_history": True}
         callbacks = self._callback_list(callbacks, verbose, epochs, steps, **own)
@@ -280,19 +342,81 @@ class GenerativeModel(Configured):
                 shuffle=False,
                 initial_epoch=initial_epoch,
                 steps_per_epoch=steps_per_epoch,
-                validation_batch_size=validation_batch_size or batch_size,
-                **kwargs,
+                validation_steps=validation_steps,
+                validation_batch_size=validation_batch_size,
+                validation_freq=validation_freq,
             )
 
-    def evaluate(self, x=None, y=None, batch_size=None, verbose="auto", callbacks=None, **kwargs):
-        """Means of the terms over images (and labels), as Keras' `evaluate`."""
+    def _batches(self, x, y, batch_size, shuffle, steps_per_epoch, initial_epoch, initial_step):
+        """Arrays in the batches of a `fit` that begins at this epoch and step."""
+        batch_size = batch_size or 32
+        check_number(x, batch_size)
+        batches = Batches(x, y, batch_size, self.seed, shuffle, steps_per_epoch)
+        if initial_epoch == 0:  # not named: on from where the optimizer is
+            trained = max(0, self._steps_trained() - initial_step)
+            batches.trained = -(-trained // batches.steps_per_epoch)
+        return batches
+
+    def _steps_trained(self):
+        """Train steps since `compile`, as the optimizer of the last player that learns counts."""
+        learning = [player for player in self.players if self.variables_of(player)]
+        optimizer = self.optimizer[learning[-1]] if learning else self.optimizer
+        return int(optimizer.iterations) * (optimizer.gradient_accumulation_steps or 1)
+
+    def evaluate(
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        verbose="auto",
+        sample_weight=None,
+        steps=None,
+        callbacks=None,
+        return_dict=False,
+        **kwargs,
+    ):
+        """Means of the terms over images (and labels), as Keras' `evaluate`.
+
+        Args:
+            x, y, batch_size: as of `fit`.
+            sample_weight: refused.
+            verbose, steps, callbacks, return_dict: as in `keras.Model.evaluate`.
+
+        Raises:
+            KgenError: as `fit`.
+        """
         self._assert_compiled()
+        refuse(sample_weight=sample_weight)
+        x, y = given(self, x, y)
         if hasattr(x, "shape"):
-            x, y = checked_arrays(self, np.asarray(x), y)
+            x = np.asarray(x)
+        else:
+            refuse_for_batches(batch_size=batch_size)
         if not isinstance(callbacks, CallbackList):
-            steps = kwargs.get("steps") or number_of_batches(x, batch_size)
-            callbacks = self._callback_list(callbacks, verbose, 1, steps)
-        return super().evaluate(x, y, batch_size, verbose, callbacks=callbacks, **kwargs)
+            steps_in_all = steps or number_of_batches(x, batch_size)
+            callbacks = self._callback_list(callbacks, verbose, 1, steps_in_all)
+        return super().evaluate(
+            x,
+            y,
+            batch_size,
+            verbose,
+            steps=steps,
+            callbacks=callbacks,
+            return_dict=return_dict,
+            **kwargs,  # Keras' own, of the validation within `fit`
+        )
+
+    def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
+        """One step on a batch of images (and labels), as Keras' `train_on_batch`."""
+        self._assert_compiled()
+        refuse(sample_weight=sample_weight, class_weight=class_weight)
+        return super().train_on_batch(*given(self, x, y), return_dict=return_dict)
+
+    def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
+        """The terms of a batch of images (and labels), as Keras' `test_on_batch`."""
+        self._assert_compiled()
+        refuse(sample_weight=sample_weight)
+        return super().test_on_batch(*given(self, x, y), return_dict=return_dict)
 
     def _callback_list(self, callbacks, verbose, epochs, steps, **own):
         params = {"verbose": verbose, "epochs": epochs, "steps": steps}
@@ -311,9 +435,11 @@ class GenerativeModel(Configured):
     # `steps_per_execution` as a Python loop there, and refuse it on PyTorch.
 
     def make_train_function(self, force=False):
+        self.check_trainable()
         if self.train_function is None or force:
             self.train_function = backend.make_train_function(self)
 
     def make_test_function(self, force=False):
+        self.check_trainable()
         if self.test_function is None or force:
             self.test_function = backend.make_test_function(self)

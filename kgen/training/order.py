@@ -18,14 +18,18 @@ class Batches(keras.utils.PyDataset):
         seed: non-negative int.
         shuffle: False keeps the order of the arrays.
         steps_per_epoch: batches an epoch of `fit` has; None for one pass over the data.
+        trained: epochs that lie before epoch 0 of this `fit`.
     """
 
-    def __init__(self, images, labels, batch_size, seed, shuffle=True, steps_per_epoch=None):
+    def __init__(
+        self, images, labels, batch_size, seed, shuffle=True, steps_per_epoch=None, trained=0
+    ):
         super().__init__()
         self.images, self.labels = images, labels
         self.batch_size, self.seed, self.shuffle = batch_size, seed, shuffle
         self.batches_per_pass = -(-len(images) // batch_size)
         self.steps_per_epoch = steps_per_epoch or self.batches_per_pass
+        self.trained = trained
         self.epoch = 0
         self.first = 0  # batch of this epoch to begin with: those before it are trained already
         self._drawn = None
@@ -39,7 +43,8 @@ class Batches(keras.utils.PyDataset):
 
     def batch(self, epoch, index):
         """Batch `index` of epoch `epoch` (both from 0) as (images,) or (images, labels)."""
-        passes, index = divmod(epoch * self.steps_per_epoch + index, self.batches_per_pass)
+        index += (self.trained + epoch) * self.steps_per_epoch
+        passes, index = divmod(index, self.batches_per_pass)
         images, order = self._draw(passes)
         chosen = order[index * self.batch_size : (index + 1) * self.batch_size]
         return (images[chosen],) if self.labels is None else (images[chosen], self.labels[chosen])

@@ -25,7 +25,7 @@ from keras import layers, ops
 from kgen.distributions import pixel_distribution
 from kgen.errors import KgenError
 from kgen.layers import Conv2D, Doubling, halved_sizes
-from kgen.training import GenerativeModel, check_images, in_chunks, inference
+from kgen.training import GenerativeModel, in_chunks, inference
 
 
 @keras.saving.register_keras_serializable("kgen")
@@ -120,7 +120,7 @@ class Autoencoder(GenerativeModel):
 
     def encode(self, images, labels=None):
         """The codes of uint8 images, an array (n, latent_size)."""
-        check_images(images, self.image_shape, self.levels)
+        images = self.checked_images(images)
         return in_chunks(self._encode, images, *self.checked_labels(labels, len(images)))
 
     def latents(self, images, labels=None):

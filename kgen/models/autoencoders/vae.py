@@ -22,7 +22,7 @@ from keras import ops
 
 from kgen.distributions import normal_kl, normal_log_prob, standard_normal_log_prob
 from kgen.models.autoencoders.autoencoder import Autoencoder
-from kgen.training import check_images, in_chunks, inference, sample_bound
+from kgen.training import in_chunks, inference, sample_bound
 
 
 @keras.saving.register_keras_serializable("kgen")
@@ -112,7 +112,7 @@ class VAE(Autoencoder):
         log 1/k sum_k p(x|z_k) p(z_k) / q(z_k|x), z_k ~ q(z|x) (Burda et al. 2015, arXiv:1509.00519,
         equation 8). For one sample an unbiased estimate of the ELBO; the bound rises with k.
         """
-        check_images(images, self.image_shape, self.levels)
+        images = self.checked_images(images)
         generator = np.random.default_rng(seed)
 
         def noise(samples, images):

@@ -16,7 +16,7 @@ from kgen import backend
 from kgen.distributions import Bernoulli, Categorical
 from kgen.errors import KgenError
 from kgen.layers import HorizontalConv2D, MaskedConv2D, VerticalConv2D, shifted_down
-from kgen.training import GenerativeModel, check_images, in_chunks, inference
+from kgen.training import GenerativeModel, in_chunks, inference
 
 
 class OfImages:
@@ -142,7 +142,7 @@ class Autoregressive(GenerativeModel):
 
     def log_prob(self, images, labels=None):
         """log p(x) in nats per image, exact, (n,)."""
-        check_images(images, self.image_shape, self.levels)
+        images = self.checked_images(images)
         labels = self.checked_labels(labels, len(images))
         return in_chunks(self._log_prob, images, *labels).astype("float64")
 
@@ -166,7 +166,7 @@ class Autoregressive(GenerativeModel):
             labels: of the images, for a conditional model.
             seed: equal seeds, equal images.
         """
-        check_images(images, self.image_shape, self.levels)
+        images = self.checked_images(images)
         mask, shape = np.asarray(mask), (len(images), *self.image_shape[:2])
         if mask.dtype != bool or mask.shape not in (shape, shape[1:]):
             raise KgenError(

@@ -22,7 +22,7 @@ from kgen.distributions import standard_normal_log_prob
 from kgen.errors import KgenError
 from kgen.layers import ActNorm, AffineCoupling, Chain
 from kgen.models.flows.dequantization import UniformDequantization, VariationalDequantization
-from kgen.training import GenerativeModel, check_images, in_chunks, inference, sample_bound
+from kgen.training import GenerativeModel, in_chunks, inference, sample_bound
 
 
 class Flow(GenerativeModel):
@@ -201,7 +201,7 @@ class Flow(GenerativeModel):
 
         log 1/k sum_k exp(log_weight(x, u_k)), u_k ~ q(u|x); the bound rises with k.
         """
-        check_images(images, self.image_shape, self.levels)
+        images = self.checked_images(images)
         generator = np.random.default_rng(seed)
 
         def noise(samples, images):
@@ -212,7 +212,7 @@ class Flow(GenerativeModel):
 
     def encode(self, images, labels=None):
         """Latents of the middle of every pixel's bin, float32 (n, latent_size)."""
-        check_images(images, self.image_shape, self.levels)
+        images = self.checked_images(images)
         return in_chunks(self._encode, images, *self.checked_labels(labels, len(images)))
 
     latents = encode

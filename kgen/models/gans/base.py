@@ -192,8 +192,10 @@ class Adversarial(GenerativeModel):
     def test_step(self, data):
         images, labels = self.unpack(data)
         with statistics_kept([self.discriminator, self.generator]):
-            discriminator_loss, terms = self.discriminator_loss(images, labels)
-            generator_loss, _ = self.generator_loss(images, labels)
+            discriminator_loss, terms = self.regularized(
+                self.discriminator_loss, "discriminator", images, labels
+            )
+            generator_loss, _ = self.regularized(self.generator_loss, "generator", images, labels)
         losses = {"discriminator_loss": discriminator_loss, "generator_loss": generator_loss}
         return self.track(images, **losses, **terms)
 
