@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import textwrap
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -191,3 +192,64 @@ def test_a_run_says_where_it_was_continued(results, model, saved_by, loaded_by):
     record = json.loads((run_folder / "run.json").read_text())
     assert record["backend"] == saved_by
     assert [part["backend"] for part in record["resumed"]] == [loaded_by]
+
+
+# Batches of TensorFlow and PyTorch, and their tensors, train on every backend alike.
+GIVEN = """
+import sys
+import numpy as np, tensorflow as tf, torch
+from torch.utils.data import DataLoader, TensorDataset
+import kgen
+images = np.random.default_rng(0).integers(0, 17, (48, 8, 8, 1)).astype("uint8")
+labels = np.arange(48) % 4
+words = [str(label) for label in labels]
+def loss(model, x, y=None, **how):
+    kgen.set_seed(0)
+    model = model((8, 8, 1), 17)
+    model.compile()
+    return model.fit(x, y, shuffle=False, verbose=0, **how).history["loss"][0]
+def vae(shape, levels):
+    return kgen.VAE(shape, levels, latent_size=2, hidden=(8,))
+def cvae(shape, levels):
+    return kgen.CVAE(classes=4, image_shape=shape, levels=levels, latent_size=2, hidden=(8,))
+expected, of_labels = (
+    loss(vae, images, batch_size=16), loss(cvae, images, labels, batch_size=16)
+)
+slices, pairs = torch.tensor(images), TensorDataset(torch.tensor(images), torch.tensor(labels))
+for given in (
+    tf.data.Dataset.from_tensor_slices(images).batch(16),
+    tf.data.Dataset.from_tensor_slices((images, labels)).batch(16),
+    DataLoader(slices, batch_size=16),
+    DataLoader(TensorDataset(slices), batch_size=16),
+):
+    np.testing.assert_allclose(loss(vae, given), expected, rtol=1e-6)
+for given in (
+    tf.data.Dataset.from_tensor_slices((images, labels)).batch(16),
+    DataLoader(pairs, batch_size=16),
+):
+    np.testing.assert_allclose(loss(cvae, given), of_labels, rtol=1e-6)
+for given in (tf.constant(images), slices):
+    np.testing.assert_allclose(loss(vae, given, batch_size=16), expected, rtol=1e-6)
+for given in (
+    tf.data.Dataset.from_tensor_slices((images, words)).batch(16),
+    DataLoader(list(zip(images, words)), batch_size=16),
+):
+    try:
+        loss(cvae, given)
+    except kgen.KgenError as error:
+        assert "Expected" in str(error) and "whole numbers of shape" in str(error), error
+    else:
+        raise AssertionError(given)
+print("alike")
+"""
+
+
+@pytest.mark.parametrize("backend", FRAMEWORKS)
+def test_batches_of_other_frameworks_train_alike(backend, tmp_path):
+    script = tmp_path / "given.py"  # a file: workers import it
+    script.write_text('if __name__ == "__main__":\n' + textwrap.indent(GIVEN, "    "))
+    environment = {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, script], env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert done.stdout.split() == ["alike"], done.stderr

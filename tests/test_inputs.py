@@ -1,6 +1,7 @@
 """What `fit` and `evaluate` are given: obeyed, converted, or refused in one line."""
 
 import itertools
+import pickle
 import re
 
 import h5py
@@ -313,7 +314,8 @@ def test_a_loaders_batches_are_checked_where_they_are_collated(says):
     assert (images.shape, labels.shape) == (IMAGES.shape, LABELS.shape)
     with says("Expected batches (images, labels) for CVAE"):
         Collate(np.stack, check)(list(IMAGES))
-    (images,) = Collate(np.stack, BatchCheck(vae()))(list(IMAGES))
+    to_workers = pickle.dumps(Collate(np.stack, BatchCheck(vae())))
+    (images,) = pickle.loads(to_workers)(list(IMAGES))
     assert images.shape == IMAGES.shape
 
 
