@@ -286,6 +286,13 @@ def test_labels_beyond_the_models_in_a_later_batch(says, label):
             run(Batches(IMAGES, labels), verbose=0)
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "int64"])
+def test_labels_of_every_whole_dtype(dtype):
+    labels = np.maximum(LABELS, 1).astype(dtype)  # none is 0
+    loss = cvae().fit(Batches(IMAGES, labels), verbose=0).history["loss"]
+    assert loss == cvae().fit(Batches(IMAGES, labels.astype("int32")), verbose=0).history["loss"]
+
+
 def test_after_wrong_batches_right_ones_train_and_validate():
     model = vae()
     with pytest.raises(kgen.KgenError):

@@ -46,8 +46,10 @@ class Terms(keras.metrics.Metric):
             return None
         # As floats: TensorFlow takes 170 us for the largest of 50,000 uint8 values, 10 for these.
         seen = [ops.max(ops.cast(images, "float32")) if looks_at_levels else 0]
-        seen += [0, 0] if labels is None else [-ops.min(labels), ops.max(labels)]
-        seen = ops.stack([ops.cast(value, "float32") for value in seen])
+        if labels is not None:
+            numbers = ops.cast(labels, "float32")  # of unsigned ones there is no negative
+            seen += [-ops.min(numbers), ops.max(numbers)]
+        seen = ops.stack([ops.cast(value, "float32") for value in [*seen, 0, 0][:3]])
         self.seen.assign(ops.maximum(self.seen, seen))
         self.most = (levels - 1, 0, max(classes - 1, 0))
         return None if labels is None else ops.clip(ops.cast(labels, "int32"), 0, classes - 1)
