@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sys
+import warnings
 from collections import Counter
 from functools import partial
 from multiprocessing.pool import ThreadPool
@@ -34,7 +35,7 @@ def decode(
     read = partial(pictures.read, size=size, mode=mode)
     reach = pictures.NO_REACH
     damage: dict[Path, str] = {}
-    with ThreadPool(THREADS) as pool:
+    with _without_warnings_of_exif(), ThreadPool(THREADS) as pool:
         if mode is None:
             _check_kinds(paths, pool)
         example, shape = _first_readable(paths, read)
@@ -59,6 +60,14 @@ def decode(
     if damage:
         raise KgenError(_damaged(folder, damage))
     return images, reach
+
+
+@contextlib.contextmanager
+def _without_warnings_of_exif():
+    """Pillow warns of what is wrong with a file but not with its pixels, which nobody uses."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+        yield
 
 
 def _check_kinds(paths: list[Path], pool: ThreadPool) -> None:

@@ -19,7 +19,7 @@ def natural(text: str) -> tuple:
     """Sort key of natural order, in which digits count as the number they make: 2 before 10."""
     parts = re.split(r"(\d+)", text)  # text and digits in turn, beginning with text
     parts[1::2] = map(int, parts[1::2])
-    return (*parts, ""), text  # the text itself tells "1" and "01" apart
+    return tuple(parts), text  # the text itself tells "1" and "01" apart
 
 
 def numbered(names: Sequence[np.ndarray]) -> tuple[list[np.ndarray], tuple[str, ...]]:
@@ -94,6 +94,6 @@ def warn_of_untrained(
         others = f" and {missing - _NAMED} more" if missing > _NAMED else ""
         logger.warning(
             "kgen: %s: no training images have %d of its %d labels, %s%s: a conditional model would"
-            " draw them untrained; add images, or number the labels from 0 without gaps",
+            " draw them untrained; add images, shuffle them, or number labels from 0 without gaps",
             *(where, missing, len(among), ", ".join(map(str, first)), others),
         )

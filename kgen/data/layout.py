@@ -51,7 +51,6 @@ def layout(folder: Path, paths: list[Path]) -> Layout:
     ordered = sorted(paths, key=lambda path: tuple(map(natural, parts[path])))
     (files,) = _unwrapped([[(path, parts[path][:-1]) for path in ordered]])
     splits, note = _named_splits(folder, files) or _one_in_ten(folder, files)
-    splits = _unwrapped(splits)
     labels, label_names = _labels(folder, splits)
     return Layout(
         paths=[path for split in splits for path, _ in split],
@@ -111,7 +110,7 @@ def _named_splits(folder: Path, files: list[_File]) -> tuple[list[list[_File]], 
     note = f"its folder {names['train']} for training and {tested} for testing"
     if len(names) == 3:
         note += f" ({len(found[names['val']])} images in {names['val']} left out)"
-    return [found[names["train"]], found[tested]], note
+    return _unwrapped([found[names["train"]], found[tested]]), note
 
 
 def _labels(
