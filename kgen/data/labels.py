@@ -15,11 +15,14 @@ _NAMED = 10  # labels that a warning names; it counts the others
 logger = logging.getLogger("kgen")
 
 
-def natural(text: str) -> tuple:
+def natural(text: str) -> tuple[str, str]:
     """Sort key of natural order, in which digits count as the number they make: 2 before 10."""
-    parts = re.split(r"(\d+)", text)  # text and digits in turn, beginning with text
-    parts[1::2] = map(int, parts[1::2])
-    return tuple(parts), text  # the text itself tells "1" and "01" apart
+
+    def with_length(match) -> str:
+        digits = match[0].lstrip("0")
+        return f"{len(digits):04}{digits}"  # of two numbers the longer one is larger
+
+    return re.sub("[0-9]+", with_length, text), text  # the text itself tells "1" and "01" apart
 
 
 def numbered(names: Sequence[np.ndarray]) -> tuple[list[np.ndarray], tuple[str, ...]]:

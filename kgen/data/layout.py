@@ -47,9 +47,8 @@ def layout(folder: Path, paths: list[Path]) -> Layout:
 
     Raises KgenError for splits that do not go together, and for images beside labels.
     """
-    parts = {path: path.relative_to(folder).parts for path in paths}
-    ordered = sorted(paths, key=lambda path: tuple(map(natural, parts[path])))
-    (files,) = _unwrapped([[(path, parts[path][:-1]) for path in ordered]])
+    ordered = sorted(paths, key=lambda path: [*map(natural, path.relative_to(folder).parts)])
+    (files,) = _unwrapped([[(path, path.relative_to(folder).parts[:-1]) for path in ordered]])
     splits, note = _named_splits(folder, files) or _one_in_ten(folder, files)
     labels, label_names = _labels(folder, splits)
     return Layout(
