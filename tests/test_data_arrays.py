@@ -126,7 +126,8 @@ def test_damaged_file_is_an_error(tmp_path, name, content):
     path = tmp_path / name
     path.write_bytes(content)
     message = error_line(path)
-    assert f"received a file {path.suffix or 'without a suffix'} that cannot be read" in message
+    called = f"a {path.suffix} file" if path.suffix else "a file without a suffix"
+    assert f"received {called} that cannot be read" in message
     assert "write it by numpy.savez" in message
     assert "pickle" not in message
 
@@ -164,7 +165,7 @@ def test_a_file_of_another_kind_says_what_to_do(tmp_path, name, remedy):
     path = tmp_path / name
     path.write_bytes(b"anything")
     message = error_line(path)
-    assert f"expected a folder of images, or an .npz or .npy file, received a file {path.suffix}: "
+    assert f"expected a folder of images, or an .npz or .npy file, received a {path.suffix} file: "
     assert remedy in message
     assert "pickle" not in message
 

@@ -44,6 +44,16 @@ def test_folders_named_so_are_the_splits(tmp_path, train, test):
     assert f"its folder {train} for training and {test} for testing" in data.source
 
 
+def test_every_label_may_have_its_own_splits(tmp_path):
+    write(tmp_path / "cats" / "train", a=3)
+    write(tmp_path / "cats" / "test", a=4)
+    write(tmp_path / "dogs" / "train", a=1, b=200)
+    data = load(tmp_path)
+    assert (values(data.train), values(data.test)) == ([3, 1, 200], [4])
+    assert data.train.labels.tolist() == [0, 1, 1]
+    assert (data.test.labels.tolist(), data.label_names) == ([0], ("cats", "dogs"))
+
+
 @pytest.mark.parametrize("val", ["val", "Valid", "validation"])
 def test_validation_images_are_left_out_beside_test_images_and_it_is_said(tmp_path, val):
     for split, value in (("train", 200), ("test", 2), (val, 3)):
@@ -51,7 +61,7 @@ def test_validation_images_are_left_out_beside_test_images_and_it_is_said(tmp_pa
     data = load(tmp_path)
     assert (values(data.train), values(data.test)) == ([200], [2])
     assert (data.train.labels, data.label_names) == (None, None)
-    assert f"(1 images in {val} left out)" in data.source
+    assert f"; images left out in {val}: 1" in data.source
 
 
 @pytest.mark.parametrize("wrapping", ["all-my-images", "data/flowers", "train", "2"])
@@ -161,7 +171,7 @@ def test_no_image_is_in_both_splits_and_none_is_lost(folders, files):
         return
     left_out = [path for path in paths if path not in set(found.paths)]
     assert len(set(found.paths)) == len(found.paths) == len(paths) - len(left_out)
-    assert f"({len(left_out)} images in val left out)" in found.note or not left_out
+    assert f"; images left out in val: {len(left_out)}" in found.note or not left_out
     assert 0 < found.training < len(found.paths)
     if found.labels is not None:
         assert np.unique(found.labels).tolist() == list(range(len(found.label_names)))

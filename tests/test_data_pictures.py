@@ -149,7 +149,7 @@ def test_other_files_are_reported_by_number_and_example(tmp_path, caplog):
     said = warned(caplog)
     assert "4 other files (2 .heic, 1 without a suffix, 1 .txt)" in said
     assert "such as cats/a.HEIC" in said
-    assert data.source.endswith("; 4 other files left out")
+    assert data.source.endswith("; other files left out: 4")
 
 
 def test_a_folder_of_images_alone_reports_nothing(tmp_path, caplog):

@@ -59,12 +59,12 @@ def _image_data(name: str, source: str, splits: list[Split]) -> ImageData:
     """The set of one split, of which images are held out, or of two; labels may be names."""
     splits, label_names = _named(source, splits)
     largest = max(int(split.images.max()) for split in splits)
-    if len(splits) == 1:
-        splits = hold_out(*splits, source)
-        source = f"{source}, every tenth image held out for testing"
     levels = 2 if largest <= 1 else 256
     if levels > 2:
         warn_of_range(source, largest, 8)
+    if len(splits) == 1:
+        splits = hold_out(*splits, source)
+        source = f"{source}, every tenth image held out for testing"
     licence = "unknown: the user's own images"
     return ImageData(name, *splits, levels, source, licence, label_names)
 

@@ -43,7 +43,7 @@ def read_folder(folder: Path, size: tuple[int, int] | None, mode: str | None) ->
         )
     found = layout(folder, paths)
     everything = Split(_images(folder, found.paths, size, mode), found.labels)
-    note = f"; {len(others)} other files left out" if others else ""
+    note = f"; other files left out: {len(others)}" if others else ""
     return ImageData(
         name=folder.resolve().name,
         train=everything.take(slice(found.training)),

@@ -42,14 +42,14 @@ def layout(folder: Path, paths: list[Path]) -> Layout:
     """Splits and labels of the image files at `paths`, all of them below `folder`.
 
     A folder that holds all images (of each split) is looked through. Folders that are named as
-    splits, at least two of them, are the splits; else every tenth image is held out. The folders
-    that then come first are the labels.
+    splits, at least two of them, are the splits, also where every label has its own; else every
+    tenth image is held out. The folders that then come first are the labels.
 
     Raises KgenError for splits that do not go together, and for images beside labels.
     """
     ordered = sorted(paths, key=lambda path: [*map(natural, path.relative_to(folder).parts)])
     (files,) = _unwrapped([[(path, path.relative_to(folder).parts[:-1]) for path in ordered]])
-    splits, note = _named_splits(folder, files) or _one_in_ten(folder, files)
+    splits, note = _named_splits(folder, _splits_first(files)) or _one_in_ten(folder, files)
     labels, label_names = _labels(folder, splits)
     return Layout(
         paths=[path for split in splits for path, _ in split],
@@ -65,6 +65,14 @@ def _unwrapped(splits: list[list[_File]]) -> list[list[_File]]:
     while all(files[0][1] and len({f[:1] for _, f in files}) == 1 for files in splits):
         splits = [[(path, folders[1:]) for path, folders in files] for files in splits]
     return splits
+
+
+def _splits_first(files: list[_File]) -> list[_File]:
+    """cats/train, cats/test, dogs/train, ... as train/cats, train/dogs, ...; others as they are."""
+    second = {folders[1].casefold() if len(folders) > 1 else "" for _, folders in files}
+    if len(second) < 2 or not second <= set(_SPLITS):
+        return files
+    return [(path, (split, label, *inner)) for path, (label, split, *inner) in files]
 
 
 def _one_in_ten(folder: Path, files: list[_File]) -> tuple[list[list[_File]], str]:
@@ -108,7 +116,7 @@ def _named_splits(folder: Path, files: list[_File]) -> tuple[list[list[_File]], 
     tested = names.get("test") or names["val"]
     note = f"its folder {names['train']} for training and {tested} for testing"
     if len(names) == 3:
-        note += f" ({len(found[names['val']])} images in {names['val']} left out)"
+        note += f"; images left out in {names['val']}: {len(found[names['val']])}"
     return _unwrapped([found[names["train"]], found[tested]]), note
 
 

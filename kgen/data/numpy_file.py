@@ -63,4 +63,4 @@ def _check_kind(path: Path) -> None:
 
 
 def _called(path: Path) -> str:
-    return f"a file {path.suffix}" if path.suffix else "a file without a suffix"
+    return f"a {path.suffix} file" if path.suffix else "a file without a suffix"
