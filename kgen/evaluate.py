@@ -95,11 +95,13 @@ def images_of(folder, options):
         raise KgenError(
             f"Expected the images that {folder} was trained on, which are your own: --data PATH."
         )
-    size = trained_with.get("size")
+    size, color = trained_with.get("size"), trained_with.get("color")
+    if trained_with.get("grayscale") is True:  # of an earlier release
+        color = "gray"
     return {
         "source": name,
         "size": size if type(size) is int else None,
-        "grayscale": trained_with.get("grayscale") is True,
+        "mode": color if color in ("rgb", "gray") else None,
     }
 
 

@@ -128,7 +128,7 @@ def number_of_steps(images, options):
 
 
 def load_images(options):
-    images = data.load(options.data, size=options.size, grayscale=bool(options.grayscale))
+    images = data.load(options.data, size=options.size, mode=options.color)
     images = images.limit(options.limit) if options.limit else images
     if len(images.train) < options.batch_size:
         raise KgenError(
@@ -201,6 +201,7 @@ def describe(images):
         "checksum": images.checksum,
         "image_shape": images.image_shape,
         "levels": images.levels,
+        "label_names": images.label_names,
         "training_images": len(images.train),
         "test_images": len(images.test),
     }

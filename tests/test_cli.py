@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kgen import cli, fit, sample
+from kgen import cli, evaluate, fit, options, sample
+from kgen.errors import KgenError
 from kgen.run import commit
 
 SMALL = ["--limit", "64", "--batch-size", "32", "--epochs", "2", "--set", "hidden=(16,)"]
@@ -284,7 +285,11 @@ def hard_folder(tmp_path):
 
 
 def test_fit_takes_a_folder_of_hard_pictures(hard_folder, tmp_path):
-    arguments = ["--data", hard_folder, *SMALL]
+    with Image.open(hard_folder / "ñ" / "0.PNG") as picture:
+        for mode in ("1", "L", "LA", "RGBA"):
+            picture.convert(mode).save(hard_folder / "ñ" / f"{mode}.png")
+    (hard_folder / "Ünlesbar.heic").write_bytes(b"no image")
+    arguments = ["--data", hard_folder, "--color", "rgb", *SMALL]
     status, output, errors, _ = run(
         "kgen.fit", *arguments, folder=tmp_path, PYTHONIOENCODING="ascii"
     )
@@ -292,7 +297,53 @@ def test_fit_takes_a_folder_of_hard_pictures(hard_folder, tmp_path):
     assert r"\u043c\u043e\u0438 \u5199\u771f: 2 epochs of 2 steps" in output
     record = json.loads((tmp_path / "runs" / "vae-мои 写真" / "run.json").read_text())
     assert record["data"]["image_shape"] == [8, 6, 3]
-    assert (record["data"]["training_images"], record["data"]["test_images"]) == (54, 6)
+    assert (record["data"]["training_images"], record["data"]["test_images"]) == (57, 7)
+    assert record["data"]["label_names"] == ["ñ", "犬"]
+    assert record["options"]["color"] == "rgb"
+    assert errors.count("1 other file (1 .heic), such as ") == 1
+
+
+def test_a_mixture_of_colours_says_which_option_unites_them(hard_folder, tmp_path):
+    Image.new("L", (6, 8)).save(hard_folder / "ñ" / "grey.png")
+    assert 'mode="rgb" (--color rgb)' in refused(["--data", hard_folder], tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "color"),
+    [
+        ([], None),
+        (["--color", "rgb"], "rgb"),
+        (["--color", "gray"], "gray"),
+        (["--grayscale"], "gray"),
+    ],
+)
+def test_grayscale_is_color_gray(arguments, color):
+    assert options.parser().parse_args(arguments).color == color
+
+
+@pytest.mark.parametrize("arguments", [["--color", "red"], ["--color", "rgb", "--grayscale"]])
+def test_colours_that_are_none_or_two_are_an_error(arguments):
+    with pytest.raises(KgenError, match="--color"):
+        options.parser().parse_args(arguments)
+
+
+@pytest.mark.parametrize(
+    ("stored", "color"),
+    [
+        ({"grayscale": True}, "gray"),
+        ({"color": "rgb"}, "rgb"),
+        ({"color": ["rgb"]}, None),
+        ({}, None),
+    ],
+)
+def test_a_run_keeps_its_colours_those_of_earlier_releases_too(tmp_path, stored, color):
+    record = {"options": {"model": "vae", "epochs": 1, "batch_size": 8, **stored}}
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    given = options.parser().parse_args(["--resume", str(tmp_path), "--data", "digits"])
+    evaluated = evaluate.parser().parse_args([str(tmp_path), "--data", "digits"])
+    assert evaluate.images_of(tmp_path, evaluated)["mode"] == color
+    if stored.get("color") != ["rgb"]:
+        assert options.given_again(record, given).color == color
 
 
 def test_damaged_pictures_are_listed_in_one_line(hard_folder, tmp_path):

@@ -106,7 +106,7 @@ def test_real_mnist_is_binarised_by_its_grey_values():
 
 
 def test_colour_cannot_be_binarised():
-    assert "grayscale=True" in error_line(some_images(channels=3), binarize="static")
+    assert 'mode="gray"' in error_line(some_images(channels=3), binarize="static")
 
 
 def test_colour_made_grey_can_be_binarised():

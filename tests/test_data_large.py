@@ -98,6 +98,32 @@ def test_other_options_decode_anew(photos, cache, decoded):
     assert len(decoded) == 3
 
 
+def test_what_was_said_of_a_folder_is_said_again_when_it_was_kept(photos, cache, decoded, caplog):
+    for name in ("a", "b"):
+        Image.fromarray(np.full((6, 8), 4095, np.uint16)).save(photos / "cats" / f"{name}.png")
+    (photos / "notes.txt").write_text("no image")
+    said = []
+    for _ in range(2):
+        caplog.clear()
+        first = load(photos, mode="gray")
+        said.append([record.getMessage() for record in caplog.records])
+    assert len(decoded) == 1
+    assert len(said[0]) == 2
+    assert said[0] == said[1]
+    assert any("16-bit files: values reach 4095 of 65535" in line for line in said[0])
+    assert first.image_shape == (6, 8, 1)
+
+
+def test_what_earlier_rules_gave_is_not_read(photos, cache, decoded):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("kgen.data.kept._FORMAT", 1)
+        load(photos)
+    load(photos)
+    load(photos)
+    assert len(decoded) == 2
+    assert len(kept(cache)) == 1
+
+
 def test_another_folder_leaves_the_first_one_kept(photos, tmp_path, cache, decoded):
     write_many(tmp_path / "others", 3)
     for folder in (photos, tmp_path / "others", photos, tmp_path / "others"):

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Your own images, from a folder
 #
-# All that kgen wants of your images is a folder of PNG, JPEG or WebP files. You will load one, see
+# All that kgen wants of your images is a folder of image files. You will load one, see
 # what is done to photographs on the way, be told of damaged files, train a model on the images and
 # draw new ones: in Python, and the same in one command.
 #
@@ -41,10 +41,14 @@ print(sum(1 for _ in EXAMPLE.rglob("*.png")), "files, such as", next(EXAMPLE.rgl
 # %% [markdown]
 # ## Loading
 #
-# Sub-folders are labels; a folder without any has none. `size` brings all images to one size: they
-# are cropped about their centre to its aspect ratio, then resized. Photographs are turned upright
-# as their camera says, transparent images are put on white, and of 16 bits a channel the upper
-# 8 are kept.
+# Sub-folders are labels, in natural order (2 before 10). A folder without any has none; a single
+# one that holds all the images counts as none. Every format that Pillow reads will do; a warning
+# says how many other files were left out.
+#
+# `size` brings all images to one size: they are cropped about their centre to its aspect ratio,
+# then resized. Photographs are turned upright as their camera says, transparent images are put on
+# white, and of 16 bits a channel the upper 8 are kept. Values of 12 bits in files of 16 come out
+# nearly black, and a warning says so.
 
 # %%
 FOLDER = EXAMPLE  # or "path/to/your/pictures"
@@ -57,10 +61,13 @@ kgen.pictures.grid(data.train.limit(30).images, data.levels, columns=10)
 
 # %% [markdown]
 # Every tenth image is held out for testing. If neighbours in your folder are near-duplicates (a
-# video, a burst), keep a test folder of your own, or the model is tested on what it was trained on.
-# Patches of one photograph overlap, so the test figures of this page are flattering.
+# video, a burst), the model is tested on what it was trained on: sort the images into two folders,
+# `train` and `test`, and kgen takes these as the splits. Patches of one photograph overlap, so the
+# test figures of this page are flattering.
 #
-# Without colour there is less to learn, and a model trains faster:
+# A folder of grey and colour images, or of some with transparency, needs `mode="rgb"` or
+# `mode="gray"`; `grayscale=True` is short for the latter. Without colour there is less to learn,
+# and a model trains faster:
 
 # %%
 grey = kgen.data.load(FOLDER, size=SIZE, grayscale=True)
@@ -172,4 +179,5 @@ assert np.array_equal(loaded.sample(4, seed=1), model.sample(4, seed=1))
 # python -m kgen.evaluate runs/vae-patches
 # ```
 #
-# A run is kept in its folder with its pictures and its history, and continued with `--resume`.
+# `--color rgb` or `--color gray` stands for `mode`. A run is kept in its folder with its pictures
+# and its history, and continued with `--resume`.

@@ -1,7 +1,8 @@
 """Real images as `uint8` arrays: named sets, folders of pictures, the user's own arrays.
 
     data = kgen.data.load("mnist")    # data.train.images, data.train.labels, data.test, data.levels
-    data = kgen.data.load("my/pictures", size=64, grayscale=True)
+    data = kgen.data.load("my/pictures", size=64, mode="gray")
+    data = kgen.data.load(images, labels)    # uint8 arrays in memory
 
 Named sets are found in the folder that the variable KGEN_DATA_DIR names (`$KGEN_DATA_DIR/mnist/`),
 else in the user's cache, else downloaded into that cache; checksums are verified in every case.

@@ -1,73 +1,97 @@
-"""The user's own arrays, in memory or in an `.npz` file."""
+"""The user's own arrays, in memory or in a file of numpy's."""
 
 from pathlib import Path
 
 import numpy as np
 
-from kgen.data.image_data import ImageData, Split, hold_out
+from kgen.data import numpy_file
+from kgen.data.image_data import ImageData, Split, hold_out, warn_of_range
+from kgen.data.labels import checked, numbered
 from kgen.errors import KgenError
 
 _KEYS = ("x_train", "y_train", "x_test", "y_test", "images", "labels")
+_CHANNELS = (1, 2, 3, 4)  # a last axis of so few is that of channels, or a very narrow image
 
 
-def read_array(images: np.ndarray) -> ImageData:
+def read_array(images: np.ndarray, labels=None) -> ImageData:
     """A set of one uint8 array (n, height, width, channels) or (n, height, width), 1 or 3 channels.
 
-    Every tenth image is held out for testing. Raises KgenError for another dtype or shape.
+    `labels` is None, or what `labels.checked` takes. Every tenth image is held out for testing.
+    Raises KgenError for images or labels of another dtype or shape.
     """
-    split = Split(_checked_images(images, "array"))
-    return _image_data("array", "an array in memory", split)
+    images = _checked_images(images, "array")
+    if labels is not None:
+        labels = checked(labels, len(images), "labels")
+    return _image_data("array", "an array in memory", [Split(images, labels)])
 
 
-def read_npz(path: Path) -> ImageData:
-    """The set in an `.npz` file: `x_train`, `y_train`, `x_test`, `y_test`, or `images`, `labels`.
+def read_file(path: Path) -> ImageData:
+    """The set in an `.npz` or `.npy` file, which numpy wrote.
 
-    Only `x_train` or `images` is required; other arrays are ignored. Without `x_test`, every tenth
-    image is held out for testing. Raises KgenError for a file, keys or arrays of another kind.
+    The arrays of an `.npz` are `x_train`, `y_train`, `x_test`, `y_test`, or `images`, `labels`;
+    only `x_train` or `images` is required, and others are ignored. An `.npy` holds the images.
+    Without `x_test`, every tenth image is held out for testing. Raises KgenError for a file, keys
+    or arrays of another kind.
     """
-    arrays = _read_arrays(path)
-    if "x_train" in arrays:
-        train = _split(arrays, "x_train", "y_train", path)
-    elif "images" in arrays:
-        train = _split(arrays, "images", "labels", path)
+    content = numpy_file.read(path, _KEYS)
+    if isinstance(content, np.ndarray):
+        splits = [Split(_checked_images(content, str(path)))]
+    elif "x_train" in content:
+        keys = [("x_train", "y_train"), ("x_test", "y_test")]
+        splits = [_split(content, *pair, path) for pair in keys if pair[0] in content]
+    elif "images" in content:
+        splits = [_split(content, "images", "labels", path)]
     else:
-        raise KgenError(f"{path}: expected an array named x_train or images, received neither")
-    test = _split(arrays, "x_test", "y_test", path) if "x_test" in arrays else None
-    if test is not None and test.images.shape[1:] != train.images.shape[1:]:
         raise KgenError(
-            f"{path}: expected test images of the training images' shape"
-            f" {train.images.shape[1:]}, received {test.images.shape[1:]}: resize them"
+            f"{path}: expected an array named x_train or images, received neither: name one so in"
+            " numpy.savez"
         )
-    return _image_data(path.stem, f"the file {path}", train, test)
-
-
-def _image_data(name: str, source: str, train: Split, test: Split | None = None) -> ImageData:
-    if test is None:
-        train, test = hold_out(train, source)
-        source = f"{source}, every tenth image held out for testing"
-    levels = 2 if max(train.images.max(), test.images.max()) <= 1 else 256
-    licence = "unknown: the user's own images"
-    return ImageData(name, train, test, levels, source, licence)
-
-
-def _read_arrays(path: Path) -> dict[str, np.ndarray]:
-    try:
-        # Opened here, as numpy leaves a damaged archive open.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return {key: archive[key] for key in _KEYS if key in archive}
-    # What is no archive shows as OSError, ValueError, EOFError, TypeError, BadZipFile, ...
-    except Exception as error:
+    shapes = [split.images.shape[1:] for split in splits]
+    if shapes[0] != shapes[-1]:
         raise KgenError(
-            f"{path}: expected a folder of images or an .npz file of plain arrays, received a file"
-            f" that cannot be read as one ({' '.join(str(error).split())}): write it by numpy.savez"
-        ) from error
+            f"{path}: expected test images of the training images' shape {shapes[0]}, received"
+            f" {shapes[-1]}: resize them"
+        )
+    return _image_data(path.stem, f"the file {path}", splits)
+
+
+def _image_data(name: str, source: str, splits: list[Split]) -> ImageData:
+    """The set of one split, of which images are held out, or of two; labels may be names."""
+    splits, label_names = _named(source, splits)
+    largest = max(int(split.images.max()) for split in splits)
+    levels = 2 if largest <= 1 else 256
+    if levels > 2:
+        warn_of_range(source, largest, 8)
+    if len(splits) == 1:
+        splits = hold_out(*splits, source)
+        source = f"{source}, every tenth image held out for testing"
+    licence = "unknown: the user's own images"
+    return ImageData(name, *splits, levels, source, licence, label_names)
+
+
+def _named(source: str, splits: list[Split]) -> tuple[list[Split], tuple[str, ...] | None]:
+    """The splits with numbers for labels, and the names of these where they were strings."""
+    labelled = [split for split in splits if split.labels is not None]
+    numeric = [split.labels.dtype == np.int64 for split in labelled]
+    if all(numeric):
+        return splits, None
+    if any(numeric):
+        raise KgenError(
+            f"{source}: expected labels of one kind in both splits, received numbers and names:"
+            " give names, labels.astype(str), in both"
+        )
+    labels, names = numbered([split.labels for split in labelled])
+    numbers = iter(labels)
+    return [
+        split if split.labels is None else Split(split.images, next(numbers)) for split in splits
+    ], names
 
 
 def _split(arrays: dict, images_key: str, labels_key: str, path: Path) -> Split:
     images = _checked_images(arrays[images_key], f"{path}: {images_key}")
     if labels_key not in arrays:
         return Split(images)
-    return Split(images, _checked_labels(arrays[labels_key], len(images), f"{path}: {labels_key}"))
+    return Split(images, checked(arrays[labels_key], len(images), f"{path}: {labels_key}"))
 
 
 def _checked_images(images: np.ndarray, where: str) -> np.ndarray:
@@ -76,6 +100,14 @@ def _checked_images(images: np.ndarray, where: str) -> np.ndarray:
         raise KgenError(
             f"{where}: expected images of shape (n, height, width, channels) or (n, height, width),"
             f" at least one, received shape {images.shape}: reshape them"
+        )
+    if images.ndim == 3 and images.shape[-1] in _CHANNELS:
+        n, height, channels = images.shape
+        raise KgenError(
+            f"{where}: expected images of shape (n, height, width, channels) or (n, height, width),"
+            f" received {images.shape}, which is one image of {channels} channels or {n} grey ones"
+            f" of {height}x{channels}: give images[None] for one image, images[..., None] for grey"
+            " ones"
         )
     if images.dtype != np.uint8:
         raise KgenError(f"{where}: expected uint8 values 0..255, received {_described(images)}")
@@ -101,13 +133,3 @@ def _described(images: np.ndarray) -> str:
     else:
         remedy = "rescale to 0..255 and cast, .round().astype('uint8')"
     return f"{images.dtype} values {low}..{high}: {remedy}"
-
-
-def _checked_labels(labels: np.ndarray, n: int, where: str) -> np.ndarray:
-    """The labels as int64 (n,); the message of an error opens with `where`."""
-    if labels.shape != (n,) or labels.dtype.kind not in "iu" or labels.min() < 0:
-        raise KgenError(
-            f"{where}: expected integer labels of shape ({n},), none negative, received"
-            f" {labels.dtype} of shape {labels.shape}: reshape or renumber them"
-        )
-    return labels.astype(np.int64)

@@ -3,6 +3,8 @@
 import contextlib
 import os
 import sys
+import warnings
+from collections import Counter
 from functools import partial
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
@@ -18,39 +20,54 @@ _NAMED = 10  # damaged files that an error names; it counts the others
 
 
 def decode(
-    folder: Path, paths: list[Path], size: tuple[int, int] | None, grayscale: bool
-) -> np.ndarray:
-    """The images at `paths`, files below `folder`: uint8 (n, height, width, 1 or 3).
+    folder: Path, paths: list[Path], size: tuple[int, int] | None, mode: str | None
+) -> tuple[np.ndarray, pictures.Reach]:
+    """The images at `paths`, files below `folder`: uint8 (n, height, width, 1 or 3), and the
+    largest values in files of 8 and of 16 bits.
 
     Every thread decodes into its place of the one array, so that memory holds these bytes, about
     1 KB a file, and for each of at most 8 threads the image it is at, in at most 32 bytes a pixel
     of the file. What takes longer than two seconds shows its progress.
 
     Raises KgenError for damaged files, which it lists together, images of different kinds without
-    `grayscale`, or of different sizes without `size`, or too many for the memory.
+    `mode`, or of different sizes without `size`, or too many for the memory.
     """
-    read = partial(pictures.read, size=size, grayscale=grayscale)
-    with ThreadPool(THREADS) as pool:
-        if not grayscale:
+    read = partial(pictures.read, size=size, mode=mode)
+    reach = pictures.NO_REACH
+    damage: dict[Path, str] = {}
+    with _without_warnings_of_exif(), ThreadPool(THREADS) as pool:
+        if mode is None:
             _check_kinds(paths, pool)
         example, shape = _first_readable(paths, read)
         images = _allocated(folder, (len(paths), *shape))
 
-        def place(row: int) -> str | None:
+        def place(row: int) -> tuple[pictures.Reach, str | None]:
             """Reads one image into its row, or says what is wrong with the file."""
             try:
-                image = read(paths[row])
+                image, found = read(paths[row])
             except pictures.DamagedImageError as error:
-                return str(error)
+                return pictures.NO_REACH, str(error)
             if image.shape != shape:
                 raise KgenError(_different_sizes(example, shape, paths[row], image.shape))
             images[row] = image
+            return found, None
 
-        wrong = list(_with_progress(pool.imap(place, range(len(paths)), _FILES_A_TASK), len(paths)))
-    damage = {path: reason for path, reason in zip(paths, wrong, strict=True) if reason}
+        placed = _with_progress(pool.imap(place, range(len(paths)), _FILES_A_TASK), len(paths))
+        for path, (found, wrong) in zip(paths, placed, strict=True):
+            reach = tuple(map(max, reach, found))
+            if wrong:
+                damage[path] = wrong
     if damage:
         raise KgenError(_damaged(folder, damage))
-    return images
+    return images, reach
+
+
+@contextlib.contextmanager
+def _without_warnings_of_exif():
+    """Pillow warns of what is wrong with a file but not with its pixels, which nobody uses."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+        yield
 
 
 def _check_kinds(paths: list[Path], pool: ThreadPool) -> None:
@@ -61,14 +78,17 @@ def _check_kinds(paths: list[Path], pool: ThreadPool) -> None:
             return pictures.kind(path)
 
     examples: dict[str, Path] = {}
+    numbers = Counter()
     for path, found in zip(paths, pool.imap(kind, paths, _FILES_A_TASK), strict=True):
         if found:
             examples.setdefault(found, path)
+            numbers[found] += 1
     if len(examples) > 1:
-        received = ", ".join(f"{kind} ({path})" for kind, path in examples.items())
+        received = ", ".join(f"{n} {kind} ({examples[kind]})" for kind, n in numbers.items())
         raise KgenError(
-            f"expected images of one mode, received {received}: convert them, or add"
-            " grayscale=True, which makes all of them grey (transparent ones on white)"
+            f'expected images of one kind, received {received}: add mode="rgb" (--color rgb), which'
+            ' makes all of them colour, or mode="gray" (--color gray); transparent ones are put on'
+            " white"
         )
 
 
@@ -76,7 +96,7 @@ def _first_readable(paths: list[Path], read) -> tuple[Path, tuple[int, int, int]
     """A file whose image has the shape that all must have, and that shape."""
     for path in paths:
         with contextlib.suppress(pictures.DamagedImageError):
-            return path, read(path).shape
+            return path, read(path)[0].shape
     return paths[0], (1, 1, 1)  # no image at all: every file is about to be listed as damaged
 
 
@@ -108,7 +128,7 @@ def _damaged(folder: Path, damage: dict[Path, str]) -> str:
     listed = [f"{path.relative_to(folder)} ({damage[path]})" for path in sorted(damage)]
     others = f" and {len(listed) - _NAMED} more" if len(listed) > _NAMED else ""
     return (
-        f"{folder}: expected readable PNG, JPEG or WebP images, received {len(listed)} damaged"
+        f"{folder}: expected readable images, received {len(listed)} damaged"
         f" {'file' if len(listed) == 1 else 'files'}: {', '.join(listed[:_NAMED])}{others}:"
-        " repair or remove what is damaged"
+        " repair, convert or remove what is damaged"
     )

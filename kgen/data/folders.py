@@ -1,25 +1,30 @@
 """Folders of image files."""
 
+import logging
 import time
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 
 from kgen.data import pictures
 from kgen.data.decoding import decode
-from kgen.data.image_data import ImageData, Split, held_out
+from kgen.data.image_data import ImageData, Split, warn_of_range
 from kgen.data.kept import KeptImages
+from kgen.data.layout import layout
 from kgen.errors import KgenError
 
 SECONDS_WORTH_KEEPING = 1.0
+_NAMED = 3  # suffixes of other files that a warning names
+
+logger = logging.getLogger("kgen")
 
 
-def read_folder(folder: Path, size: tuple[int, int] | None, grayscale: bool) -> ImageData:
-    """The PNG, JPEG and WebP files of a folder, in sorted order; every tenth is held out.
+def read_folder(folder: Path, size: tuple[int, int] | None, mode: str | None) -> ImageData:
+    """The image files of a folder, in natural order, with its splits and labels (`layout`).
 
-    Sub-folders are labels, numbered in sorted order; files count at any depth inside them. Other
-    files are ignored, and so are names that begin with a dot. `size` and `grayscale` are as
-    in `kgen.data.load`.
+    Files count at any depth inside it, but for names that begin with a dot. What pillow does not
+    read as pixels is left out, and a warning says so. `size` and `mode` are as in `kgen.data.load`.
 
     Memory holds the images once, 1 or 3 bytes a pixel; while they are decoded, also about 1 KB a
     file and the files that at most 8 threads are at (`kgen.data.decoding`). What took longer than a
@@ -27,68 +32,67 @@ def read_folder(folder: Path, size: tuple[int, int] | None, grayscale: bool) -> 
     reads it as it is used, and may drop it again where memory is short, also during `fit`.
 
     Raises KgenError for a folder of fewer than two images, images beside sub-folders with images,
-    damaged images (listed together), images of different kinds without `grayscale`, or of different
-    sizes without `size`, or too many for the memory.
+    splits that do not go together, damaged images (listed together), images of different kinds
+    without `mode`, or of different sizes without `size`, or too many for the memory.
     """
-    paths = _image_paths(folder)
-    labels, label_names = _labels(folder, paths)
-    # The training images first: each split is one stretch of the array, and nothing is copied.
-    for_testing = held_out(len(paths), str(folder))
-    order = np.argsort(for_testing, kind="stable")
-    images = _images(folder, [paths[row] for row in order], size, grayscale)
-    everything = Split(images, None if labels is None else labels[order])
-    training = np.count_nonzero(~for_testing)
+    paths, others = _files(folder)
+    if others:
+        logger.warning(
+            "kgen: %s: %s left out: convert what is an image to PNG",
+            *(folder, _described(folder, others)),
+        )
+    found = layout(folder, paths)
+    everything = Split(_images(folder, found.paths, size, mode), found.labels)
+    note = f"; other files left out: {len(others)}" if others else ""
     return ImageData(
         name=folder.resolve().name,
-        train=everything.take(slice(training)),
-        test=everything.take(slice(training, None)),
+        train=everything.take(slice(found.training)),
+        test=everything.take(slice(found.training, None)),
         levels=256,
-        source=f"the folder {folder}, every tenth image held out for testing",
+        source=f"the folder {folder}, {found.note}{note}",
         licence="unknown: the user's own images",
-        label_names=label_names,
+        label_names=found.label_names,
     )
 
 
-def _image_paths(folder: Path) -> list[Path]:
-    paths = [
-        path
-        for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in pictures.SUFFIXES
-        and path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    ]
+def _files(folder: Path) -> tuple[list[Path], list[Path]]:
+    """(image files, other files), but for hidden ones."""
+    readable = pictures.suffixes()
+    paths, others = [], []
+    for path in folder.rglob("*"):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if not hidden and path.is_file():
+            (paths if path.suffix.lower() in readable else others).append(path)
     if not paths:
+        but = f" but {_described(folder, others)}" if others else ""
         raise KgenError(
-            f"{folder}: expected PNG, JPEG or WebP images, received a folder without any:"
-            " check the path"
+            f"{folder}: expected image files, received a folder without any{but}: check the path,"
+            " or convert them to PNG"
         )
-    return paths
+    return paths, others
 
 
-def _labels(folder: Path, paths: list[Path]) -> tuple[np.ndarray | None, tuple[str, ...] | None]:
-    """(labels, label names), or (None, None) for a folder without sub-folders."""
-    parts = [path.relative_to(folder).parts for path in paths]
-    unlabelled = [path for path, part in zip(paths, parts, strict=True) if len(part) == 1]
-    if len(unlabelled) == len(paths):
-        return None, None
-    if unlabelled:
-        raise KgenError(
-            f"{folder}: expected all images in sub-folders, which are their labels, or none;"
-            f" received {unlabelled[0].name} beside sub-folders: move it"
-        )
-    names, labels = np.unique([part[0] for part in parts], return_inverse=True)
-    return labels.astype(np.int64), tuple(names.tolist())
+def _described(folder: Path, others: list[Path]) -> str:
+    """Files by their number, their most frequent suffixes, and one of these as an example."""
+    counts = Counter(sorted(path.suffix.lower() for path in others)).most_common(_NAMED)
+    suffixes = ", ".join(f"{n} {suffix or 'without a suffix'}" for suffix, n in counts)
+    example = min(path for path in others if path.suffix.lower() == counts[0][0])
+    files = "file" if len(others) == 1 else "files"
+    return f"{len(others)} other {files} ({suffixes}), such as {example.relative_to(folder)},"
 
 
 def _images(
-    folder: Path, paths: list[Path], size: tuple[int, int] | None, grayscale: bool
+    folder: Path, paths: list[Path], size: tuple[int, int] | None, mode: str | None
 ) -> np.ndarray:
     """The images at `paths`, decoded, or from the cache where that took long the last time."""
-    kept = KeptImages(folder, paths, size, grayscale)
-    images = kept.read()
-    if images is None:
+    kept = KeptImages(folder, paths, size, mode)
+    found = kept.read()
+    if found is None:
         started = time.monotonic()
-        images = decode(folder, paths, size, grayscale)
+        found = decode(folder, paths, size, mode)
         if time.monotonic() - started >= SECONDS_WORTH_KEEPING:
-            kept.write(images)
+            kept.write(*found)
+    images, (of_8_bits, of_16_bits) = found
+    warn_of_range(f"{folder}: 8-bit files", of_8_bits, 8)
+    warn_of_range(f"{folder}: 16-bit files", of_16_bits, 16)
     return images

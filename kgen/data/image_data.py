@@ -1,15 +1,19 @@
 """What `kgen.data.load` returns: a training split, a test split, and where they come from."""
 
 import hashlib
+import logging
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from kgen.data.dynamic import DynamicallyBinarized
+from kgen.data.labels import warn_of_untrained
 from kgen.errors import KgenError
 
 _LIMIT_SEED = 0
+
+logger = logging.getLogger("kgen")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -100,6 +104,8 @@ class ImageData:
     def limit(self, n: int) -> "ImageData":
         """The set with at most `n` training and `n` test images, drawn with a fixed seed.
 
+        Labels that no training image has any more are logged as a warning.
+
         Raises KgenError where n is below 1.
 
         Examples:
@@ -110,7 +116,13 @@ class ImageData:
         if n < 1:
             raise KgenError(f"limit: expected at least 1 image, received {n}: give a larger number")
         note = f"at most {n} images of each split, drawn at random"
-        return self.changed(note, train=self.train.limit(n), test=self.test.limit(n))
+        limited = self.changed(note, train=self.train.limit(n), test=self.test.limit(n))
+        if self.train.labels is not None:
+            before = np.unique(self.train.labels).tolist()
+            warn_of_untrained(
+                f"{self.name}, limited to {n}", limited.train.labels, before, self.label_names
+            )
+        return limited
 
     def changed(self, note: str, **fields) -> "ImageData":
         """A copy with other `fields`, whose source says so in the words of `note`."""
@@ -137,3 +149,17 @@ def held_out(n: int, where: str) -> np.ndarray:
             f" received {n}: add images"
         )
     return np.arange(n) % 10 == 0
+
+
+def warn_of_range(where: str, largest: int, bits: int) -> None:
+    """Logs that images are dark where all their values lie in the lower half of those of `bits`.
+
+    12-bit values in 16 bits do. `largest` is the largest value found, -1 where there are no images.
+    """
+    top = 2**bits - 1
+    if 0 <= largest <= top // 2:
+        logger.warning(
+            "kgen: %s: values reach %d of %d, so that the images are dark: if they are %d-bit data,"
+            " multiply them by %d first",
+            *(where, largest, top, largest.bit_length(), top // max(largest, 1)),
+        )

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from kgen.data import files
+from kgen.data.pictures import Reach
 from kgen.errors import KgenError
 from kgen.files import whole_file
 
-_FORMAT = 1  # to be raised when the same files come to give other pixels
+_FORMAT = 2  # to be raised when the same files come to give other pixels
 
 
 class KeptImages:
@@ -20,7 +21,8 @@ class KeptImages:
 
     It holds one array a folder, of the files and options it was written for: once a file is added,
     removed or changed (in size or time of modification), or an option, it counts no longer. The
-    name of the array's file ends with the checksum of the content.
+    name of the array's file ends with the largest values in the image files, as `decode` found
+    them, and the checksum of all that is kept.
 
     Args:
         folder: what was decoded.
@@ -35,31 +37,35 @@ class KeptImages:
         made_by = repr((_FORMAT, PIL.__version__, *options)).encode()
         self.key = _digest([made_by, *(_state(folder, path) for path in paths)])
 
-    def read(self) -> np.ndarray | None:
-        """The array, mapped from the disk; None if there is none, or one of another checksum.
+    def read(self) -> tuple[np.ndarray, Reach] | None:
+        """The array, mapped from the disk, and the largest values in the image files.
 
-        It can be written to like any array: what is changed stays in memory.
+        None if there is no array, or one of another checksum. It can be written to like any array:
+        what is changed stays in memory.
         """
-        for path in self.folder.glob(f"{self.key}-*.npy"):
+        for path in self.folder.glob(f"{self.key}_*.npy"):
             # What is no array shows as ValueError, OSError, EOFError, SyntaxError, ...
             with contextlib.suppress(Exception):
                 images = np.asarray(np.load(path, mmap_mode="c", allow_pickle=False))
-                if path.name == self._name(images):
-                    return images
+                _, of_8_bits, of_16_bits, _ = path.name.split("_")
+                reach = int(of_8_bits), int(of_16_bits)
+                if path.name == self._name(images, reach):
+                    return images, reach
         return None
 
-    def write(self, images: np.ndarray) -> None:
+    def write(self, images: np.ndarray, reach: Reach) -> None:
         """Keeps `images` in place of what was kept of this folder; a cache is no must."""
-        path = self.folder / self._name(images)
+        path = self.folder / self._name(images, reach)
         with contextlib.suppress(KgenError, OSError):
             with whole_file(path) as unfinished:
                 np.save(unfinished, images)
             for old in set(self.folder.iterdir()) - {path}:
                 shutil.rmtree(old) if old.is_dir() else old.unlink()
 
-    def _name(self, images: np.ndarray) -> str:
-        described = f"{images.dtype} {images.shape}".encode()
-        return f"{self.key}-{_digest([described, images])}.npy"
+    def _name(self, images: np.ndarray, reach: Reach) -> str:
+        described = "{}_{}_{}".format(self.key, *reach)
+        content = f"{images.dtype} {images.shape} {described}".encode()
+        return f"{described}_{_digest([content, images])}.npy"
 
 
 def _state(folder: Path, path: Path) -> bytes:

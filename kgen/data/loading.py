@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from kgen.data.arrays import read_array, read_npz
+from kgen.data.arrays import read_array, read_file
 from kgen.data.folders import read_folder
 from kgen.data.image_data import ImageData
+from kgen.data.labels import warn_of_untrained
 from kgen.data.named import SETS, read_named
-from kgen.data.transforms import binarized, height_and_width, reshaped
+from kgen.data.transforms import binarized, colours, height_and_width, reshaped
 from kgen.errors import KgenError
 
 
@@ -26,9 +27,11 @@ def names() -> dict[str, str]:
 
 def load(
     source: str | os.PathLike | np.ndarray = "digits",
+    labels=None,
     *,
     binarize: str | None = None,
     size: int | tuple[int, int] | None = None,
+    mode: str | None = None,
     grayscale: bool = False,
 ) -> ImageData:
     """Loads images, as uint8 arrays (n, height, width, channels) with values 0..levels-1.
@@ -36,24 +39,34 @@ def load(
     Args:
         source: one of these:
             - a name that `names()` lists (a folder of the same name is "./name");
-            - a folder of PNG, JPEG and WebP files; its sub-folders, if any, are the labels,
-              numbered in sorted order. Photographs are turned upright, transparent images are
-              composited on white, of 16 bits a channel the upper 8 are kept; levels is 256. What
-              takes longer than a second to decode is kept in the user's cache, and mapped from
-              there while the files are as they were;
+            - a folder of image files: PNG, JPEG, WebP, GIF, BMP, TIFF, JPEG 2000 and whatever else
+              pillow reads. Folders `train` and `test` in it are the splits (or `train` and `val`;
+              with all three, `val` is left out). Sub-folders are labels, numbered in natural order,
+              2 before 10; a single one, which holds all images, is none. Images are turned upright,
+              transparent ones are composited on white, of several frames the first is taken, of 16
+              bits a channel the upper 8 are kept; levels is 256. Other files are left out, and a
+              warning says how many. What takes longer than a second to decode is kept in the user's
+              cache, and mapped from there while the files are as they were;
             - an `.npz` file with the arrays `x_train`, `y_train`, `x_test`, `y_test` (only
-              `x_train` is required) or `images`, `labels` (only `images` is required);
+              `x_train` is required) or `images`, `labels` (only `images` is required), or an `.npy`
+              file of images;
             - a uint8 array (n, height, width, channels) or (n, height, width).
             Arrays have 1 or 3 channels; their levels is 2 where all values are 0 and 1, else 256.
             Where no test images are given, every tenth image is held out for testing.
+        labels: those of an array in memory: whole numbers (n,) from 0 on, or names as strings,
+            which are numbered in natural order.
         binarize: "static": each pixel is drawn once, with P(1) = grey / (levels - 1).
             "dynamic": the training images become a `DynamicallyBinarized`, drawn again every epoch;
             the test images are the fixed draw of "static". Both are seeded, and the training images
             of "static" are epoch 0 of "dynamic". levels becomes 2.
         size: the side of a square, or (height, width). Images of another aspect ratio are cropped
             to it about their centre, then all are resized (bicubic, antialiased).
-        grayscale: turn colour into grey (ITU-R 601 luma). In a folder it also unites files of
-            different modes: transparent ones are composited on white first.
+        mode: "rgb" or "gray": make all images colour, or grey (ITU-R 601 luma). It unites grey,
+            colour and transparent files in one folder. None: as they are, all of one kind.
+        grayscale: True is mode="gray".
+
+    A warning is logged where no training image has one of the labels 0..classes-1, and where the
+    values of all images lie in the lower half of their range, as 12-bit values in 16 bits do.
 
     Raises:
         KgenError: a name or path that does not exist, files that can neither be found nor be
@@ -69,27 +82,38 @@ def load(
         >>> own = np.zeros((20, 8, 8), "uint8")
         >>> kgen.data.load(own).image_shape
         (8, 8, 1)
+        >>> kgen.data.load(own, ["dog", "cat"] * 10).label_names
+        ('cat', 'dog')
     """
     if binarize not in (None, "static", "dynamic"):
         raise KgenError(f'binarize: expected "static", "dynamic" or None, received {binarize!r}')
-    target = height_and_width(size)
-    data = _read(source, target, grayscale)
+    data = _read(source, labels, height_and_width(size), colours(mode, grayscale))
+    if data.train.labels is not None:
+        warn_of_untrained(data.name, data.train.labels, range(data.classes), data.label_names)
     return data if binarize is None else binarized(data, binarize)
 
 
-def _read(source, size, grayscale) -> ImageData:
+def _read(source, labels, size, mode) -> ImageData:
     if isinstance(source, np.ndarray):
-        return reshaped(read_array(source), size, grayscale)
+        return reshaped(read_array(source, labels), size, mode)
     if not isinstance(source, str | os.PathLike):
         kind = type(source).__name__
-        raise KgenError(f"load: expected a name, a path or a numpy array, received {kind}")
+        raise KgenError(
+            f"load: expected a name, a path or a numpy array, received {kind}: if it holds images,"
+            " give numpy.asarray(...)"
+        )
+    if labels is not None:
+        raise KgenError(
+            f"load: expected labels for an array in memory only, received them for {source}: those"
+            " of a folder are its sub-folders, those of an .npz file its arrays y_train, y_test"
+        )
     if source in SETS:
-        return reshaped(read_named(source), size, grayscale)
+        return reshaped(read_named(source), size, mode)
     path = Path(source).expanduser()
     if path.is_dir():
-        return read_folder(path, size, grayscale)
+        return read_folder(path, size, mode)
     if path.is_file():
-        return reshaped(read_npz(path), size, grayscale)
+        return reshaped(read_file(path), size, mode)
     raise KgenError(_unknown(str(source)))
 
 
@@ -98,5 +122,5 @@ def _unknown(source: str) -> str:
     hint = f"did you mean {nearest[0]!r}? " if nearest else ""
     return (
         f"{source!r} is neither a known set nor an existing path: {hint}expected one of"
-        f" {', '.join(SETS)}, a folder of images, or an .npz file"
+        f" {', '.join(SETS)}, a folder of images, or an .npz or .npy file"
     )

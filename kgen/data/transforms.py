@@ -1,4 +1,4 @@
-"""What `load` does to a set once it is read: grey, another size, binary."""
+"""What `load` does to a set once it is read: other colours, another size, binary."""
 
 import operator
 from dataclasses import replace
@@ -24,20 +24,34 @@ def height_and_width(size) -> tuple[int, int] | None:
         pair = (0, 0)
     if min(pair) < 1:
         raise KgenError(
-            f"size: expected a positive int or a pair (height, width) of them, received {size!r}"
+            f"size: expected a positive int or a pair (height, width) of them, received {size!r}:"
+            " give for example 64"
         )
     return pair
 
 
-def reshaped(data: ImageData, size: tuple[int, int] | None, grayscale: bool) -> ImageData:
-    """`data` with its images turned grey where asked, and brought to `size` where given."""
-    height, width, channels = data.image_shape
-    grayscale = grayscale and channels == 3
-    if size in (None, (height, width)) and not grayscale:
+def colours(mode, grayscale: bool) -> str | None:
+    """The arguments `mode=` and `grayscale=` of `load` as one: "rgb", "gray" or None."""
+    if mode is not None and not (isinstance(mode, str) and mode in ("rgb", "gray")):
+        raise KgenError(f'mode: expected "rgb", "gray" or None, received {mode!r}: choose one')
+    if grayscale and mode == "rgb":
+        raise KgenError(
+            'mode: expected one wish for colours, received mode="rgb" and grayscale=True: leave one'
+            " of them out"
+        )
+    return "gray" if grayscale else mode
+
+
+def reshaped(data: ImageData, size: tuple[int, int] | None, mode: str | None) -> ImageData:
+    """`data` with its images in the colours of `mode` and brought to `size`, where given."""
+    *own_size, own_channels = data.image_shape
+    if own_channels == pictures.channels(mode, own_channels):
+        mode = None
+    if size in (None, tuple(own_size)) and mode is None:
         return data
 
     def changed(split: Split) -> Split:
-        adapted = [pictures.adapted(image, size, grayscale) for image in split.images]
+        adapted = [pictures.adapted(image, size, mode) for image in split.images]
         # Bicubic resizing overshoots at edges; pillow clips that at 255, not at levels - 1.
         return replace(split, images=np.minimum(np.stack(adapted), np.uint8(data.levels - 1)))
 
@@ -54,7 +68,7 @@ def binarized(data: ImageData, how: str) -> ImageData:
     if data.image_shape[-1] != 1:
         raise KgenError(
             f"binarize: expected grey images, received {data.image_shape[-1]} channels in"
-            f" {data.name}: add grayscale=True"
+            f' {data.name}: add mode="gray"'
         )
     if data.levels == 2:
         raise KgenError(

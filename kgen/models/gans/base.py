@@ -110,7 +110,7 @@ class Adversarial(GenerativeModel):
         if self.architecture == "conv" and not fits:
             raise KgenError(
                 "Expected images from 8x8 to 64x64 with 1 or 3 channels for architecture 'conv', "
-                f"received {height}x{breadth} with {channels}: resize them (size=, grayscale=), or "
+                f"received {height}x{breadth} with {channels}: resize them (size=, mode=), or "
                 "use 'dense'."
             )
         for name in ("latent_size", "width", "critic_steps"):

@@ -1,0 +1,102 @@
+"""Labels of the user's own: natural order, checks, and a warning of classes without images."""
+
+import itertools
+import logging
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from kgen.errors import KgenError
+
+LARGEST = 2**31 - 1  # models hold labels as int32
+_NAMED = 10  # labels that a warning names; it counts the others
+
+logger = logging.getLogger("kgen")
+
+
+def natural(text: str) -> tuple[str, str]:
+    """Sort key of natural order, in which digits count as the number they make: 2 before 10."""
+
+    def with_length(match) -> str:
+        digits = match[0].lstrip("0")
+        return f"{len(digits):04}{digits}"  # of two numbers the longer one is larger
+
+    return re.sub("[0-9]+", with_length, text), text  # the text itself tells "1" and "01" apart
+
+
+def numbered(names: Sequence[np.ndarray]) -> tuple[list[np.ndarray], tuple[str, ...]]:
+    """The labels int64 (n,) of the names (n,) in each split, and the names in natural order.
+
+    All splits are numbered together, so that a name has one label.
+    """
+    known = sorted({name for split in names for name in split}, key=natural)
+    label = {name: number for number, name in enumerate(known)}
+    labels = [np.array([label[name] for name in split], np.int64) for split in names]
+    return labels, tuple(map(str, known))
+
+
+def checked(labels, n: int, where: str) -> np.ndarray:
+    """Labels of `n` images: int64 (n,), or (n,) of strings, which are names.
+
+    Raises KgenError, opening with `where`, for another shape, dtype or range.
+    """
+    try:
+        labels = np.asarray(labels)
+    except ValueError as error:  # rows of different lengths
+        raise KgenError(
+            f"{where}: expected integer labels of shape ({n},), received rows of different"
+            " lengths: give one label for each image"
+        ) from error
+    if labels.shape == (n,) and _are_names(labels):
+        return labels
+    remedy = _remedy(labels, n)
+    if remedy:
+        raise KgenError(
+            f"{where}: expected integer labels of shape ({n},), none negative, or their names as"
+            f" strings, received {labels.dtype} of shape {labels.shape}: {remedy}"
+        )
+    return labels.astype(np.int64)
+
+
+def _are_names(labels: np.ndarray) -> bool:
+    return labels.dtype.kind in "UT" or (
+        labels.dtype.kind == "O" and all(isinstance(label, str) for label in labels)
+    )
+
+
+def _remedy(labels: np.ndarray, n: int) -> str:
+    """What to do about labels that are no integers (n,) from 0 on; "" for such as are."""
+    if labels.shape == (n, 1):
+        return "take labels[:, 0]"
+    if labels.shape[:1] == (n,) and labels.ndim == 2:
+        return "if they are one-hot, take labels.argmax(axis=1)"
+    if labels.shape != (n,):
+        return "give one label for each image"
+    if labels.dtype.kind in "fb":
+        return "cast, labels.astype('int64')"
+    if labels.dtype.kind not in "iu":
+        return "give whole numbers, or labels.astype(str)"
+    if labels.min() < 0 or labels.max() > LARGEST:
+        return f"renumber values {labels.min()}..{labels.max()} from 0 on"
+    return ""
+
+
+def warn_of_untrained(
+    where: str, labels: np.ndarray, among: Sequence[int], names: Sequence[str] | None
+) -> None:
+    """Logs which of the labels `among` no training image has; `labels` are those that one has.
+
+    A conditional model has a class for every label from 0 on, and draws the untrained ones too.
+    """
+    present = set(np.unique(labels).tolist())
+    missing = len(among) - len(present)
+    if missing:
+        without = (label for label in among if label not in present)
+        first = [names[label] if names else label for label in itertools.islice(without, _NAMED)]
+        others = f" and {missing - _NAMED} more" if missing > _NAMED else ""
+        logger.warning(
+            "kgen: %s: no training images have %d of its %d labels, %s%s: a conditional model would"
+            " draw them untrained; add images, shuffle them, or number labels from 0 without gaps",
+            *(where, missing, len(among), ", ".join(map(str, first)), others),
+        )

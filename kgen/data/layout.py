@@ -1,0 +1,137 @@
+"""What the folders in a folder of images mean: wrapping folders, splits, labels."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kgen.data.image_data import held_out
+from kgen.data.labels import natural, numbered
+from kgen.errors import KgenError
+
+# Names of folders, in lower case, that are splits where they stand beside one of another split.
+_SPLITS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("test", "testing"), "test"),
+    **dict.fromkeys(("val", "valid", "validation"), "val"),
+}
+# An image file, and the names of folders between it and what is known to be a split or no label.
+_File = tuple[Path, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Image files in the order that their array has.
+
+    Attributes:
+        paths: training images first, each split in natural order.
+        training: number of training images.
+        labels: int64 (n,), or None.
+        label_names: in natural order, or None.
+        note: how the test images were chosen, in words.
+    """
+
+    paths: list[Path]
+    training: int
+    labels: np.ndarray | None
+    label_names: tuple[str, ...] | None
+    note: str
+
+
+def layout(folder: Path, paths: list[Path]) -> Layout:
+    """Splits and labels of the image files at `paths`, all of them below `folder`.
+
+    A folder that holds all images (of each split) is looked through. Folders that are named as
+    splits, at least two of them, are the splits, also where every label has its own; else every
+    tenth image is held out. The folders that then come first are the labels.
+
+    Raises KgenError for splits that do not go together, and for images beside labels.
+    """
+    ordered = sorted(paths, key=lambda path: [*map(natural, path.relative_to(folder).parts)])
+    (files,) = _unwrapped([[(path, path.relative_to(folder).parts[:-1]) for path in ordered]])
+    splits, note = _named_splits(folder, _splits_first(files)) or _one_in_ten(folder, files)
+    labels, label_names = _labels(folder, splits)
+    return Layout(
+        paths=[path for split in splits for path, _ in split],
+        training=len(splits[0]),
+        labels=labels,
+        label_names=label_names,
+        note=note,
+    )
+
+
+def _unwrapped(splits: list[list[_File]]) -> list[list[_File]]:
+    """Without the first folder, as long as every split has one and only one."""
+    while all(files[0][1] and len({f[:1] for _, f in files}) == 1 for files in splits):
+        splits = [[(path, folders[1:]) for path, folders in files] for files in splits]
+    return splits
+
+
+def _splits_first(files: list[_File]) -> list[_File]:
+    """cats/train, cats/test, dogs/train, ... as train/cats, train/dogs, ...; others as they are."""
+    second = {folders[1].casefold() if len(folders) > 1 else "" for _, folders in files}
+    if len(second) < 2 or not second <= set(_SPLITS):
+        return files
+    return [(path, (split, label, *inner)) for path, (label, split, *inner) in files]
+
+
+def _one_in_ten(folder: Path, files: list[_File]) -> tuple[list[list[_File]], str]:
+    held = held_out(len(files), str(folder))
+    splits = [
+        [file for file, is_held in zip(files, held, strict=True) if is_held == for_testing]
+        for for_testing in (False, True)
+    ]
+    return splits, "every tenth image held out for testing"
+
+
+def _named_splits(folder: Path, files: list[_File]) -> tuple[list[list[_File]], str] | None:
+    """([training files, test files], note) where folders are named so; else None.
+
+    One such name alone is no split: `train` may be a class, beside `bus` and `car`.
+    """
+    found: dict[str, list[_File]] = {}  # by the first folder, "" for none
+    for path, folders in files:
+        found.setdefault("".join(folders[:1]), []).append((path, folders[1:]))
+    names: dict[str, str] = {}
+    for name in found:
+        split = _SPLITS.get(name.casefold())
+        if split in names:
+            raise KgenError(
+                f"{folder}: expected one folder for each split, received {names[split]} and {name}:"
+                " put their images together"
+            )
+        if split:
+            names[split] = name
+    if len(names) < 2:
+        return None
+    others = [
+        name or files[0][0].name for name, files in found.items() if name.casefold() not in _SPLITS
+    ]
+    if others or "train" not in names:
+        received = ", ".join([*names.values(), *others])
+        raise KgenError(
+            f"{folder}: expected the folders train and test alone, received images in {received}:"
+            " move what is neither elsewhere, or rename folders that are labels"
+        )
+    tested = names.get("test") or names["val"]
+    note = f"its folder {names['train']} for training and {tested} for testing"
+    if len(names) == 3:
+        note += f"; images left out in {names['val']}: {len(found[names['val']])}"
+    return _unwrapped([found[names["train"]], found[tested]]), note
+
+
+def _labels(
+    folder: Path, splits: list[list[_File]]
+) -> tuple[np.ndarray | None, tuple[str, ...] | None]:
+    """(labels, label names) by the first folder; (None, None) where images lie in none."""
+    loose = [path for files in splits for path, folders in files if not folders]
+    if len(loose) == sum(map(len, splits)):
+        return None, None
+    if loose:
+        raise KgenError(
+            f"{folder}: expected all images in sub-folders, which are their labels, or none;"
+            f" received {loose[0].relative_to(folder)} beside sub-folders: move it into one, or"
+            " give a folder without it"
+        )
+    labels, names = numbered([[folders[0] for _, folders in files] for files in splits])
+    return np.concatenate(labels), names
