@@ -37,9 +37,9 @@ BACKEND = os.environ["KERAS_BACKEND"]
 #
 # A cell is a model on a backend, a device and a data set, under a budget. Each is measured in a
 # process of its own: what one leaves behind (memory, threads, compiled programs) would be in the
-# numbers of the next. The machine should have nothing else to do: what other processes take of it is
-# measured, and too much is warned of. Kept with the cell is where its numbers come from: the commit
-# (and a hash of sources that differ from it), versions, machine.
+# numbers of the next. The machine should have nothing else to do: what other processes take of it
+# is measured, and too much is warned of. Kept with the cell is where its numbers come from: the
+# commit (and a hash of sources that differ from it), versions, machine.
 
 # %%
 cell = Cell("vae", BACKEND, data="mnist" if FULL else "digits", budget="quick" if FULL else "test")
@@ -74,13 +74,13 @@ print(f"{images:,.0f} images a second")
 # For `vae`, `dcgan`, `pixelcnn` and `glow` there is native code of the same network, optimizer and
 # batches (`benchmarks/native/`), which computes the same losses. The two train by turns, a round of
 # one, a round of the other, so that a mood of the machine meets both, and cancels within a round.
-# With the seconds $k_i$ of kgen's round $i$ and $n_i$ of the native one, the ratio of their throughputs
-# is
+# With the seconds $k_i$ of kgen's round $i$ and $n_i$ of the native one, the ratio of their
+# throughputs is
 #
 # $$ r = \operatorname{median}\left(\frac{n_1}{k_1}, \ldots, \frac{n_m}{k_m}\right) $$
 #
-# above 1 where kgen is faster. Is 1.1 faster? Draw $m$ rounds with replacement, many times: the ratios
-# of these fill an interval (bootstrap). If 1 lies inside it, they show no difference.
+# above 1 where kgen is faster. Is 1.1 faster? Draw $m$ rounds with replacement, many times: the
+# ratios of these fill an interval (bootstrap). If 1 lies inside it, they show no difference.
 
 # %%
 for form, seconds in found["native"].items():
@@ -117,8 +117,8 @@ plt.show()
 # ## One line a cell
 #
 # A record is a line of JSON that holds every time that was taken, what was measured, and on what:
-# versions, commit, machine, threads, load before and meanwhile. It is checked when it is written and
-# when it is read. The report knows nothing else; rows of another commit, version or machine are
+# versions, commit, machine, threads, load before and meanwhile. It is checked when it is written
+# and when it is read. The report knows nothing else; rows of another commit, version or machine are
 # marked in it.
 
 # %%
@@ -134,12 +134,12 @@ print(report.as_markdown(results.read(file)))
 #
 # ## Did my change make it slower?
 #
-# Measure before and after (`--out before.jsonl`, `--out after.jsonl`), and compare cell by cell. Here
-# the same cell is measured again: nothing has changed, so whatever differs is the machine's mood
-# between two runs. They were not made by turns, so there are no pairs: the ratio is that of the
-# medians, and each side is resampled on its own. That is why a change counts only from 5 % on, and
-# with an interval that excludes 1; `compare` ends with status 1 if any is slower, for use in scripts.
-# It names the two commits, and warns where versions or machines differ.
+# Measure before and after (`--out before.jsonl`, `--out after.jsonl`), and compare cell by cell.
+# Here the same cell is measured again: nothing has changed, so whatever differs is the machine's
+# mood between two runs. They were not made by turns, so there are no pairs: the ratio is that of
+# the medians, and each side is resampled on its own. That is why a change counts only from 5 % on,
+# and with an interval that excludes 1; `compare` ends with status 1 if any is slower, for use in
+# scripts. It names the two commits, and warns where versions or machines differ.
 
 # %%
 again = Path("again.jsonl")
@@ -156,6 +156,6 @@ print("exit status", status)
 # ```
 #
 # Both use one file in your data folder, whose place they print. A cell counts as measured for one
-# commit, one set of versions and one machine: with another of these it is measured again, beside the
-# old line. Twelve cells of one machine are committed in `benchmarks/results/`. Times of two machines
-# do not compare; ratios measured by turns on one of them do, with care.
+# commit, one set of versions and one machine: with another of these it is measured again, beside
+# the old line. Twelve cells of one machine are committed in `benchmarks/results/`. Times of two
+# machines do not compare; ratios measured by turns on one of them do, with care.
