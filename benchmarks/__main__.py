@@ -72,13 +72,13 @@ def measure(cells, here, out):
     import tqdm
     from tqdm.contrib.logging import logging_redirect_tqdm
 
-    failures = 0
+    failures, sources = 0, provenance.hash_of_sources()
     bar = tqdm.tqdm(cells, unit="cell", disable=not cells)
     with logging_redirect_tqdm([logging.getLogger("kgen")]):
         for cell in bar:
             bar.set_postfix_str(str(cell))
             record = runner.run(cell, here[cell.backend])
-            if provenance.commit() != record["commit"]:
+            if provenance.hash_of_sources() != sources:
                 raise KgenError(
                     f"Expected the sources to stay as they were, but they changed while {cell} was "
                     "measured: start again."

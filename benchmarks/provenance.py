@@ -31,9 +31,9 @@ def commit(root=ROOT):
     """
     head = _git(root, "rev-parse", "HEAD")
     if head is None:
-        return f"unknown-{_hash_of_sources(root)}"
+        return f"unknown-{hash_of_sources(root)}"
     changed = _git(root, "status", "--porcelain", "--untracked-files=all", "--", *PATTERNS)
-    return head.strip() + (f"-dirty-{_hash_of_sources(root)}" if changed else "")
+    return head.strip() + (f"-dirty-{hash_of_sources(root)}" if changed else "")
 
 
 PATTERNS = ("kgen/*.py", "benchmarks/*.py")  # as git reads them: in sub-folders, too
@@ -53,7 +53,8 @@ def version(package):
         return metadata.version(providers[0]) if providers else "not installed"
 
 
-def _hash_of_sources(root):
+def hash_of_sources(root=ROOT):
+    """Eight digits that name the Python files of kgen and of the benchmarks, as they are now."""
     found = hashlib.sha256()
     for folder in ("kgen", "benchmarks"):
         for path in sorted(Path(root, folder).rglob("*.py")):

@@ -127,13 +127,13 @@ def profile(records, plots):
 
 
 def throughput(records, plots):
-    rows, bars = [], {}
+    rows, rates = [], {}
     for record in records:
         training = record["results"]["training"]
         steps = np.array(training["seconds"]) / training["steps"]
         images = training["images_per_step"] / np.median(steps)
         low, high = training["images_per_step"] / np.quantile(steps, [0.75, 0.25])
-        bars[record["name"]] = images
+        rates[record["name"]] = images
         rows.append(
             [
                 record["name"],
@@ -149,7 +149,7 @@ def throughput(records, plots):
         "Median over rounds of one `fit`, and its quartiles; each ends when the device is done.",
         ["model", "images/s", "quartiles", "ms/step", "rounds", "parameters"],
         rows,
-        draw.bars(bars, "images per second") if plots else "",
+        draw.dots(rates, "images per second") if plots else "",
     )
 
 
@@ -190,7 +190,7 @@ def cold_start(records, plots):
 
 
 def quality(records, plots):
-    rows, points = [], {}
+    rows, distances = [], {}
     for record in records:
         found, training = record["results"]["quality"], record["results"]["training_of_quality"]
         likelihood, samples = found["likelihood"], found["rows"].get("samples")
@@ -198,7 +198,7 @@ def quality(records, plots):
         if samples:
             floor = found["rows"]["real images (floor)"]["frechet_distance"]
             cells[:2] = f"{samples['frechet_distance']:.1f}", f"{floor:.1f}"
-            points[record["name"]] = training["seconds"], samples["frechet_distance"]
+            distances[record["name"]] = samples["frechet_distance"]
         if likelihood:
             kind = likelihood["likelihood"]
             cells[2] = f"{likelihood['bits_per_dimension']:.3f} ({kind})"
@@ -219,7 +219,7 @@ def quality(records, plots):
         "encoder (its hash) and one number of images are comparable; floor: other real images.",
         ["model", "s", "steps", "Frechet", "floor", "bits/dim", "images", "encoder"],
         rows,
-        draw.points(points) if plots and points else "",
+        draw.dots(distances, "Frechet distance") if plots and distances else "",
     )
 
 

@@ -254,14 +254,13 @@ def test_what_others_measured_is_measured_here(tmp_path, monkeypatch, ran, elsew
 
 def test_a_run_ends_when_the_sources_change(tmp_path, monkeypatch, ran):
     out = tmp_path / "r.jsonl"
-    changed = runner.run
-    monkeypatch.setattr(
-        runner, "run", lambda cell, where: changed(cell, {**where, "commit": "changed"})
-    )
+    hashes = iter(["first", "first", "second"])
+    monkeypatch.setattr(harness.provenance, "commit", lambda: COMMIT)
+    monkeypatch.setattr(harness.provenance, "hash_of_sources", lambda: next(hashes))
     with pytest.raises(KgenError, match=r"sources to stay .* start again"):
         harness.main([*ARGUMENTS, "vae", "glow", "--out", str(out)])
-    assert ran == ["vae"]
-    assert results.read(out) == []
+    assert ran == ["vae", "glow"]
+    assert [record["cell"]["model"] for record in results.read(out)] == ["vae"]
 
 
 @pytest.mark.usefixtures("ran")
