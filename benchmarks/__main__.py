@@ -2,6 +2,7 @@
 
 import importlib.util
 import logging
+import signal
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from benchmarks import provenance, results, runner
 from benchmarks.cells import BUDGETS, plan
 from kgen import cli
-from kgen.errors import KgenError
+from kgen.errors import Interrupted, KgenError
 
 NEEDED = {"pytest": "pytest", "pytest_benchmark": "pytest-benchmark", "greenlet": "greenlet"}
 
@@ -51,7 +52,13 @@ def main(arguments=None):
     left = [c for c in cells if results.identity(asdict(c), here[c.backend]) not in done]
     commit = provenance.commit()
     print(f"{len(left)} of {len(cells)} cells to measure at {provenance.short(commit)}, into {out}")
-    failures = measure(left, here, out)
+    try:
+        failures = measure(left, here, out)
+    except KeyboardInterrupt as error:
+        raise Interrupted(
+            f"Interrupted: {out} keeps what is measured; start the same command again to go on.",
+            signal.SIGINT,
+        ) from error
     print(f"{len(left) - failures} measured, {failures} failed: {out}")
     name = f" {options.out}" if options.out else ""
     print(f"Report: python -m benchmarks.report{name} --html report.html")
@@ -109,4 +116,5 @@ def check_data(name):
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # it, too, ends the cell's process
     cli.run(main)

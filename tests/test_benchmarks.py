@@ -1,5 +1,6 @@
 """The harness: what it measures, keeps, compares and reports."""
 
+import contextlib
 import inspect
 import json
 import os
@@ -7,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
@@ -222,10 +224,46 @@ def test_an_interrupted_run_goes_on(tmp_path, monkeypatch, ran):
 
     with monkeypatch.context() as patch:
         patch.setattr(runner, "run", run)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt, match="start the same command again to go on"):
             harness.main(arguments)
     assert harness.main(arguments) == 0
     assert ran == ["vae", "glow"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="needs Linux")
+def test_a_signal_ends_the_process_of_a_cell_too(tmp_path):
+    """Else it would go on unseen, and slow down what is measured next."""
+    command = [sys.executable, "-m", "benchmarks", *ARGUMENTS, "vae"]
+    with subprocess.Popen(
+        [*command, "--out", str(tmp_path / "r.jsonl")],
+        cwd=Path(__file__).parent.parent,
+        env={**without_pytest(), "TMPDIR": str(tmp_path)},
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        while not cells_that_run(tmp_path):
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.terminate()
+        error = process.stderr.read()
+    assert process.returncode == 130
+    assert error.splitlines()[-1].startswith("kgen: Interrupted: ")
+    assert "Traceback" not in error
+    assert not cells_that_run(tmp_path)
+
+
+def cells_that_run(folder):
+    """Command lines of the processes that measure a cell into a folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            found.append(path.read_text())
+    return [line for line in found if f"--benchmark-json={folder}" in line]
+
+
+def without_pytest():
+    """The environment without what this pytest tells its own processes."""
+    return {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
 
 
 @pytest.mark.parametrize(
@@ -793,7 +831,7 @@ def test_pytest_benchmark_users_find_what_they_expect(tmp_path):
     result = subprocess.run(
         [*command, *options],
         cwd=Path(__file__).parent.parent,
-        env={k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")},
+        env=without_pytest(),
         capture_output=True,
         text=True,
     )
