@@ -2,6 +2,7 @@
 
 import importlib.util
 import logging
+import shlex
 import signal
 import sys
 from dataclasses import asdict
@@ -29,7 +30,7 @@ def parser():
     )
     parser.add_argument("--device", choices=("auto", "cpu", "gpu"), default="auto")
     parser.add_argument(
-        "--out", metavar="FILE", type=Path, help=f"default {results.default_path()}"
+        "--out", metavar="FILE", type=Path, help=f"default {results.folder() / '<machine>.jsonl'}"
     )
     return parser
 
@@ -60,8 +61,9 @@ def main(arguments=None):
             signal.SIGINT,
         ) from error
     print(f"{len(left) - failures} measured, {failures} failed: {out}")
-    name = f" {options.out}" if options.out else ""
-    print(f"Report: python -m benchmarks.report{name} --html report.html")
+    name = [str(options.out)] if options.out else []
+    command = ["python", "-m", "benchmarks.report", *name, "--html", "report.html"]
+    print(f"Report: {shlex.join(command)}")
     return 1 if failures else 0
 
 

@@ -17,7 +17,7 @@ def parser():
         metavar="RESULTS.jsonl",
         type=Path,
         nargs="*",
-        help=f"default {results.default_path()}, where python -m benchmarks writes",
+        help="default: what python -m benchmarks wrote of this machine",
     )
     parser.add_argument("--html", metavar="FILE", type=Path, help="a page that stands alone")
     parser.add_argument("--markdown", metavar="FILE", type=Path)

@@ -53,8 +53,12 @@ ANEW = "take the line out and measure its cell anew"
 
 def default_path():
     """The file of this machine, among the user's data."""
-    name = machine.short_name(machine.description())
-    return platformdirs.user_data_path("kgen") / "benchmarks" / f"{name}.jsonl"
+    return folder() / f"{machine.short_name(machine.description())}.jsonl"
+
+
+def folder():
+    """The folder of results among the user's data: outside of every checkout."""
+    return platformdirs.user_data_path("kgen") / "benchmarks"
 
 
 def identity(cell, provenance):

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
@@ -170,6 +170,13 @@ def test_a_failing_cell_is_recorded_with_its_reason():
     assert record["status"] == "failed"
     assert "theano" in record["reason"].splitlines()[0]
     assert record["versions"]["theano"] == "not installed"
+
+
+@pytest.mark.skipif(machine.description()["accelerators"], reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_no_processor():
+    record = runner.run(replace(CELL, device="gpu"), provenance(BACKEND))
+    assert record["status"] == "failed"
+    assert "Expected a GPU that" in record["reason"].splitlines()[0]
 
 
 def test_a_cell_that_takes_too_long_is_recorded(monkeypatch):
