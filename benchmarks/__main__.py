@@ -1,41 +1,43 @@
 """`python -m benchmarks`: measure models on backends, one process a cell, one line a cell."""
 
+import importlib.util
+import logging
+import shlex
+import signal
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks import machine, results, runner
-from benchmarks.cells import BACKENDS, BUDGETS, plan
+from benchmarks import provenance, results, runner
+from benchmarks.cells import BUDGETS, plan
 from kgen import cli
+from kgen.errors import Interrupted, KgenError
 
-RESULTS = Path(__file__).parent / "results"
+NEEDED = {"pytest": "pytest", "pytest_benchmark": "pytest-benchmark", "greenlet": "greenlet"}
 
 
 def parser():
     parser = cli.Parser(
         "python -m benchmarks",
-        description="Measure models on backends. Interrupt it, and start it again to go on.",
+        description="Measure models on backends. Interrupt it, and start it again to go on: what "
+        "the file holds of this machine, these versions and this commit is not measured again.",
     )
     parser.add_argument("--models", metavar="NAME", nargs="+", help="default: all")
-    parser.add_argument(
-        "--backends", metavar="NAME", nargs="+", default=list(BACKENDS), help="default: all"
-    )
+    parser.add_argument("--backends", metavar="NAME", nargs="+", help="default: all installed ones")
     parser.add_argument("--data", metavar="NAME", default="mnist", help="default mnist")
     parser.add_argument(
         "--budget", choices=[name for name in BUDGETS if name != "test"], default="quick"
     )
     parser.add_argument("--device", choices=("auto", "cpu", "gpu"), default="auto")
     parser.add_argument(
-        "--out", metavar="FILE", type=Path, help="default benchmarks/results/<machine>.jsonl"
+        "--out", metavar="FILE", type=Path, help=f"default {results.folder() / '<machine>.jsonl'}"
     )
     return parser
 
 
 def main(arguments=None):
-    import tqdm
-
     options = parser().parse_args(arguments)
-    here = machine.description()
-    out = options.out or RESULTS / f"{machine.short_name(here)}.jsonl"
+    out = options.out or results.default_path()
     cells = plan(
         options.models,
         options.backends,
@@ -43,29 +45,78 @@ def main(arguments=None):
         budget=options.budget,
         device=options.device,
     )
-    done = measured(out)
-    left = [cell for cell in cells if cell.hash not in done]
-    print(f"{len(left)} of {len(cells)} cells to measure, into {out}")
-    failures = 0
-    bar = tqdm.tqdm(left, unit="cell")
-    for cell in bar:
-        bar.set_postfix_str(str(cell))
-        record = runner.run(cell, here)
-        results.append(out, record)
-        if record["status"] != "measured":
-            failures += 1
-            reason = record["reason"].splitlines()[-1]
-            tqdm.tqdm.write(f"kgen: {cell}: {record['status']}: {reason}", file=sys.stderr)
+    check_installed()
+    check_data(options.data)
+    results.prepare(out)
+    here = {cell.backend: provenance.provenance(cell.backend) for cell in cells}
+    done = {record["hash"] for record in results.read(out) if record["status"] == "measured"}
+    left = [c for c in cells if results.identity(asdict(c), here[c.backend]) not in done]
+    commit = provenance.commit()
+    print(f"{len(left)} of {len(cells)} cells to measure at {provenance.short(commit)}, into {out}")
+    try:
+        failures = measure(left, here, out)
+    except KeyboardInterrupt as error:
+        raise Interrupted(
+            f"Interrupted: {out} keeps what is measured; start the same command again to go on.",
+            signal.SIGINT,
+        ) from error
     print(f"{len(left) - failures} measured, {failures} failed: {out}")
+    name = [str(options.out)] if options.out else []
+    command = ["python", "-m", "benchmarks.report", *name, "--html", "report.html"]
+    print(f"Report: {shlex.join(command)}")
     return 1 if failures else 0
 
 
-def measured(path):
-    """The hashes of the cells that a file holds already: another --out measures them again."""
-    if not path.exists():
-        return set()
-    return {r["hash"] for r in results.read(path) if r["status"] == "measured"}
+def measure(cells, here, out):
+    """Measure cells and write their lines; returns how many failed.
+
+    Args:
+        cells: what to measure.
+        here: {backend: provenance}.
+        out: file to add the lines to.
+
+    Raises:
+        KgenError: if the sources change meanwhile.
+    """
+    import tqdm
+    from tqdm.contrib.logging import logging_redirect_tqdm
+
+    failures, sources = 0, provenance.hash_of_sources()
+    bar = tqdm.tqdm(cells, unit="cell", disable=not cells)
+    with logging_redirect_tqdm([logging.getLogger("kgen")]):
+        for cell in bar:
+            bar.set_postfix_str(str(cell))
+            record = runner.run(cell, here[cell.backend])
+            if provenance.hash_of_sources() != sources:
+                raise KgenError(
+                    f"Expected the sources to stay as they were, but they changed while {cell} was "
+                    "measured: start again."
+                )
+            results.append(out, record)
+            if record["status"] != "measured":
+                failures += 1
+                reason = record["reason"].partition("\n")[0]
+                tqdm.tqdm.write(f"kgen: {cell}: {record['status']}: {reason}", file=sys.stderr)
+    return failures
+
+
+def check_installed():
+    """Raise KgenError unless the packages are here that measure."""
+    missing = [NEEDED[name] for name in NEEDED if not importlib.util.find_spec(name)]
+    if missing:
+        raise KgenError(
+            f"Expected {', '.join(NEEDED.values())} to be installed, received no "
+            f"{', '.join(missing)}: pip install {' '.join(missing)}."
+        )
+
+
+def check_data(name):
+    """Raise KgenError unless there is a data set of this name; download it if need be."""
+    from kgen import data
+
+    data.load(name)
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # it, too, ends the cell's process
     cli.run(main)

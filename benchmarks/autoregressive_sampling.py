@@ -14,7 +14,8 @@ import time
 
 import numpy as np
 from keras import ops
-from measuring import COLUMNS, ratio_of_medians, record_of, write
+from measuring import COLUMNS, record_of, write
+from ratios import paired_ratio
 
 import kgen
 from kgen import backend
@@ -74,7 +75,7 @@ def main():
     for name, settings in CASES.items():
         model = kgen.models.create(name, image_shape=SHAPE, levels=2, **settings)
         seconds = measure(model, options.warm_ups, options.repeats, options.pixels)
-        ratio, low, high = ratio_of_medians(seconds["plain"], seconds["cached"])
+        ratio, low, high = paired_ratio(seconds["plain"], seconds["cached"])
         medians = [f"{1000 * np.median(samples):.1f}" for samples in seconds.values()]
         print(COLUMNS.format(name, *medians, f"{ratio:.0f} [{low:.0f}, {high:.0f}]"), flush=True)
         record["cases"].append({"model": name, "settings": settings, "seconds": seconds})

@@ -1,6 +1,7 @@
 """What there is to measure: cells, their budgets, and their identity."""
 
 import hashlib
+import importlib.util
 import json
 from dataclasses import asdict, dataclass
 
@@ -55,25 +56,39 @@ class Cell:
 
     @property
     def hash(self):
-        """Sixteen digits that name this cell: equal cells of two files are comparable."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
+        """Sixteen digits that name what is measured: equal cells of two files are comparable."""
+        return digest(asdict(self))
 
     def __str__(self):
         return f"{self.model} on {self.backend}, {self.data}, {self.budget}"
 
 
+def digest(value):
+    """Sixteen digits that name a value made of JSON's types."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def installed_backends():
+    """The names of the frameworks that can be imported here."""
+    return [name for name in BACKENDS if importlib.util.find_spec(name)]
+
+
 def plan(models, backends, **settings):
-    """The cells of these models (None: every registered one) on these backends, in order.
+    """The cells of models on backends, in order; None stands for all that there are here.
 
     Raises:
-        KgenError: for a model or a backend that does not exist.
+        KgenError: for a model or a backend that does not exist, or is not installed.
     """
-    for kind, names, known in (("model", models, REGISTRY), ("backend", backends, BACKENDS)):
+    installed = installed_backends()
+    for kind, names, known in (("model", models, REGISTRY), ("backend", backends, installed)):
         unknown = [name for name in names or () if name not in known]
         if unknown:
+            remedy = f"install {unknown[0]}" if unknown[0] in BACKENDS else "name one of these"
             raise KgenError(
-                f"Expected a {kind}, one of {', '.join(known)}, received {unknown[0]!r}."
+                f"Expected each {kind} to be one of {', '.join(known)}, received {unknown[0]!r}: "
+                f"{remedy}."
             )
-    return [
-        Cell(model, backend, **settings) for model in models or REGISTRY for backend in backends
-    ]
+    models, backends = (
+        dict.fromkeys(names) for names in (models or REGISTRY, backends or installed)
+    )
+    return [Cell(model, backend, **settings) for model in models for backend in backends]

@@ -1,19 +1,24 @@
 """`python -m benchmarks.compare A.jsonl B.jsonl`: is B slower than A? Exit status 1 says yes.
 
-Ratios are of medians, B to A, with 95 % intervals (bootstrap). Runs that were not made by turns on
-one machine differ by more than the interval says: a change counts only from 5 % on.
+Cells are compared that are equal in model, backend, data, budget, batch size and device, whatever
+commit, versions and machine they were measured with: these are named. Ratios are of medians, B to
+A, each side resampled on its own for the 95 % interval: the two were not measured by turns, and
+differ by more than the interval says. So a change counts only from 5 % on.
 """
 
+import sys
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks import results
+from benchmarks import load, machine, results
+from benchmarks.cells import Cell
+from benchmarks.provenance import short
+from benchmarks.ratios import unpaired_ratio
 from kgen import cli
 from kgen.errors import KgenError
 
 LEAST_CHANGE = 0.05
-RESAMPLES = 2000
 
 
 def parser():
@@ -27,49 +32,77 @@ def parser():
 
 def main(arguments=None):
     options = parser().parse_args(arguments)
-    before, after = (by_hash(path) for path in (options.before, options.after))
-    common = [name for name in before if name in after]
-    if not common:
+    before, after = (by_cell(path) for path in (options.before, options.after))
+    pairs = [(before[cell], after[cell]) for cell in before if cell in after]
+    if not pairs:
         raise KgenError(
             f"Expected cells that both files hold, received {len(before)} and {len(after)} others: "
             "measure the same models, backends, data and budget."
         )
+    print(f"Before: {sources(old for old, _ in pairs)}. After: {sources(new for _, new in pairs)}.")
+    for warning in warnings(pairs):
+        print(f"kgen: warning: {warning}", file=sys.stderr)
+    print("Medians after to before, with 95 % intervals; not measured by turns.")
     slower = 0
-    for name in common:
-        for what, old, new in timings(before[name], after[name]):
-            ratio, low, high = ratio_of_medians(new, old)
+    for old, new in pairs:
+        for what, seconds in timings(old, new):
+            ratio, low, high = unpaired_ratio(*seconds)
             words = verdict(ratio, low, high)
             slower += words == "slower"
-            cell = before[name]["cell"]
-            title = f"{cell['model']} on {cell['backend']}: {what}"
+            title = f"{old['cell']['model']} on {old['cell']['backend']}: {what}"
             print(f"{title:<52} {ratio:5.2f} [{low:.2f}, {high:.2f}]  {words}")
     return 1 if slower else 0
 
 
-def by_hash(path):
-    """{hash: record} of the cells that were measured."""
-    return {r["hash"]: r for r in results.read(path) if r["status"] == "measured"}
+def by_cell(path):
+    """{hash of the cell: record} of the cells that were measured, the latest of each."""
+    measured = [record for record in results.read(path) if record["status"] == "measured"]
+    ordered = sorted(measured, key=lambda record: record["started"])
+    return {Cell(**record["cell"]).hash: record for record in ordered}
+
+
+def sources(records):
+    """The commits of records, in words."""
+    return " and ".join(sorted({f"commit {short(record['commit'])}" for record in records}))
+
+
+def warnings(pairs):
+    """What else than the commit differs between two sides, or makes their times uncertain."""
+    machines = {tuple(machine.words(side["machine"]) for side in pair) for pair in pairs}
+    for old, new in sorted(machines):
+        if old != new or old.endswith(machine.UNKNOWN):
+            yield (
+                f"THE MACHINES DIFFER, or are not known to be one: {old} before, {new} after. "
+                "No ratio of these cells tells what a change of the code does: measure both "
+                "commits on one machine."
+            )
+    changes = {
+        f"{name} {old['versions'].get(name)} before, {version} after"
+        for old, new in pairs
+        for name, version in new["versions"].items()
+        if old["versions"].get(name) != version
+    }
+    if changes:
+        yield f"versions differ: {'; '.join(sorted(changes))}."
+    heavy = sum(load.is_heavy(side["load"]) for pair in pairs for side in pair)
+    if heavy:
+        yield (
+            f"a loaded machine: other processes took more than {load.LIMIT:.0%} of the processors' "
+            f"time in {heavy} of {2 * len(pairs)} measurements. Measure these anew."
+        )
 
 
 def timings(before, after):
-    """(what, seconds before, seconds after): of a training step, and of every sampling batch."""
-    steps = [np.array(r["results"]["training"]["seconds"]) for r in (before, after)]
-    counts = [r["results"]["training"]["steps"] for r in (before, after)]
-    yield "training step", steps[0] / counts[0], steps[1] / counts[1]
-    for count, seconds in before["results"]["sampling"].items():
-        if count in after["results"]["sampling"]:
-            yield f"sampling {count}", seconds, after["results"]["sampling"][count]
-
-
-def ratio_of_medians(numerator, denominator):
-    """median / median and the ends of its 95 % interval; the two are resampled on their own."""
-    random = np.random.default_rng(0)
-    medians = [
-        np.median(random.choice(np.asarray(part), (RESAMPLES, len(part))), axis=1)
-        for part in (numerator, denominator)
-    ]
-    low, high = np.quantile(medians[0] / medians[1], [0.025, 0.975])
-    return float(np.median(numerator) / np.median(denominator)), float(low), float(high)
+    """(what, (seconds after, seconds before)): of a training step, of every sampling batch."""
+    steps = []
+    for record in (after, before):
+        training = record["results"]["training"]
+        steps.append(np.divide(training["seconds"], training["steps"]))
+    yield "training step", steps
+    samples = [record["results"]["sampling"] for record in (after, before)]
+    for count in samples[1]:
+        if count in samples[0]:
+            yield f"sampling {count}", [side[count] for side in samples]
 
 
 def verdict(ratio, low, high):

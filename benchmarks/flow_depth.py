@@ -4,9 +4,9 @@
 
 Both should grow linearly: a step of the flow costs the same wherever it stands. The models of all
 depths live in one process and train by turns on the same batch, so that a busy machine slows all
-alike; the time per depth is the slope between neighbouring depths, with its 95 % bootstrap
-interval. Peak memory needs a process of its own for each depth. The raw samples go to
-`benchmarks/records/flow_depth-<backend>.json`.
+alike; the time per depth is the slope between neighbouring depths, the median over rounds, with
+its 95 % bootstrap interval. Peak memory needs a process of its own for each depth. The raw samples
+go to `benchmarks/records/flow_depth-<backend>.json`.
 """
 
 import argparse
@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from ratios import median_interval
 
 import kgen
 from kgen import backend
@@ -56,14 +57,9 @@ def measure(depths, batch, warm_ups, repeats):
     return {depth: samples[warm_ups:] for depth, samples in seconds.items()}
 
 
-def slope(shallow, deep, depths, resamples=2000):
-    """Seconds per unit of depth from medians, and the ends of its 95 % interval."""
-    pairs = np.array([shallow, deep])  # (2, repeats)
-    drawn = np.random.default_rng(0).integers(pairs.shape[1], size=(resamples, pairs.shape[1]))
-    medians = np.median(pairs[:, drawn], axis=-1)  # (2, resamples)
-    low, high = np.quantile((medians[1] - medians[0]) / depths, [0.025, 0.975])
-    middle = np.median(pairs, axis=1)
-    return (middle[1] - middle[0]) / depths, low, high
+def slope(shallow, deep, depths):
+    """Seconds per unit of depth: the median over rounds, and the ends of its 95 % interval."""
+    return median_interval(np.subtract(deep, shallow) / depths)
 
 
 def main():

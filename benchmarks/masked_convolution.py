@@ -6,8 +6,8 @@ The masked form convolves by a whole kernel times a mask; kgen's leaves out the 
 centre. `--against apart` takes, instead of the masked form, one convolution of the rows above and
 one of the own row, which leave out every tap that is zero. Both run in one process, compiled where
 the backend compiles, by turns, on the same weights and images; their gradients are first checked to
-agree. A ratio above 1 says that kgen is faster: it is the ratio of the medians, with its 95 %
-bootstrap interval. The raw samples go to
+agree. A ratio above 1 says that kgen is faster: it is the median over rounds of each round's
+ratio, with its 95 % bootstrap interval. The raw samples go to
 `benchmarks/records/masked_convolution-<against>-<backend>.json`.
 """
 

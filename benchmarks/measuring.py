@@ -1,4 +1,4 @@
-"""What the benchmarks share: functions timed by turns, ratios with intervals, records."""
+"""What the studies share: functions timed by turns, the comparison of two, records."""
 
 import json
 import os
@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from ratios import paired_ratio
 
 from kgen import backend
 from kgen.run import circumstances
@@ -24,15 +25,6 @@ def interleaved(functions, warm_ups, repeats):
             backend.synchronise(function())
             seconds[name].append(time.perf_counter() - start)
     return {name: samples[warm_ups:] for name, samples in seconds.items()}
-
-
-def ratio_of_medians(slow, fast, resamples=2000):
-    """median(slow) / median(fast), and the ends of its 95 % interval (pairs resampled)."""
-    pairs = np.array([slow, fast])  # (2, repeats)
-    drawn = np.random.default_rng(0).integers(pairs.shape[1], size=(resamples, pairs.shape[1]))
-    medians = np.median(pairs[:, drawn], axis=-1)  # (2, resamples)
-    low, high = np.quantile(medians[0] / medians[1], [0.025, 0.975])
-    return np.divide(*np.median(pairs, axis=1)), low, high
 
 
 def record_of(options):
@@ -75,7 +67,7 @@ def compare(name, heading, cases, measure, options):
     print(COLUMNS.format(*heading, "ratio [95 % interval]"))
     for case in cases:
         seconds = measure(case, options.warm_ups, options.repeats)
-        ratio, low, high = ratio_of_medians(*seconds.values())
+        ratio, low, high = paired_ratio(*seconds.values())
         medians = [f"{1000 * np.median(samples):.1f}" for samples in seconds.values()]
         interval = f"{ratio:.2f} [{low:.2f}, {high:.2f}]"
         print(COLUMNS.format(str(case), *medians, interval), flush=True)

@@ -24,9 +24,11 @@ def _svg(figure):
     return text[text.index("<svg") :]
 
 
-def bars(values, label):
+def dots(values, label):
+    """A dot a value: the length of a bar would mean nothing on a logarithmic axis."""
     figure, axes = _axes(len(values))
-    axes.barh(list(values), list(values.values()))
+    axes.plot(list(values.values()), list(values), "o")
+    axes.grid(axis="x", which="both", alpha=0.3)
     axes.set(xlabel=label, xscale="log")
     axes.invert_yaxis()
     return _svg(figure)
@@ -51,13 +53,4 @@ def stacks(phases):
     axes.set_xlabel("seconds")
     axes.invert_yaxis()
     axes.legend()
-    return _svg(figure)
-
-
-def points(points):
-    figure, axes = _axes(12)
-    for label, (seconds, distance) in points.items():
-        axes.plot(seconds, distance, "o")
-        axes.annotate(label, (seconds, distance), fontsize=8)
-    axes.set(xlabel="seconds of training", ylabel="Frechet distance", yscale="log")
     return _svg(figure)

@@ -1,17 +1,24 @@
-"""`python -m benchmarks.report RESULTS.jsonl ...`: tables and plots from result lines alone."""
+"""`python -m benchmarks.report [RESULTS.jsonl ...]`: tables and plots from result lines alone."""
 
 from importlib import resources
 from pathlib import Path
 
-from benchmarks import results
+from benchmarks import conditions, load, results
 from benchmarks.sections import done, sections
 from kgen import cli
+from kgen.errors import KgenError
 from kgen.files import whole_file
 
 
 def parser():
     parser = cli.Parser("python -m benchmarks.report", description="Make a report of results.")
-    parser.add_argument("results", metavar="RESULTS.jsonl", type=Path, nargs="+")
+    parser.add_argument(
+        "results",
+        metavar="RESULTS.jsonl",
+        type=Path,
+        nargs="*",
+        help="default: what python -m benchmarks wrote of this machine",
+    )
     parser.add_argument("--html", metavar="FILE", type=Path, help="a page that stands alone")
     parser.add_argument("--markdown", metavar="FILE", type=Path)
     return parser
@@ -19,7 +26,13 @@ def parser():
 
 def main(arguments=None):
     options = parser().parse_args(arguments)
-    records = [record for path in options.results for record in results.read(path)]
+    paths = options.results or [results.default_path()]
+    records = results.read(*paths)
+    if not records:
+        raise KgenError(
+            f"Expected measured cells in {', '.join(map(str, paths))}, received none: run "
+            "`python -m benchmarks` first."
+        )
     if options.html:
         with whole_file(options.html) as path:
             path.write_text(as_html(records), encoding="utf-8")
@@ -35,15 +48,19 @@ def main(arguments=None):
 
 def as_markdown(records):
     """The report's tables as Markdown."""
-    records = named(records)
-    lines = [f"# {TITLE}", "", *introduction(records), ""]
+    records = list(named(records))
+    lines = [f"# {TITLE}", "", *(f"- {line}" for line in introduction(records)), ""]
     for section in sections(records):
         lines += [f"## {section.title}", "", section.note, ""]
         if section.rows:
             rule = ["---", *["---:"] * (len(section.heading) - 1)]
             table = [section.heading, rule, *section.rows]
-            lines += ["| " + " | ".join(map(str, row)) + " |" for row in table] + [""]
+            lines += ["| " + " | ".join(map(_cell, row)) + " |" for row in table] + [""]
     return "\n".join(lines)
+
+
+def _cell(value):
+    return str(value).replace("|", r"\|")
 
 
 def as_html(records):
@@ -51,7 +68,7 @@ def as_html(records):
     import jinja2
     from markupsafe import Markup
 
-    records = named(records)
+    records = list(named(records))
     source = resources.files("benchmarks").joinpath("report.html").read_text()
     parts = sections(records, plots=True)
     for part in parts:
@@ -72,37 +89,64 @@ TITLE = "kgen benchmarks"
 
 
 def introduction(records):
-    """Sentences: the machines, versions and commits that the lines were measured on."""
-    machines = {
-        f"{m['processor']}, {m['processors']} processors, {m['memory_bytes'] / 2**30:.0f} GiB, "
-        f"{m['system']}"
-        for m in (record["machine"] for record in records)
-    }
-    environments = [record["results"]["environment"] for record in done(records)]
-    versions = {
-        f"{package} {version}"
-        for environment in environments
-        for package, version in environment["versions"].items()
-    }
-    devices = {environment["device"] for environment in environments}
-    commits = {str(environment["commit"]) for environment in environments}
+    """Sentences: what was measured, when, on what, with what, beside what load."""
+    groups = conditions.groups(records)
+    common, differing = conditions.common(groups), conditions.differing(groups)
+    what = f"{len(records)} cells (a model on a backend), measured {conditions.period(records)}"
+    words = [f"{name} {value}" for name, value in common.items() if name != "machine"]
+    lines = [f"{what}: {', '.join(words)}."]
+    if "machine" in common:
+        lines.append(f"Machine: {common['machine']}.")
+    if differing:
+        lines.append(
+            f"Cells differ in {', '.join(differing)}: figures of rows with another number, in "
+            "brackets, were measured under other conditions (the first table)."
+        )
     return [
-        f"Machine: {'; '.join(sorted(machines))}. Device: {', '.join(sorted(devices))}.",
-        f"Versions: {', '.join(sorted(versions))}. Commit: {', '.join(sorted(commits))}.",
+        *lines,
+        *loads(records),
         "One process a cell. Cells ran one after the other: only ratios measured by turns, with "
         "their intervals, say that something is faster.",
     ]
 
 
+def loads(records):
+    """Sentences on what other processes took of the machine meanwhile."""
+    shares = [load.worst(record["load"]) for record in records]
+    known = [share for share in shares if share is not None]
+    heavy = sum(load.is_heavy(record["load"]) for record in records)
+    if heavy:
+        yield (
+            f"Warning: a loaded machine. Beside {heavy} of {len(records)} cells, which are marked "
+            f"as loaded, other processes took more than {load.LIMIT:.0%} of the processors' time, "
+            f"up to {max(known):.0%}. Their times are too long, and their ratios uncertain: "
+            "measure them anew, into another file (--out)."
+        )
+    elif known:
+        yield f"Load: other processes took at most {max(known):.1%} of the processors' time."
+    if len(known) < len(records):
+        yield f"Load: not known of {len(records) - len(known)} of {len(records)} cells."
+
+
 def named(records):
-    """The records, each with its name: model, backend, and the processor if there are several."""
-    processors = {record["machine"]["processor"] for record in records}
-    found = []
+    """The records, those of a model on a backend together, each with its name: model, backend,
+    number of its conditions (if there are several), and whether the machine was loaded.
+    """
+    first = {}
+    for place, record in enumerate(records):
+        first.setdefault(_subject(record), place)
+    records = sorted(records, key=lambda record: first[_subject(record)])
+    groups = conditions.groups(records)
+    numbers = {r["hash"]: number for number, group in enumerate(groups, 1) for r in group.records}
     for record in records:
-        place = [record["machine"]["processor"]] if len(processors) > 1 else []
-        words = [record["cell"]["model"], record["cell"]["backend"], *place]
-        found.append({**record, "name": ", ".join(words)})
-    return found
+        name = ", ".join(_subject(record))
+        name += f" [{numbers[record['hash']]}]" if len(groups) > 1 else ""
+        name += ", loaded" if load.is_heavy(record["load"]) else ""
+        yield {**record, "name": name}
+
+
+def _subject(record):
+    return record["cell"]["model"], record["cell"]["backend"]
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -12,27 +13,42 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
+from benchmarks import load
 from benchmarks.cells import BUDGETS
-from benchmarks.results import SCHEMA
+from benchmarks.results import SCHEMA, identity
 
 SPEED = Path(__file__).parent / "speed"
 LINES_OF_A_FAILURE = 15
 
+logger = logging.getLogger("kgen")
 
-def run(cell, machine):
-    """Measure a cell; whatever becomes of its process, this returns a record."""
+
+def run(cell, provenance):
+    """Measure a cell; whatever becomes of its process, this returns a record.
+
+    Args:
+        cell: a `Cell`.
+        provenance: what `provenance.provenance` says of this machine, and of the cell's backend.
+    """
+    average, before = load.load_average(), load.share_before()
+    if load.is_heavy({"before": before, "during": None}):
+        logger.warning(
+            f"kgen: {cell}: other processes take {before:.0%} of the processors' time; they make "
+            "the times too long: end them, and measure anew"
+        )
     record = {
         "schema": SCHEMA,
         "cell": asdict(cell),
-        "hash": cell.hash,
-        "machine": machine,
+        **provenance,
+        "hash": identity(asdict(cell), provenance),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    started = time.monotonic()
+    started, others = time.monotonic(), load.Others()
     with tempfile.TemporaryDirectory() as folder:
         found = Path(folder, "found.json")
         status, reason = _run_process(cell, found)
         record["seconds"] = round(time.monotonic() - started, 1)
+        record["load"] = {"average": average, "before": before, "during": others.share()}
         if status == "measured":
             record["results"] = results_of(json.loads(found.read_text()))
         else:
@@ -67,9 +83,16 @@ def _run_process(cell, found):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     if process.returncode or not found.is_file():
-        last = "\n".join(output.splitlines()[-LINES_OF_A_FAILURE:])
-        return "failed", f"The process ended with status {process.returncode}:\n{last}"
+        return "failed", reason_of(output, process.returncode)
     return "measured", None
+
+
+def reason_of(output, status):
+    """The error that a process of pytest printed last, and below it the end of what it printed."""
+    lines = output.splitlines()
+    errors = [line[1:].strip() for line in lines if line.startswith("E ")]
+    first = errors[-1] if errors else f"The process ended with status {status}."
+    return "\n".join([first, *lines[-LINES_OF_A_FAILURE:]])
 
 
 def _environment(cell):

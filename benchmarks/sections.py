@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from benchmarks import conditions, load
 from benchmarks import plots as draw
-from benchmarks.compare import ratio_of_medians
 from benchmarks.plots import PHASES
+from benchmarks.ratios import paired_ratio
 from benchmarks.speed.profiling import OPERATIONS
 
 PERCENTILES = {50: 1, 95: 20, 99: 1000}  # each with the fewest calls it is printed for
@@ -30,39 +31,52 @@ def done(records):
 def sections(records, plots=False):
     """The sections that the records have something for."""
     measured = done(records)
-    makers = (native, slower, profile, throughput, latency, cold_start, quality, memory)
+    makers = (native, slower, profile, throughput, latency, cold_start, quality, memory, loads)
     found = [section for maker in makers if (section := maker(measured, plots)).rows]
-    return [*found, *failures(records)]
+    return [*differences(records), *found, *failures(records)]
+
+
+def differences(records):
+    """The conditions that are not the same for all rows, if there are any."""
+    groups = conditions.groups(records)
+    names = conditions.differing(groups)
+    rows = [
+        [
+            f"[{number}]",
+            *(group.conditions.get(name, "-") for name in names),
+            conditions.period(group.records),
+            len(group.records),
+        ]
+        for number, group in enumerate(groups, 1)
+    ]
+    note = "What is not the same for all rows; their names end with the number of theirs."
+    heading = ["number", *names, "measured", "cells"]
+    return [Section("Conditions that differ", note, heading, rows)] if names else []
 
 
 def comparisons(records):
-    """(record, form of the native code, ratio, the step's ratio), each with its interval.
-
-    The step's is None in older lines, which have no times of it.
-    """
+    """(record, form of the native code, rounds, ratio, the step's ratio), with their intervals."""
     for record in records:
-        for form, seconds in record["results"].get("native", {}).items():
-            ratios = [
-                ratio_of_medians(seconds["native"], seconds[name]) if name in seconds else None
-                for name in ("kgen", "step")
-            ]
-            yield record, form, *ratios
+        for form, seconds in record["results"]["native"].items():
+            ratios = [paired_ratio(seconds["native"], seconds[name]) for name in ("kgen", "step")]
+            yield record, form, len(seconds["native"]), *ratios
 
 
 def native(records, plots):
     rows = []
-    for record, form, (ratio, low, high), step in comparisons(records):
+    for record, form, rounds, (ratio, low, high), step in comparisons(records):
         words = "no difference" if low <= 1 <= high else "faster" if low > 1 else "slower"
-        row = [record["name"], form, f"{ratio:.2f}", f"{low:.2f} to {high:.2f}", words]
-        alone = (f"{step[0]:.2f}", f"{step[1]:.2f} to {step[2]:.2f}") if step else "--"
-        rows.append([*row, *alone])
+        row = [record["name"], form, rounds, f"{ratio:.3f}", f"{low:.3f} to {high:.3f}", words]
+        rows.append([*row, f"{step[0]:.3f}", f"{step[1]:.3f} to {step[2]:.3f}"])
     return Section(
         "Training throughput, kgen to native code",
         "Ratio of throughputs, with its 95 % interval: above 1, kgen is faster. The same network, "
-        "optimizer, batch and data, measured by turns in one process. The same of kgen's compiled "
+        "optimizer, batch and data, measured by turns in one process: the ratio is the median over "
+        "rounds of each round's ratio, the interval that of resampled rounds, which does not hold "
+        "what differs from one process to the next. The same of kgen's compiled "
         "step alone, called in a bare loop: what it lacks is the step's own, which also keeps the "
         "means of its terms and a GAN's accuracies; what `fit` lacks more is the loop's around it.",
-        ["model", "native", "ratio", "interval", "kgen is", "step alone", "interval"],
+        ["model", "native", "rounds", "ratio", "interval", "kgen is", "step alone", "interval"],
         rows,
     )
 
@@ -70,12 +84,12 @@ def native(records, plots):
 def slower(records, plots):
     """What remains: the comparisons that kgen loses, and whose time it is."""
     rows = []
-    for record, form, (ratio, _, high), step in comparisons(records):
-        if high >= 1 or not step:
+    for record, form, _, (ratio, _, high), step in comparisons(records):
+        if high >= 1:
             continue
         own, loop = 1 / step[0] - 1, 1 / ratio - 1 / step[0]
         python = ["-", "-"]
-        if shares := record["results"].get("profile"):
+        if shares := record["results"]["profile"]:
             found = shares[OPERATIONS], shares.get("keras", 0.0) + shares.get("kgen", 0.0)
             python = [f"{100 * share:.0f} %" for share in found]
         rows.append([record["name"], form, f"{100 * own:+.0f} %", f"{100 * loop:+.0f} %", *python])
@@ -95,7 +109,7 @@ def slower(records, plots):
 def profile(records, plots):
     rows = []
     for record in records:
-        if shares := record["results"].get("profile"):  # older lines have none
+        if shares := record["results"]["profile"]:
             owners = (OPERATIONS, record["cell"]["backend"], "keras", "kgen", "other")
             found = (100 * shares.get(owner, 0.0) for owner in owners)
             rows.append([record["name"], *(f"{share:.0f} %" for share in found)])
@@ -113,28 +127,29 @@ def profile(records, plots):
 
 
 def throughput(records, plots):
-    rows, bars = [], {}
+    rows, rates = [], {}
     for record in records:
         training = record["results"]["training"]
         steps = np.array(training["seconds"]) / training["steps"]
         images = training["images_per_step"] / np.median(steps)
         low, high = training["images_per_step"] / np.quantile(steps, [0.75, 0.25])
-        bars[record["name"]] = images
+        rates[record["name"]] = images
         rows.append(
             [
                 record["name"],
                 f"{images:,.0f}",
                 f"{low:,.0f} to {high:,.0f}",
                 f"{1000 * np.median(steps):.2f}",
+                len(steps),
                 f"{record['results']['parameters']:,}",
             ]
         )
     return Section(
         "Training",
         "Median over rounds of one `fit`, and its quartiles; each ends when the device is done.",
-        ["model", "images/s", "quartiles", "ms/step", "parameters"],
+        ["model", "images/s", "quartiles", "ms/step", "rounds", "parameters"],
         rows,
-        draw.bars(bars, "images per second") if plots else "",
+        draw.dots(rates, "images per second") if plots else "",
     )
 
 
@@ -175,7 +190,7 @@ def cold_start(records, plots):
 
 
 def quality(records, plots):
-    rows, points = [], {}
+    rows, distances = [], {}
     for record in records:
         found, training = record["results"]["quality"], record["results"]["training_of_quality"]
         likelihood, samples = found["likelihood"], found["rows"].get("samples")
@@ -183,7 +198,7 @@ def quality(records, plots):
         if samples:
             floor = found["rows"]["real images (floor)"]["frechet_distance"]
             cells[:2] = f"{samples['frechet_distance']:.1f}", f"{floor:.1f}"
-            points[record["name"]] = training["seconds"], samples["frechet_distance"]
+            distances[record["name"]] = samples["frechet_distance"]
         if likelihood:
             kind = likelihood["likelihood"]
             cells[2] = f"{likelihood['bits_per_dimension']:.3f} ({kind})"
@@ -204,7 +219,7 @@ def quality(records, plots):
         "encoder (its hash) and one number of images are comparable; floor: other real images.",
         ["model", "s", "steps", "Frechet", "floor", "bits/dim", "images", "encoder"],
         rows,
-        draw.points(points) if plots and points else "",
+        draw.dots(distances, "Frechet distance") if plots and distances else "",
     )
 
 
@@ -219,9 +234,32 @@ def memory(records, plots):
     return Section("Peak memory", "MiB.", ["model", "process", "device"], rows)
 
 
+def loads(records, plots):
+    rows = [
+        [
+            record["name"],
+            *(
+                "unknown" if record["load"][when] is None else f"{record['load'][when]:.1%}"
+                for when in ("before", "during")
+            ),
+            "unknown" if record["load"]["average"] is None else record["load"]["average"],
+        ]
+        for record in records
+        if any(value is not None for value in record["load"].values())
+    ]
+    return Section(
+        "Load",
+        "The share of the processors' time that other processes took, in the second before a cell "
+        f"and while it was measured: the machine counts as loaded above {load.LIMIT:.0%}. The load "
+        "average of the minute before counts the harness's own processes, too.",
+        ["model", "before", "during", "load average"],
+        rows,
+    )
+
+
 def failures(records):
     rows = [
-        [record["name"], record["status"], record["reason"].splitlines()[-1]]
+        [record["name"], record["status"], record["reason"].partition("\n")[0]]
         for record in records
         if record["status"] != "measured"
     ]

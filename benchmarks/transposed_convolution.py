@@ -4,8 +4,8 @@
 
 Both run in one process, compiled where the backend compiles, by turns, on the same weights and
 images; their gradients, with respect to both, are first checked to agree. A ratio above 1 says that
-kgen is faster: it is the ratio of the medians, with its 95 % bootstrap interval. The raw samples go
-to `benchmarks/records/transposed_convolution-<backend>.json`.
+kgen is faster: it is the median over rounds of each round's ratio, with its 95 % bootstrap
+interval. The raw samples go to `benchmarks/records/transposed_convolution-<backend>.json`.
 """
 
 import argparse

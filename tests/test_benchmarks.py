@@ -1,5 +1,6 @@
 """The harness: what it measures, keeps, compares and reports."""
 
+import contextlib
 import inspect
 import json
 import os
@@ -7,7 +8,8 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import asdict
+import time
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
@@ -17,39 +19,55 @@ import numpy as np
 import pytest
 
 from benchmarks import __main__ as harness
-from benchmarks import compare, machine, report, results, runner
+from benchmarks import cells, compare, load, machine, ratios, report, results, runner
 from benchmarks.cells import BUDGETS, Budget, Cell, plan
+from benchmarks.provenance import commit, provenance, short, version
 from benchmarks.speed import profiling
 from kgen.errors import KgenError
 from kgen.models import REGISTRY
 
 BACKEND = os.environ.get("KERAS_BACKEND", "jax")
 CELL = Cell("vae", BACKEND, data="digits", budget="test")
+COMMIT = "0123456789" * 4
+IDLE = {"before": 0.01, "during": 0.02, "average": 1.5}
 
 
 @pytest.fixture(scope="module")
 def measured():
     """The record of one tiny cell, measured in a process of its own."""
-    return runner.run(CELL, machine.description())
+    return runner.run(CELL, provenance(BACKEND))
 
 
-def made_up(factor=1.0, cell=CELL, **results_changed):
-    """A record whose times are those of a fixed draw, times a factor."""
+@pytest.fixture
+def all_backends(monkeypatch):
+    """As where every framework is installed."""
+    monkeypatch.setattr(cells, "installed_backends", lambda: list(cells.BACKENDS))
+
+
+def made_up(factor=1.0, cell=CELL, where=None, load=IDLE, started="2026-01-01", **results_changed):
+    """A record whose times are those of a fixed draw, times a factor; `where` changes the
+    provenance.
+    """
     seconds = factor * np.random.default_rng(0).uniform(0.9, 1.1, 50)
+    versions = {"kgen": "0", "python": "3.11", "keras": "3", "numpy": "2", cell.backend: "1"}
+    here = {"commit": COMMIT, "versions": versions, "machine": machine.description()}
+    here |= where or {}
     return {
         "schema": results.SCHEMA,
         "status": "measured",
         "cell": asdict(cell),
-        "hash": cell.hash,
-        "started": "2026-01-01T00:00:00+00:00",
+        **here,
+        "hash": results.identity(asdict(cell), here),
+        "started": f"{started}T00:00:00+00:00",
         "seconds": 1.0,
-        "machine": machine.description(),
+        "load": load,
         "results": {
-            "environment": {"versions": {"keras": "3"}, "device": "cpu", "commit": "abc"},
+            "environment": {"backend": cell.backend, "device": "cpu"},
             "settings": {},
             "parameters": 10,
             "cold_start": {"import": 1.0, "first_step": 2.0},
             "training": {"steps": 10, "images_per_step": 64, "seconds": list(seconds)},
+            "profile": {},
             "native": {},
             "sampling": {"1": list(seconds), "64": list(seconds)},
             "training_of_quality": {"steps": 5, "seconds": 2.0},
@@ -67,26 +85,58 @@ def written(path, *records):
     return path
 
 
+def another(**changed):
+    """A machine like this one but for what is changed."""
+    return {"machine": {**machine.description(), **changed}}
+
+
+def report_of(tmp_path, capsys, *records):
+    """What `python -m benchmarks.report` prints of a file with these records."""
+    report.main([str(written(tmp_path / "reported.jsonl", *records))])
+    return capsys.readouterr().out
+
+
 # === Measuring ===
 
 
+@pytest.mark.usefixtures("all_backends")
 def test_every_registered_model_is_a_cell_on_every_backend():
-    cells = plan(None, ["jax", "torch"])
-    assert {(c.model, c.backend) for c in cells} == {
+    planned = plan(None, ["jax", "torch"])
+    assert {(c.model, c.backend) for c in planned} == {
         (model, backend) for model in REGISTRY for backend in ("jax", "torch")
     }
 
 
-@pytest.mark.parametrize(("models", "backends"), [(["vea"], ["jax"]), (["vae"], ["theano"])])
-def test_unknown_models_and_backends_are_refused(models, backends):
-    with pytest.raises(KgenError, match="one of"):
+@pytest.mark.parametrize(
+    ("models", "backends", "words"),
+    [
+        (["vea"], ["jax"], "one of .*'vea': name one of these"),
+        (["vae"], ["theano"], "one of jax, tensorflow, torch.*'theano': name one"),
+    ],
+)
+@pytest.mark.usefixtures("all_backends")
+def test_unknown_models_and_backends_are_refused(models, backends, words):
+    with pytest.raises(KgenError, match=words):
         plan(models, backends)
 
 
+def test_backends_are_those_installed(monkeypatch):
+    monkeypatch.setattr(cells, "installed_backends", lambda: ["torch"])
+    assert [cell.backend for cell in plan(["vae"], None)] == ["torch"]
+    with pytest.raises(KgenError, match="one of torch, received 'jax': install jax"):
+        plan(["vae"], ["jax"])
+
+
+@pytest.mark.usefixtures("all_backends")
+def test_a_name_given_twice_is_one_cell():
+    assert len(plan(["vae", "vae"], ["jax", "jax"])) == 1
+
+
+@pytest.mark.usefixtures("all_backends")
 def test_hashes_tell_cells_apart():
     variants = Cell("vae", "jax", seed=1), Cell("vae", "jax", data="digits")
-    cells = [*plan(None, ["jax", "torch"]), *variants]
-    assert len({cell.hash for cell in cells}) == len(cells)
+    planned = [*plan(None, ["jax", "torch"]), *variants]
+    assert len({cell.hash for cell in planned}) == len(planned)
 
 
 def test_a_measured_cell_has_every_result(measured):
@@ -115,37 +165,319 @@ def test_training_goes_on_until_the_deadline(measured):
 
 
 def test_a_failing_cell_is_recorded_with_its_reason():
-    record = runner.run(Cell("vae", "theano", data="digits", budget="test"), machine.description())
+    record = runner.run(Cell("vae", "theano", data="digits", budget="test"), provenance("theano"))
     results.check(record, "the cell")
     assert record["status"] == "failed"
-    assert "theano" in record["reason"]
+    assert "theano" in record["reason"].splitlines()[0]
+    assert record["versions"]["theano"] == "not installed"
+
+
+@pytest.mark.skipif(machine.description()["accelerators"], reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_no_processor():
+    record = runner.run(replace(CELL, device="gpu"), provenance(BACKEND))
+    assert record["status"] == "failed"
+    assert "Expected a GPU that" in record["reason"].splitlines()[0]
 
 
 def test_a_cell_that_takes_too_long_is_recorded(monkeypatch):
     monkeypatch.setitem(BUDGETS, "test", Budget(2, 0.01, 3, 1, 0.1, 64, timeout=0.5))
-    record = runner.run(CELL, machine.description())
+    record = runner.run(CELL, provenance(BACKEND))
     results.check(record, "the cell")
     assert record["status"] == "timed out"
 
 
-def test_what_is_measured_is_not_measured_again(tmp_path, monkeypatch, capsys):
-    out, ran = tmp_path / "r.jsonl", []
+@pytest.fixture
+def ran(monkeypatch):
+    """The cells that the harness runs; what comes of them is made up."""
+    found = []
 
     def run(cell, where):
-        ran.append(cell)
-        record = made_up(cell=cell)
-        if cell.model == "glow" and len(ran) < 4:
-            return {**record, "status": "failed", "reason": "made up"}
-        return record
+        found.append(cell.model)
+        return made_up(cell=cell, where=where)
 
     monkeypatch.setattr(runner, "run", run)
-    arguments = ["--models", "vae", "glow", "iwae", "--backends", "jax", "--out", str(out)]
-    assert harness.main(arguments) == 1  # glow failed, the others went on
-    assert [cell.model for cell in ran] == ["vae", "glow", "iwae"]
-    assert "glow on jax" in capsys.readouterr().err
+    return found
+
+
+ARGUMENTS = ["--data", "digits", "--backends", BACKEND, "--models"]
+
+
+def test_what_failed_is_measured_again_and_nothing_else(tmp_path, monkeypatch, capsys, ran):
+    arguments = [*ARGUMENTS, "vae", "glow", "iwae", "--out", str(tmp_path / "r.jsonl")]
+    succeeds = runner.run
+
+    def run(cell, where):
+        failure = {"status": "failed", "reason": "made up\nbelow"} if cell.model == "glow" else {}
+        return {**succeeds(cell, where), **failure}
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runner, "run", run)
+        assert harness.main(arguments) == 1  # glow failed, the others went on
+    assert ran == ["vae", "glow", "iwae"]
+    assert f"glow on {BACKEND}, digits, quick: failed: made up\n" in capsys.readouterr().err
     assert harness.main(arguments) == 0
-    assert [cell.model for cell in ran[3:]] == ["glow"]
-    assert len(results.read(out)) == 3
+    assert ran[3:] == ["glow"]
+    assert len(results.read(tmp_path / "r.jsonl")) == 3
+
+
+def test_an_interrupted_run_goes_on(tmp_path, monkeypatch, ran):
+    arguments = [*ARGUMENTS, "vae", "glow", "--out", str(tmp_path / "r.jsonl")]
+    goes_on = runner.run
+
+    def run(cell, where):
+        if cell.model == "glow":
+            raise KeyboardInterrupt
+        return goes_on(cell, where)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runner, "run", run)
+        with pytest.raises(KeyboardInterrupt, match="start the same command again to go on"):
+            harness.main(arguments)
+    assert harness.main(arguments) == 0
+    assert ran == ["vae", "glow"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="needs Linux")
+def test_a_signal_ends_the_process_of_a_cell_too(tmp_path):
+    """Else it would go on unseen, and slow down what is measured next."""
+    command = [sys.executable, "-m", "benchmarks", *ARGUMENTS, "vae"]
+    with subprocess.Popen(
+        [*command, "--out", str(tmp_path / "r.jsonl")],
+        cwd=Path(__file__).parent.parent,
+        env={**without_pytest(), "TMPDIR": str(tmp_path)},
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        while not cells_that_run(tmp_path):
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.terminate()
+        error = process.stderr.read()
+    assert process.returncode == 130
+    assert error.splitlines()[-1].startswith("kgen: Interrupted: ")
+    assert "Traceback" not in error
+    assert not cells_that_run(tmp_path)
+
+
+def cells_that_run(folder):
+    """Command lines of the processes that measure a cell into a folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            found.append(path.read_text())
+    return [line for line in found if f"--benchmark-json={folder}" in line]
+
+
+def without_pytest():
+    """The environment without what this pytest tells its own processes."""
+    return {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    [
+        {"commit": "f" * 40},
+        {"commit": f"{COMMIT}-dirty-01234567"},
+        {"versions": {"kgen": "0", "keras": "4"}},
+        another(processors=1024),
+        another(id="of another"),
+    ],
+)
+def test_what_others_measured_is_measured_here(tmp_path, monkeypatch, ran, elsewhere):
+    """By another commit, with other versions, on another machine, also one of the same name."""
+    out = tmp_path / "r.jsonl"
+    here = {name: made_up()[name] for name in ("commit", "versions", "machine")}
+    monkeypatch.setattr(harness.provenance, "provenance", lambda backend: here)
+    monkeypatch.setattr(harness.provenance, "commit", lambda: COMMIT)
+    cell = Cell("vae", BACKEND, data="digits")
+    written(out, made_up(cell=cell, where=elsewhere))
+    for _ in range(2):
+        assert harness.main([*ARGUMENTS, "vae", "--out", str(out)]) == 0
+    assert ran == ["vae"]  # once, and not again
+    assert len(results.read(out)) == 2
+
+
+def test_a_run_ends_when_the_sources_change(tmp_path, monkeypatch, ran):
+    out = tmp_path / "r.jsonl"
+    hashes = iter(["first", "first", "second"])
+    monkeypatch.setattr(harness.provenance, "commit", lambda: COMMIT)
+    monkeypatch.setattr(harness.provenance, "hash_of_sources", lambda: next(hashes))
+    with pytest.raises(KgenError, match=r"sources to stay .* start again"):
+        harness.main([*ARGUMENTS, "vae", "glow", "--out", str(out)])
+    assert ran == ["vae", "glow"]
+    assert [record["cell"]["model"] for record in results.read(out)] == ["vae"]
+
+
+@pytest.mark.usefixtures("ran")
+def test_results_go_to_the_users_data_where_the_report_looks(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr("platformdirs.user_data_path", lambda name: tmp_path / "data" / name)
+    with pytest.raises(KgenError, match=r"data.kgen.benchmarks.*python -m benchmarks` first"):
+        report.main([])
+    harness.main([*ARGUMENTS, "vae"])
+    (file,) = (tmp_path / "data" / "kgen" / "benchmarks").iterdir()
+    printed = capsys.readouterr().out
+    assert f"1 of 1 cells to measure at {short(commit())}, into {file}\n" in printed
+    report.main([])
+    assert f"| vae, {BACKEND} | " in capsys.readouterr().out
+
+
+def test_the_default_place_is_no_file_of_the_checkout():
+    checkout = Path(harness.__file__).parents[1]
+    assert not results.default_path().is_relative_to(checkout)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--data", "mnits"], "mnits"),
+        (["--out", os.devnull + "/r.jsonl"], "Expected to write .*Choose another place"),
+    ],
+)
+def test_mistakes_are_told_before_anything_is_measured(ran, arguments, words):
+    with pytest.raises(KgenError, match=words):
+        harness.main([*ARGUMENTS, "vae", *arguments])
+    assert ran == []
+
+
+def test_packages_that_are_missing_are_named(monkeypatch):
+    monkeypatch.setitem(harness.NEEDED, "no_such_package", "no-such")
+    with pytest.raises(KgenError, match="received no no-such: pip install no-such"):
+        harness.main([*ARGUMENTS, "vae"])
+
+
+def test_the_reason_of_a_failure_is_its_error():
+    output = "x\nE   first\nE       kgen.errors.KgenError: Expected a model.\n1 error in 2.00s"
+    first, *below = runner.reason_of(output, 1).splitlines()
+    assert first == "kgen.errors.KgenError: Expected a model."
+    assert below[-1] == "1 error in 2.00s"
+    assert runner.reason_of("killed", -9).startswith("The process ended with status -9.")
+
+
+# === Provenance ===
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A function that runs git in a checkout with one commit."""
+
+    def git(*arguments):
+        names = ["-c", "user.name=n", "-c", "user.email=e", "-c", "commit.gpgsign=false"]
+        subprocess.run(["git", *names, *arguments], cwd=tmp_path, check=True, capture_output=True)
+
+    (tmp_path / "kgen" / "models").mkdir(parents=True)
+    (tmp_path / "kgen" / "models" / "vae.py").write_text("1\n")
+    git("init")
+    git("add", ".")
+    git("commit", "--message", "first")
+    return git
+
+
+def test_a_commit_names_the_sources(checkout, tmp_path):
+    source = tmp_path / "kgen" / "models" / "vae.py"
+    first = commit(tmp_path)
+    assert re.fullmatch("[0-9a-f]{40}", first)
+    (tmp_path / "README.md").write_text("no source\n")
+    (tmp_path / "results.jsonl").write_text("no source\n")
+    assert commit(tmp_path) == first
+    source.write_text("2\n")
+    second = commit(tmp_path)
+    assert re.fullmatch(f"{first}-dirty-[0-9a-f]{{8}}", second)
+    assert short(second) == f"{first[:12]}{second[40:]}"
+    source.write_text("1\n")
+    assert commit(tmp_path) == first
+    (tmp_path / "kgen" / "new.py").write_text("3\n")  # which git does not know
+    assert commit(tmp_path) not in (first, second)
+    checkout("add", ".")
+    checkout("commit", "--message", "second")
+    assert re.fullmatch("[0-9a-f]{40}", commit(tmp_path))
+    assert commit(tmp_path) != first
+
+
+def test_sources_outside_git_have_a_name_too(tmp_path, monkeypatch):
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    (tmp_path / "benchmarks").mkdir()
+    (tmp_path / "benchmarks" / "a.py").write_text("1\n")
+    first = commit(tmp_path)
+    assert re.fullmatch("unknown-[0-9a-f]{8}", first)
+    (tmp_path / "benchmarks" / "a.py").write_text("2\n")
+    assert commit(tmp_path) != first
+
+
+def test_provenance_names_the_versions_that_are_installed():
+    versions = provenance(BACKEND)["versions"]
+    assert versions.keys() == {"kgen", "python", "keras", "numpy", BACKEND}
+    assert versions["keras"] == keras.__version__
+    assert version("PIL") == version("pillow")  # a package of another name than its distribution
+
+
+def test_accelerators_are_part_of_a_machine(tmp_path, monkeypatch):
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text("#!/bin/sh\necho 'NVIDIA H100'\necho 'NVIDIA H100'\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    found = machine.description()
+    assert found["accelerators"] == ["NVIDIA H100", "NVIDIA H100"]
+    assert "NVIDIA H100" in machine.words(found)
+    tool.write_text("#!/bin/sh\necho 'no devices were found'\nexit 6\n")
+    assert machine.description()["accelerators"] == []
+
+
+def test_the_id_of_a_machine_stays_and_gives_no_name_away():
+    first, second = (machine.description()["id"] for _ in range(2))
+    assert first == second
+    assert re.fullmatch("[0-9a-f]{8}", first)
+
+
+# === Load ===
+
+
+def test_processors_are_read_as_linux_counts(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 2}, raising=False)
+    ticks = os.sysconf("SC_CLK_TCK")
+    file = tmp_path / "stat"
+    file.write_text(
+        "cpu  9 9 9 9 9 9 9 9 9 9\n"
+        f"cpu0 {ticks} {ticks} {ticks} 999 999 {ticks} {ticks} {ticks} {ticks} 0\n"
+        "cpu1 77777 0 0 0 0 0 0 0 0 0\n"  # not for this process
+        f"cpu2 {4 * ticks} 0 0 999 999 0 0 0 0 0\nintr 1\n"
+    )
+    assert load.busy_seconds(file) == 10
+    assert load.busy_seconds(tmp_path / "nothing") is None
+
+
+def test_the_share_of_others_is_what_is_not_ones_own(monkeypatch):
+    """In 10 s of 2 processors 13 s were computed, 9 of them by the harness: 4 of 20."""
+    clocks = {"time.monotonic": [100, 110], "busy_seconds": [50, 63], "own_seconds": [1, 10]}
+    with mock.patch.multiple(
+        load,
+        time=SimpleNamespace(monotonic=iter(clocks["time.monotonic"]).__next__),
+        busy_seconds=iter(clocks["busy_seconds"]).__next__,
+        own_seconds=iter(clocks["own_seconds"]).__next__,
+    ):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1}, raising=False)
+        assert load.Others().share() == 0.2
+
+
+def test_own_seconds_hold_those_of_children_that_ended():
+    before = load.own_seconds()
+    subprocess.run([sys.executable, "-c", "sum(range(10**7))"], check=True)
+    assert load.own_seconds() > before
+
+
+def test_the_load_of_a_cell_is_measured(measured):
+    assert measured["load"].keys() == {"before", "during", "average"}
+    if load.busy_seconds() is not None:
+        assert 0 <= measured["load"]["before"] <= 1
+        assert 0 <= measured["load"]["during"] <= 1
+
+
+def test_a_loaded_machine_is_told_before_a_cell(monkeypatch, caplog):
+    monkeypatch.setattr(load, "share_before", lambda: 0.3)
+    monkeypatch.setattr(runner, "_run_process", lambda cell, found: ("failed", "made up"))
+    record = runner.run(CELL, provenance(BACKEND))
+    assert record["load"]["before"] == 0.3
+    assert "other processes take 30% of the processors' time" in caplog.text
 
 
 def test_machines_are_named_by_what_they_are():
@@ -182,7 +514,10 @@ def test_a_torn_line_is_left_out_and_takes_no_other_with_it(tmp_path):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"schema": 2}, "schema 1, received 2"),
+        ({"schema": 1}, "schema 2, received 1: take the line out and measure its cell anew"),
+        ({"commit": "another"}, "expected the hash"),
+        ({"load": {**IDLE, "during": "much"}}, "during to be float"),
+        ({"machine": {"processor": "x"}}, "processors to be int"),
         ({"status": "fine"}, "'fine'"),
         ({"hash": "0" * 16}, "expected the hash"),
         ({"cell": {"model": "vae", "host": 1}}, "expected a cell"),
@@ -198,10 +533,10 @@ def test_lines_of_another_schema_are_refused(tmp_path, change, words):
         results.read(path)
 
 
-def test_a_profile_may_be_missing_but_not_be_something_else(tmp_path):
-    written(tmp_path / "without.jsonl", made_up())
-    with pytest.raises(KgenError, match="profile to be dict"):
-        written(tmp_path / "wrong.jsonl", made_up(profile=["operations"]))
+def test_rounds_by_turns_are_as_many_of_each(tmp_path):
+    pairs = {"eager": {"kgen": [1.0] * 3, "native": [1.0] * 3, "step": [1.0] * 2}}
+    with pytest.raises(KgenError, match="as many rounds of each"):
+        written(tmp_path / "wrong.jsonl", made_up(native=pairs))
 
 
 def test_times_that_are_none_are_refused(tmp_path):
@@ -227,14 +562,76 @@ def test_compare_needs_common_cells(tmp_path):
         compare.main([str(before), str(after)])
 
 
-def test_intervals_of_ratios_hold_the_ratio():
+def compared(tmp_path, capsys, before, after):
+    """Exit status, output and warnings of a comparison of two files of one record."""
+    paths = [str(written(tmp_path / f"{n}.jsonl", r)) for n, r in enumerate([before, after])]
+    status = compare.main(paths)
+    return status, *capsys.readouterr()
+
+
+def test_compare_names_the_commits_in_one_line(tmp_path, capsys):
+    after = made_up(where={"commit": "f" * 40})
+    status, printed, warnings = compared(tmp_path, capsys, made_up(), after)
+    assert status == 0
+    first = printed.splitlines()[0]
+    assert first == "Before: commit 012345678901. After: commit ffffffffffff."
+    assert warnings == ""
+
+
+def test_compare_warns_where_machines_differ(tmp_path, capsys):
+    _, printed, warnings = compared(tmp_path, capsys, made_up(), made_up(where=another(id="x")))
+    assert "THE MACHINES DIFFER" in warnings
+    assert "measure both commits on one machine" in warnings
+    assert "training step" in printed  # it still compares
+
+
+def test_compare_warns_where_a_machine_is_not_known(tmp_path, capsys):
+    """The committed lines have no id: a machine of the same name may be another."""
+    old = made_up(where=another(id=machine.UNKNOWN))
+    assert "not known to be one" in compared(tmp_path, capsys, old, old)[2]
+
+
+def test_compare_warns_where_versions_differ_and_of_a_loaded_machine(tmp_path, capsys):
+    versions = {**made_up()["versions"], "keras": "4"}
+    after = made_up(where={"versions": versions}, load={**IDLE, "during": 0.5})
+    _, _, warnings = compared(tmp_path, capsys, made_up(), after)
+    assert "versions differ: keras 3 before, 4 after." in warnings
+    assert "more than 5% of the processors' time in 1 of 2 measurements" in warnings
+
+
+def test_compare_takes_the_latest_measurement_of_a_cell(tmp_path, capsys):
+    before = written(tmp_path / "a.jsonl", made_up())
+    newer = made_up(3.0, where={"commit": "f" * 40}, started="2026-02-02")
+    after = written(tmp_path / "b.jsonl", newer, made_up(started="2026-02-01"))
+    assert compare.main([str(before), str(after)]) == 1
+    assert "commit ffffffffffff" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("ratio", [ratios.paired_ratio, ratios.unpaired_ratio])
+def test_intervals_of_ratios_hold_the_ratio(ratio):
     random = np.random.default_rng(0)
     held = 0
     for _ in range(40):
         first, second = 2 * random.lognormal(0, 0.1, 30), random.lognormal(0, 0.1, 30)
-        _, low, high = compare.ratio_of_medians(first, second)
+        _, low, high = ratio(first, second)
         held += low <= 2 <= high
     assert held >= 34  # 95 % of 40 are 38
+
+
+def test_what_slows_both_of_a_pair_cancels():
+    """A ratio of 2 in every round of a machine that is now fast, now slow."""
+    moods = np.random.default_rng(0).uniform(1, 3, 15)
+    assert ratios.paired_ratio(2 * moods, moods) == (2, 2, 2)
+    ratio, low, high = ratios.unpaired_ratio(2 * moods, moods)
+    assert ratio == 2
+    assert low < 1.8
+    assert high > 2.2
+
+
+def test_a_paired_ratio_is_the_median_of_the_rounds():
+    """Not the ratio of the medians, which is 2 here."""
+    assert ratios.paired_ratio([1, 2, 8], [1, 4, 1])[0] == 1
+    assert ratios.unpaired_ratio([1, 2, 8], [1, 4, 1])[0] == 2
 
 
 # === Report ===
@@ -248,18 +645,101 @@ def test_report_has_the_measured_figures(tmp_path, capsys):
     assert "Not measured" not in text
 
 
-def test_report_tells_machines_apart(tmp_path, capsys):
-    records = [made_up(), made_up()]
-    records[1]["machine"] = {**records[1]["machine"], "processor": "another one"}
-    paths = [written(tmp_path / f"{n}.jsonl", record) for n, record in enumerate(records)]
-    report.main([*map(str, paths)])
-    assert f"| vae, {BACKEND}, another one | " in capsys.readouterr().out
+def test_report_names_the_conditions(tmp_path, capsys):
+    text = report_of(
+        tmp_path, capsys, made_up(), made_up(cell=Cell("glow", BACKEND, "digits", "test"))
+    )
+    introduction = text.partition("##")[0]
+    for words in (
+        "2 cells (a model on a backend), measured 2026-01-01",
+        *("data set digits", "budget test", "batch size 64", "device cpu", "commit 012345678901"),
+        *("kgen 0", "python 3.11", "keras 3", "numpy 2", f"{BACKEND} 1"),
+        f"Machine: {machine.words(machine.description())}.",
+        "Load: other processes took at most 2.0% of the processors' time.",
+    ):
+        assert words in introduction
+    assert "Warning" not in text
+    assert "[1]" not in text  # there is nothing to tell apart
+    assert f"| vae, {BACKEND} | 1.0% | 2.0% | 1.5 |" in text
+
+
+@pytest.mark.parametrize(
+    ("elsewhere", "heading", "row"),
+    [
+        (another(processor="another one"), "machine", "another one"),
+        ({"commit": "f" * 40}, "commit", "ffffffffffff"),
+    ],
+)
+def test_report_marks_rows_of_other_conditions(tmp_path, capsys, elsewhere, heading, row):
+    first, second = made_up(), made_up(2.0, where=elsewhere, started="2026-02-02")
+    text = report_of(tmp_path, capsys, first, made_up(cell=Cell("glow", BACKEND)), second)
+    assert f"Cells differ in data set, budget, {heading}: " in text
+    assert re.search(rf"\| number \| data set \| budget \| {heading} \| measured \| cells \|", text)
+    assert re.search(rf"\| \[2\] \| digits \| test \| .*{row}.* \| 2026-02-02 \| 1 \|", text)
+    training = text.partition("## Training\n")[2].partition("##")[0]
+    names = re.findall(r"^\| (\w+, \w+ \[\d\]) \|", training, re.M)
+    assert names == [f"vae, {BACKEND} [1]", f"vae, {BACKEND} [2]", f"glow, {BACKEND} [3]"]
+
+
+def test_frameworks_of_two_backends_are_no_difference(tmp_path, capsys):
+    records = [made_up(cell=Cell("vae", backend)) for backend in ("jax", "torch")]
+    assert "differ in" not in report_of(tmp_path, capsys, *records)
+    newer = {"versions": {**records[0]["versions"], "jax": "2"}}
+    text = report_of(tmp_path, capsys, made_up(cell=Cell("glow", "jax"), where=newer))
+    assert "Cells differ in jax:" in text
+
+
+def test_report_warns_of_a_loaded_machine(tmp_path, capsys):
+    loaded = made_up(cell=Cell("glow", BACKEND, "digits", "test"), load={**IDLE, "before": 0.34})
+    text = report_of(tmp_path, capsys, made_up(), loaded)
+    assert "Warning: a loaded machine. Beside 1 of 2 cells" in text
+    assert "up to 34%" in text
+    assert f"| glow, {BACKEND}, loaded | 34.0% | 2.0% | 1.5 |" in text
+    assert f"| vae, {BACKEND} | " in text
+    page = tmp_path / "page.html"
+    report.main([str(tmp_path / "reported.jsonl"), "--html", str(page)])
+    assert '<p class="warning">Warning: a loaded machine.' in page.read_text()
+
+
+def test_report_says_where_the_load_is_not_known(tmp_path, capsys):
+    text = report_of(tmp_path, capsys, made_up(load=dict.fromkeys(IDLE)))
+    assert "Load: not known of 1 of 1 cells." in text
+    assert "## Load" not in text
 
 
 def test_report_names_what_failed(tmp_path, capsys):
-    record = {**made_up(), "status": "failed", "reason": "first\nout of memory"}
-    report.main([str(written(tmp_path / "r.jsonl", record))])
-    assert f"| vae, {BACKEND} | failed | out of memory |" in capsys.readouterr().out
+    record = {**made_up(), "status": "failed", "reason": "out of memory: a | b\nbelow"}
+    text = report_of(tmp_path, capsys, record)
+    assert rf"| vae, {BACKEND} | failed | out of memory: a \| b |" in text
+
+
+def test_report_wants_cells(tmp_path):
+    (tmp_path / "r.jsonl").write_text("")
+    with pytest.raises(KgenError, match="received none: run `python -m benchmarks` first"):
+        report.main([str(tmp_path / "r.jsonl")])
+    with pytest.raises(KgenError, match=r"received: No such file.*name its file"):
+        report.main([str(tmp_path / "nothing.jsonl")])
+
+
+def test_the_committed_report_is_that_of_the_committed_lines():
+    """Of one harness, each cell once, and README's table says the same."""
+    folder = Path(harness.__file__).parent / "results"
+    readme = (folder.parents[1] / "README.md").read_text().partition("## Benchmarks\n")[2]
+    columns = ("jax jit", "torch eager", "torch compile", "tensorflow graph", "tensorflow xla")
+    files = sorted(folder.glob("*.jsonl"))
+    assert files
+    for file in files:
+        records = results.read(file)
+        assert file.with_suffix(".md").read_text() == report.as_markdown(records)
+        assert len({Cell(**record["cell"]).hash for record in records}) == len(records)
+        assert {len(record["results"]["training"]["seconds"]) for record in records} == {15}
+    for record in results.read(*files):
+        (row,) = re.findall(rf"^\| `{record['cell']['model']}` \| (.*) \|$", readme, re.M)
+        cited = dict(zip(columns, row.split(" | "), strict=True))
+        for form, seconds in record["results"]["native"].items():
+            ratio, low, high = ratios.paired_ratio(seconds["native"], seconds["kgen"])
+            words = f"{ratio:.2f} ({low:.2f} to {high:.2f})"
+            assert cited[f"{record['cell']['backend']} {form}"] == words
 
 
 def test_report_says_whose_code_takes_the_time(tmp_path, capsys):
@@ -292,11 +772,20 @@ def test_profile_counts_every_operation_of_a_name():
 @pytest.mark.parametrize(("factor", "words"), [(1.0, "no difference"), (2.0, "faster")])
 def test_report_says_no_difference_where_the_interval_holds_1(tmp_path, capsys, factor, words):
     random = np.random.default_rng(1)
-    pairs = {"eager": {"kgen": list(random.uniform(1, 2, 40)), "native": []}}
-    pairs["eager"]["native"] = list(factor * random.uniform(1, 2, 40))
-    report.main([str(written(tmp_path / "r.jsonl", made_up(native=pairs)))])
-    (row,) = (line for line in capsys.readouterr().out.splitlines() if "eager" in line)
+    times = {name: random.uniform(1, 2, 40) for name in ("kgen", "native", "step")}
+    pairs = {name: list(seconds) for name, seconds in times.items()}
+    pairs["native"] = list(factor * times["native"])
+    text = report_of(tmp_path, capsys, made_up(native={"eager": pairs}))
+    (row,) = (line for line in text.splitlines() if "eager" in line)
     assert f"| {words} |" in row
+
+
+def test_report_compares_rounds_by_turns_as_pairs(tmp_path, capsys):
+    """The machine slows by up to half: kgen is 1 % faster in every round, which is a difference."""
+    native = np.random.default_rng(1).uniform(1, 1.5, 15)
+    pairs = {"kgen": list(native / 1.01), "native": list(native), "step": list(native)}
+    text = report_of(tmp_path, capsys, made_up(native={"eager": pairs}))
+    assert f"| vae, {BACKEND} | eager | 15 | 1.010 | 1.010 to 1.010 | faster | 1.000 |" in text
 
 
 def test_report_tells_the_step_from_the_fit_around_it(tmp_path, capsys):
@@ -304,8 +793,8 @@ def test_report_tells_the_step_from_the_fit_around_it(tmp_path, capsys):
     shares = {"operations": 0.75, "keras": 0.05, "kgen": 0.03, "other": 0.17}
     record = made_up(native=pairs, profile=shares)
     report.main([str(written(tmp_path / "r.jsonl", record))])
-    ratios, slower = (line for line in capsys.readouterr().out.splitlines() if "eager" in line)
-    assert ratios.endswith("| 0.50 | 0.50 to 0.50 | slower | 2.00 | 2.00 to 2.00 |")
+    compared, slower = (line for line in capsys.readouterr().out.splitlines() if "eager" in line)
+    assert compared.endswith("| 0.500 | 0.500 to 0.500 | slower | 2.000 | 2.000 to 2.000 |")
     assert slower.endswith("| eager | -50 % | +150 % | 75 % | 8 % |")
 
 
@@ -349,7 +838,7 @@ def test_pytest_benchmark_users_find_what_they_expect(tmp_path):
     result = subprocess.run(
         [*command, *options],
         cwd=Path(__file__).parent.parent,
-        env={k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")},
+        env=without_pytest(),
         capture_output=True,
         text=True,
     )

@@ -26,6 +26,8 @@ sys.path.insert(0, str(Path(kgen.__file__).parents[1]))  # the checkout
 
 from benchmarks import compare, machine, report, results, runner
 from benchmarks.cells import BUDGETS, Cell
+from benchmarks.provenance import provenance
+from benchmarks.ratios import paired_ratio
 
 FULL = os.environ.get("KGEN_TUTORIAL_BUDGET") != "test"  # kgen's tests run this page in seconds
 BACKEND = os.environ["KERAS_BACKEND"]
@@ -35,16 +37,20 @@ BACKEND = os.environ["KERAS_BACKEND"]
 #
 # A cell is a model on a backend, a device and a data set, under a budget. Each is measured in a
 # process of its own: what one leaves behind (memory, threads, compiled programs) would be in the
-# numbers of the next. The machine should have nothing else to do.
+# numbers of the next. The machine should have nothing else to do: what other processes take of it
+# is measured, and too much is warned of. Kept with the cell is where its numbers come from: the
+# commit (and a hash of sources that differ from it), versions, machine.
 
 # %%
 cell = Cell("vae", BACKEND, data="mnist" if FULL else "digits", budget="quick" if FULL else "test")
 print(cell, cell.hash)
 print(BUDGETS[cell.budget])
-record = runner.run(cell, machine.description())
+record = runner.run(cell, provenance(BACKEND))
 print(record["status"], "after", record["seconds"], "seconds", record.get("reason", ""))
 found = record["results"]
-print(machine.short_name(record["machine"]))
+print(record["commit"], record["versions"])
+print(machine.words(record["machine"]))
+print("other processes took of the processors:", record["load"])
 
 # %% [markdown]
 # ## Training: rounds, not a time
@@ -67,18 +73,19 @@ print(f"{images:,.0f} images a second")
 #
 # For `vae`, `dcgan`, `pixelcnn` and `glow` there is native code of the same network, optimizer and
 # batches (`benchmarks/native/`), which computes the same losses. The two train by turns, a round of
-# one, a round of the other, so that a mood of the machine meets both. With the seconds $k_i$ of
-# kgen's rounds and $n_i$ of the native ones, the ratio of their throughputs is
+# one, a round of the other, so that a mood of the machine meets both, and cancels within a round.
+# With the seconds $k_i$ of kgen's round $i$ and $n_i$ of the native one, the ratio of their
+# throughputs is
 #
-# $$ r = \frac{\operatorname{median}(n_1, \ldots, n_m)}{\operatorname{median}(k_1, \ldots, k_m)} $$
+# $$ r = \operatorname{median}\left(\frac{n_1}{k_1}, \ldots, \frac{n_m}{k_m}\right) $$
 #
-# above 1 where kgen is faster. Is 1.1 faster? Draw $m$ rounds of each with replacement, many times:
-# the ratios of these fill an interval (bootstrap). If 1 lies inside it, they show no difference.
+# above 1 where kgen is faster. Is 1.1 faster? Draw $m$ rounds with replacement, many times: the
+# ratios of these fill an interval (bootstrap). If 1 lies inside it, they show no difference.
 
 # %%
 for form, seconds in found["native"].items():
-    ratio, low, high = compare.ratio_of_medians(seconds["native"], seconds["kgen"])
-    assert np.isclose(ratio, np.median(seconds["native"]) / np.median(seconds["kgen"]))
+    ratio, low, high = paired_ratio(seconds["native"], seconds["kgen"])
+    assert np.isclose(ratio, np.median(np.divide(seconds["native"], seconds["kgen"])))
     words = "no difference" if low <= 1 <= high else "faster" if low > 1 else "slower"
     print(f"kgen to native ({form}): {ratio:.2f} [{low:.2f}, {high:.2f}]: {words}")
 
@@ -110,8 +117,9 @@ plt.show()
 # ## One line a cell
 #
 # A record is a line of JSON that holds every time that was taken, what was measured, and on what:
-# versions, commit, threads, load before and after. It is checked when it is written and when it is
-# read. The report knows nothing else.
+# versions, commit, machine, threads, load before and meanwhile. It is checked when it is written
+# and when it is read. The report knows nothing else; rows of another commit, version or machine are
+# marked in it.
 
 # %%
 file = Path("results.jsonl")
@@ -126,14 +134,16 @@ print(report.as_markdown(results.read(file)))
 #
 # ## Did my change make it slower?
 #
-# Measure before and after, and compare cell by cell. Here the same cell is measured again: nothing
-# has changed, so whatever differs is the machine's mood between two runs. That is why a change
-# counts only from 5 % on, and with an interval that excludes 1; `compare` ends with status 1 if any
-# is slower, for use in scripts.
+# Measure before and after (`--out before.jsonl`, `--out after.jsonl`), and compare cell by cell.
+# Here the same cell is measured again: nothing has changed, so whatever differs is the machine's
+# mood between two runs. They were not made by turns, so there are no pairs: the ratio is that of
+# the medians, and each side is resampled on its own. That is why a change counts only from 5 % on,
+# and with an interval that excludes 1; `compare` ends with status 1 if any is slower, for use in
+# scripts. It names the two commits, and warns where versions or machines differ.
 
 # %%
 again = Path("again.jsonl")
-results.append(again, runner.run(cell, machine.description()) if FULL else record)
+results.append(again, runner.run(cell, provenance(BACKEND)) if FULL else record)
 status = compare.main([str(file), str(again)])
 print("exit status", status)
 
@@ -142,8 +152,10 @@ print("exit status", status)
 #
 # ```
 # python -m benchmarks --budget quick
-# python -m benchmarks.report benchmarks/results/*.jsonl --html report.html
+# python -m benchmarks.report --html report.html
 # ```
 #
-# The results of two machines are committed in `benchmarks/results/`. Times of two machines do not
-# compare; ratios measured by turns on one of them do, with care.
+# Both use one file in your data folder, whose place they print. A cell counts as measured for one
+# commit, one set of versions and one machine: with another of these it is measured again, beside
+# the old line. Twelve cells of one machine are committed in `benchmarks/results/`. Times of two
+# machines do not compare; ratios measured by turns on one of them do, with care.

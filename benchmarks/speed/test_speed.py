@@ -101,12 +101,11 @@ def calls_in_time(subject, count):
 def test_quality(benchmark, subject):
     """Seconds of training for the budget, and what the model is worth after it."""
     from kgen import backend
-    from kgen.run import circumstances
 
     trained = benchmark.pedantic(
         subject.train_for, args=(subject.budget.training_seconds,), rounds=1
     )
-    environment = circumstances()
+    device = backend.device()
     benchmark.extra_info |= {
         "steps": trained[0],
         "quality": subject.quality(),
@@ -118,14 +117,12 @@ def test_quality(benchmark, subject):
             "device_bytes": backend.peak_memory(),
         },
         "environment": {
-            **{name: environment[name] for name in ("backend", "device", "versions", "commit")},
+            "backend": backend.name(),
+            "device": device,
             "threads": {
                 name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "OMP_WAIT_POLICY")
             },
-            "float32_matmul": "highest"
-            if environment["device"] == "cpu"
-            else "the framework's own",
-            "load_average": os.getloadavg(),
+            "float32_matmul": "highest" if device == "cpu" else "the framework's own",
         },
     }
 
