@@ -10,7 +10,6 @@ interval. Peak memory needs a process of its own for each depth. The raw samples
 """
 
 import argparse
-import json
 import multiprocessing
 import os
 import time
@@ -20,6 +19,7 @@ import numpy as np
 
 import kgen
 from kgen import backend
+from kgen.files import write_json
 from kgen.run import circumstances
 
 RECORDS = Path(__file__).parent / "records"
@@ -97,7 +97,7 @@ def main():
 
     RECORDS.mkdir(exist_ok=True)
     path = RECORDS / f"flow_depth-{backend.name()}.json"
-    path.write_text(json.dumps(record, indent=1) + "\n")
+    write_json(path, record, indent=1)
     print(f"Samples in {path}")
 
 

@@ -1,6 +1,5 @@
 """What the benchmarks share: functions timed by turns, ratios with intervals, records."""
 
-import json
 import os
 import time
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from kgen import backend
+from kgen.files import write_json
 from kgen.run import circumstances
 
 RECORDS = Path(__file__).parent / "records"
@@ -56,7 +56,7 @@ def write_as(record, name):
     record["load_average_after"] = os.getloadavg()
     RECORDS.mkdir(exist_ok=True)
     path = RECORDS / f"{name}.json"
-    path.write_text(json.dumps(record, indent=1) + "\n")
+    write_json(path, record, indent=1)
     print(f"Samples in {path}")
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from benchmarks.cells import Cell
 from kgen.errors import KgenError
+from kgen.files import as_json
 
 SCHEMA = 1
 STATUSES = ("measured", "failed", "timed out")
@@ -43,7 +44,7 @@ def append(path, record):
     check(record, "a new line")
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    line = json.dumps(record, allow_nan=False) + "\n"
+    line = as_json(record) + "\n"
     with open(path, "a+b") as file:
         file.seek(0, os.SEEK_END)
         if file.tell():  # a line that was torn by a killed process does not take this one with it

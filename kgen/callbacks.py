@@ -1,5 +1,9 @@
 """Callbacks for `fit`, of kgen's own or your own loop of Keras' `fit`."""
 
+import kgen.chosen_backend  # noqa: F401  # before Keras
+
+# isort: split
+
 import logging
 
 import keras

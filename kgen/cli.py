@@ -1,14 +1,13 @@
 """What the verbs (`python -m kgen.fit`, ...) share: choosing a backend, and reporting mistakes."""
 
 import argparse
-import importlib.util
 import os
 import sys
-from pathlib import Path
+import typing
 
+from kgen import backend_choice
+from kgen.bounds import LONGEST, checked, in_words
 from kgen.errors import KgenError
-
-PACKAGES = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}
 
 
 def run(main, arguments=None):
@@ -40,53 +39,29 @@ class Parser(argparse.ArgumentParser):
         raise KgenError(f"{message} (--help lists the options)")
 
 
-def whole_number(least):
-    """An argparse type: an int of at least `least`."""
+def number(annotation):
+    """An argparse type: a number within the bounds of an annotation, such as `kgen.bounds.Seed`."""
+    kind, *_ = typing.get_args(annotation)
 
     def parse(text):
         try:
-            value = int(text)
-        except ValueError:
-            value = None
-        if value is None or value < least:
+            return checked("it", kind(text), annotation)
+        except ValueError as error:  # no number, or a KgenError: one out of its bounds
             raise argparse.ArgumentTypeError(
-                f"expected a whole number of at least {least}, received {text!r}"
-            )
-        return value
+                f"expected {in_words(annotation)}, received {text[:LONGEST]!r}"
+            ) from error
 
     return parse
 
 
 def choose_backend():
-    """Make sure that the backend Keras is about to import is installed; return its name.
-
-    Without KERAS_BACKEND (and a Keras configuration file), the installed one; Keras' own default
-    where there are several.
+    """Make sure that the backend Keras is about to import is installed, and prepare for it.
 
     Raises:
         KgenError: for an unknown backend, or one that is not installed.
     """
-    installed = [name for name, package in PACKAGES.items() if importlib.util.find_spec(package)]
-    backend = os.environ.get("KERAS_BACKEND")
-    if not backend:
-        if not installed:
-            raise KgenError(
-                "No backend is installed: pip install 'kgen[jax]' (or tensorflow, torch)."
-            )
-        if (Path.home() / ".keras" / "keras.json").exists():
-            return None  # the user's choice, which Keras reads
-        backend = os.environ["KERAS_BACKEND"] = installed[0]
-    if backend not in PACKAGES:
-        raise KgenError(
-            f"Expected KERAS_BACKEND to be one of {', '.join(PACKAGES)}, received {backend!r}."
-        )
-    if backend not in installed:
-        raise KgenError(
-            f"KERAS_BACKEND={backend}, but it is not installed: pip install 'kgen[{backend}]'"
-            + (f", or KERAS_BACKEND={installed[0]}." if installed else ".")
-        )
+    backend_choice.choose_backend()
     quieten()
-    return backend
 
 
 def quieten():

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from kgen import cli, data, models
+from kgen.bounds import Number, Seed, Side
 from kgen.errors import KgenError
 
 STEPS_OF_A_SHORT_RUN = 3000
@@ -27,19 +28,19 @@ def parser():
     parser.add_argument(
         "--epochs",
         metavar="N",
-        type=cli.whole_number(1),
+        type=cli.number(Number),
         help=f"default 10, or as many as make {STEPS_OF_A_SHORT_RUN:,} steps on a small set",
     )
-    parser.add_argument("--batch-size", metavar="N", type=cli.whole_number(1), help="default 64")
-    parser.add_argument("--seed", metavar="N", type=cli.whole_number(0), help="default 0")
+    parser.add_argument("--batch-size", metavar="N", type=cli.number(Number), help="default 64")
+    parser.add_argument("--seed", metavar="N", type=cli.number(Seed), help="default 0")
     parser.add_argument(
         "--out", metavar="DIR", type=Path, help="default runs/MODEL-DATA; never overwritten"
     )
     parser.add_argument(
-        "--limit", metavar="N", type=cli.whole_number(1), help="use at most N images"
+        "--limit", metavar="N", type=cli.number(Number), help="use at most N images"
     )
     parser.add_argument(
-        "--size", metavar="N", type=cli.whole_number(1), help="crop and resize images to N x N"
+        "--size", metavar="N", type=cli.number(Side), help="crop and resize images to N x N"
     )
     parser.add_argument(
         "--grayscale", action="store_true", default=None, help="turn colour images into grey ones"
@@ -54,13 +55,13 @@ def parser():
     parser.add_argument(
         "--evaluate-every",
         metavar="N",
-        type=cli.whole_number(1),
+        type=cli.number(Number),
         help="measure 1,000 samples against test images after every N-th epoch (default: never)",
     )
     parser.add_argument(
         "--checkpoint-every",
         metavar="N",
-        type=cli.whole_number(1),
+        type=cli.number(Number),
         help="one every N steps (default: at every epoch's end, and every 10 minutes)",
     )
     parser.add_argument(
@@ -70,7 +71,9 @@ def parser():
         help="continue a run at its last checkpoint, to --epochs if there are to be more; images "
         "of your own are named again by --data",
     )
-    parser.add_argument("--list", action="store_true", help="show models and data sets")
+    parser.add_argument(
+        "--list", action="store_true", default=None, help="show models and data sets"
+    )
     return parser
 
 
@@ -84,7 +87,7 @@ def with_defaults(options):
 
 def check_changes(options):
     """Raise KgenError if a run is to be continued in another way than it can be."""
-    given = {name for name, value in vars(options).items() if value not in (None, False)}
+    given = {name for name, value in vars(options).items() if value is not None}
     unchangeable = given - {"resume", *CHANGEABLE}
     if unchangeable:
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(unchangeable))

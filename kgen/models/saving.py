@@ -10,9 +10,12 @@ against the constructor's annotations; and arrays, whose shapes are known before
 read: no variable is made that the file does not hold.
 """
 
+import kgen.chosen_backend  # noqa: F401  # before Keras
+
+# isort: split
+
 import contextlib
 import itertools
-import json
 import math
 from collections import Counter
 from pathlib import Path
@@ -26,7 +29,7 @@ from safetensors.numpy import save_file
 
 from kgen import models
 from kgen.errors import KgenError
-from kgen.files import check_plain, read_json, whole_file
+from kgen.files import check_plain, read_json, whole_file, write_json
 from kgen.training.variables import GROUPS, variable_groups
 
 CONFIG, VARIABLES = "model.json", "variables.safetensors"
@@ -57,8 +60,7 @@ def save(model, folder):
             save_file(arrays, path)
         except SafetensorError as error:  # also for a full disk
             raise OSError(str(error)) from error
-    with whole_file(folder / CONFIG) as path:
-        path.write_text(json.dumps(config, indent=2) + "\n")
+    write_json(folder / CONFIG, config)
 
 
 def load(folder, continuing=False):

@@ -1,5 +1,6 @@
 """What every model shares: the training step, its optimizers, terms, data order and checkpoints."""
 
+import kgen.chosen_backend  # noqa: F401  # before Keras
 from kgen.training.images import check_images
 from kgen.training.inference import in_chunks, inference, sample_bound
 from kgen.training.model import GenerativeModel
