@@ -58,6 +58,7 @@ Scales = Annotated[int, Bounds(1, 12)]  # 2^12 is the largest side
 Layers = Annotated[tuple[Count, ...], Bounds(0, 100)]  # units of each of them
 Weight = Annotated[float, Bounds(0, 10**9)]  # of a part of a loss
 Positive = Annotated[float, Bounds(0, 10**9, open="least")]
+LearningRate = Annotated[float, Bounds(0, 10, open="least")]
 Fraction = Annotated[float, Bounds(0, 1, open="most")]
 Levels = Annotated[int, Bounds(2, 256, remedy="create the model with the data's levels")]
 Classes = Annotated[int, Bounds(1, 65_536, remedy="train on labelled images")]

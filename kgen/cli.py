@@ -5,7 +5,7 @@ import os
 import sys
 import typing
 
-from kgen import backend_choice
+from kgen import backend_choice, run_folder
 from kgen.bounds import LONGEST, checked, in_words
 from kgen.errors import KgenError
 
@@ -52,6 +52,42 @@ def number(annotation):
             ) from error
 
     return parse
+
+
+def add_own_models(parser):
+    """Add the option by which a user names the classes of runs whose models are not kgen's."""
+    parser.add_argument(
+        "--model",
+        metavar="MODULE:CLASS",
+        action="append",
+        default=[],
+        help="the class of a run's model, where it is your own: its code runs",
+    )
+
+
+def load_models(folders, own):
+    """{folder: model} of runs; `own` are the classes of models that are not kgen's, by name.
+
+    Raises:
+        KgenError: for a class that is no model, or that none of the runs is of.
+    """
+    import kgen
+
+    for place in own:
+        if not kgen.models.is_own(place):
+            raise KgenError(
+                f"Expected --model to name a class of your own, module:Class, received {place!r}: "
+                "leave it out, a run knows which model of kgen it is."
+            )
+        kgen.models.import_own(place)
+    loaded = {folder: kgen.load(run_folder.trained_model(folder)) for folder in folders}
+    for place in own:
+        if not any(type(model) is kgen.models.get(place) for model in loaded.values()):
+            raise KgenError(
+                f"Expected a run of {place}, received {', '.join(map(str, folders))}, of other "
+                "models: leave --model out."
+            )
+    return loaded
 
 
 def choose_backend():

@@ -50,6 +50,7 @@ def parser():
     parser.add_argument(
         "--html", metavar="FILE", type=Path, help="write a page with plots and pictures"
     )
+    cli.add_own_models(parser)
     return parser
 
 
@@ -105,15 +106,19 @@ def evaluate_all(sources, options):
     """(name, evaluation) of each run, in turn; runs on the same data share their real images."""
     import tqdm
 
-    import kgen
     from kgen import encoders
-    from kgen.evaluation import evaluate, images_compared
+    from kgen.evaluation import check_images_of, evaluate, images_compared
 
+    runs = cli.load_models(sources, options.model)
     known = {}  # arguments: (images, encoder, what is known of them)
-    for folder, source in sources.items():
+    for folder, source in sources.items():  # all of them before the first takes its minutes
         key = tuple(source.values())
-        model = kgen.load(run_folder.trained_model(folder))
-        images, encoder, reference = known.get(key) or (data.load(**source), None, None)
+        if key not in known:
+            known[key] = data.load(**source), None, None
+        check_images_of(runs[folder], known[key][0], options.split)
+    for folder, model in runs.items():
+        key = tuple(sources[folder].values())
+        images, encoder, reference = known[key]
         if options.encoder and encoder is None and model.can_sample:
             encoder = encoders.for_data(images, name=options.encoder)
         parts = model.can_sample + bool(model.likelihood)

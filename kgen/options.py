@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from kgen import cli, data, models
-from kgen.bounds import Number, Seed, Side
+from kgen.bounds import LearningRate, Number, Seed, Side
 from kgen.errors import KgenError
 
 STEPS_OF_A_SHORT_RUN = 3000
@@ -12,14 +12,18 @@ DEFAULTS = {"model": "vae", "data": "digits", "batch_size": 64, "seed": 0, "set"
 # kept: whoever sends a run could have files read that the user never named.
 KEPT = (
     *("model", "data", "limit", "size", "grayscale", "epochs", "batch_size", "seed"),
-    *("evaluate_every", "checkpoint_every", "set"),
+    *("evaluate_every", "checkpoint_every", "learning_rate", "set"),
 )
-CHANGEABLE = ("data", "epochs", "checkpoint_every")  # when a run is continued
+CHANGEABLE = ("data", "epochs", "checkpoint_every", "learning_rate")  # when a run is continued
 
 
 def parser():
     parser = cli.Parser("python -m kgen.fit", description="Train a generative model on images.")
-    parser.add_argument("--model", metavar="NAME", help="see --list (default vae)")
+    parser.add_argument(
+        "--model",
+        metavar="NAME|MODULE:CLASS",
+        help="see --list, or a class of your own, whose module is in this folder (default vae)",
+    )
     parser.add_argument(
         "--data",
         metavar="NAME|PATH",
@@ -53,6 +57,12 @@ def parser():
         help="arguments of the model, such as latent_size=10 architecture=conv",
     )
     parser.add_argument(
+        "--learning-rate",
+        metavar="RATE",
+        type=cli.number(LearningRate),
+        help="a constant one, of every player, in place of the model's recommended one",
+    )
+    parser.add_argument(
         "--evaluate-every",
         metavar="N",
         type=cli.number(Number),
@@ -69,7 +79,7 @@ def parser():
         metavar="RUN",
         type=Path,
         help="continue a run at its last checkpoint, to --epochs if there are to be more; images "
-        "of your own are named again by --data",
+        "and a model of your own are named again, by --data and --model",
     )
     parser.add_argument(
         "--list", action="store_true", default=None, help="show models and data sets"
@@ -88,10 +98,13 @@ def with_defaults(options):
 def check_changes(options):
     """Raise KgenError if a run is to be continued in another way than it can be."""
     given = {name for name, value in vars(options).items() if value is not None}
-    unchangeable = given - {"resume", *CHANGEABLE}
+    named_again = {"model"} if options.model and models.is_own(options.model) else set()
+    unchangeable = given - {"resume", *named_again, *CHANGEABLE}
     if unchangeable:
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(unchangeable))
-        raise KgenError(f"Expected --resume to continue a run as it began, received {flags}.")
+        raise KgenError(
+            f"Expected --resume to continue a run as it began, received {flags}: leave it out."
+        )
 
 
 def kept(options):
@@ -119,9 +132,11 @@ def given_again(record, changes):
         arguments += [flag if item is True else f"{flag}={item}" for item in values]
     try:
         again = parser().parse_args(arguments)
-        models.check_name(again.model)
+        if not models.is_own(again.model):
+            models.check_name(again.model)
     except KgenError as error:
         raise KgenError(f"{changes.resume}/run.json: {error}") from error
+    _check_named_again(again.model, changes)
     again.data = again.data if again.data in data.names() else None
     for name in CHANGEABLE:
         if getattr(changes, name) is not None:
@@ -132,3 +147,17 @@ def given_again(record, changes):
             f"python -m kgen.fit --resume {changes.resume} --data PATH"
         )
     return again
+
+
+def _check_named_again(model, changes):
+    """Raise KgenError unless a model of somebody's own is named by the user, too: its code runs."""
+    if models.is_own(model) and changes.model is None:
+        raise KgenError(
+            f"Expected the model of {changes.resume}, {model[:60]}, to be named by you, for its "
+            f"code runs: python -m kgen.fit --resume {changes.resume} --model {model[:60]}"
+        )
+    if changes.model not in (None, model):
+        raise KgenError(
+            f"Expected the model {model[:60]} that {changes.resume} began with, received "
+            f"--model {changes.model}: name that one, or leave --model out."
+        )

@@ -26,6 +26,7 @@ def parser():
         type=cli.number(Seed),
         help="equal seeds, equal images (default: new ones)",
     )
+    cli.add_own_models(parser)
     return parser
 
 
@@ -41,7 +42,7 @@ def main(arguments=None):
 
     import kgen
 
-    model = kgen.load(run_folder.trained_model(options.run))
+    model = cli.load_models([options.run], options.model)[options.run]
     images = model.sample(options.n, seed=options.seed)
     if out.suffix == ".npy":
         with whole_file(out) as path:

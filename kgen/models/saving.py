@@ -30,6 +30,7 @@ from safetensors.numpy import save_file
 from kgen import models
 from kgen.errors import KgenError
 from kgen.files import check_plain, read_json, whole_file, write_json
+from kgen.training.learning_rate import with_learning_rate
 from kgen.training.variables import GROUPS, variable_groups
 
 CONFIG, VARIABLES = "model.json", "variables.safetensors"
@@ -92,8 +93,7 @@ def load(folder, continuing=False):
             shapes = [tuple(file.get_slice(name).get_shape()) for name in names]
             with _only_variables_of(shapes):
                 model = _built(config, most_layers=len(shapes))
-            if any(name.startswith("optimizer/") for name in names):
-                model.compile()
+            _compile_as_saved(model, {name for name in names if name.startswith("optimizer/")})
             _assign_variables(model, file, continuing)
     except FileNotFoundError as error:
         raise KgenError(
@@ -146,6 +146,18 @@ def _only_variables_of(shapes):
 
     with mock.patch.object(keras.Variable, "__init__", checked):
         yield
+
+
+def _compile_as_saved(model, names):
+    """Compile as the saved model was: of a constant rate where its optimizer's variables say so."""
+    if not names:
+        return
+    model.compile()
+    if not names >= set(variable_groups(model)["optimizer"]):
+        recommended = model.optimizer
+        model.compile(with_learning_rate(recommended, 1e-3))  # the rate is one of the variables
+        if not names >= set(variable_groups(model)["optimizer"]):
+            model.compile(recommended)  # it was an optimizer of the user's own
 
 
 def _assign_variables(model, file, continuing):

@@ -3,6 +3,7 @@
 import kgen.chosen_backend  # noqa: F401  # before Keras
 from kgen.training.images import check_images
 from kgen.training.inference import in_chunks, inference, sample_bound
+from kgen.training.learning_rate import set_learning_rate
 from kgen.training.model import GenerativeModel
 from kgen.training.optimizers import OptimizerGroup
 from kgen.training.players import statistics_kept
@@ -17,6 +18,7 @@ __all__ = [
     "in_chunks",
     "inference",
     "sample_bound",
+    "set_learning_rate",
     "set_seed",
     "statistics_kept",
 ]
