@@ -104,10 +104,12 @@ def import_own(place):
         KgenError: if there is no such module or class, or it is no model.
     """
     module_name, _, class_name = place.partition(":")
+    if not module_name or not class_name.isidentifier():
+        raise KgenError(f"Expected a model as module:Class, received {place!r}: name both.")
     try:
         module = importlib.import_module(module_name)
-    except (ModuleNotFoundError, ValueError, TypeError) as error:
-        if getattr(error, "name", None) not in (None, *_parents(module_name)):
+    except ModuleNotFoundError as error:
+        if error.name not in _parents(module_name):
             raise  # it is there, and imports what is not
         raise KgenError(
             f"Expected a module {module_name!r} in this folder or among the installed ones, for "
