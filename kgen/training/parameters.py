@@ -19,10 +19,18 @@ def constructor_parameters(model_class):
     for base in model_class.__mro__:
         if base is keras.Model:
             break
-        for name, parameter in _parameters(base).items():
+        own = _parameters(base)
+        for name, parameter in own.items():
             if parameter.kind is not parameter.VAR_KEYWORD:
                 parameters.setdefault(name, parameter)
+        if own and not _takes_more(own):
+            break
     return parameters
+
+
+def _takes_more(parameters):
+    """Whether there is a `**kwargs` among them."""
+    return any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
 
 
 def _parameters(base):
@@ -50,7 +58,7 @@ def with_checked_arguments(model_class):
     @functools.wraps(construct)
     def checked_construct(self, *args, **kwargs):
         own = _parameters(model_class)
-        if any(parameter.kind is parameter.VAR_KEYWORD for parameter in own.values()):
+        if _takes_more(own):
             known = constructor_parameters(type(self))
             for name in kwargs.keys() - known - set(KERAS_ARGUMENTS):
                 raise unknown(type(self), name, known)
