@@ -221,7 +221,7 @@ def test_of_few_samples_what_can_be_measured_is(data, count, measured_of_few, tm
         def probabilities(self, images):
             return np.full((len(images), 2), 0.5)
 
-    found = measured(perfect, data, samples=count, encoder=Encoder())
+    found = evaluate(Toy(perfect), data, samples=count, encoder=Encoder())
     always = {"frechet_distance", "kernel_distance", "kernel_distance_deviation", "memorized"}
     figures = found.rows["samples"]
     assert {name for name, figure in figures.items() if figure is not None} == (
