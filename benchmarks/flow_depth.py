@@ -10,7 +10,6 @@ go to `benchmarks/records/flow_depth-<backend>.json`.
 """
 
 import argparse
-import json
 import multiprocessing
 import os
 import time
@@ -21,6 +20,7 @@ from ratios import median_interval
 
 import kgen
 from kgen import backend
+from kgen.files import write_json
 from kgen.run import circumstances
 
 RECORDS = Path(__file__).parent / "records"
@@ -93,7 +93,7 @@ def main():
 
     RECORDS.mkdir(exist_ok=True)
     path = RECORDS / f"flow_depth-{backend.name()}.json"
-    path.write_text(json.dumps(record, indent=1) + "\n")
+    write_json(path, record, indent=1)
     print(f"Samples in {path}")
 
 

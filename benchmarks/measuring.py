@@ -1,6 +1,5 @@
 """What the studies share: functions timed by turns, the comparison of two, records."""
 
-import json
 import os
 import time
 from pathlib import Path
@@ -9,6 +8,7 @@ import numpy as np
 from ratios import paired_ratio
 
 from kgen import backend
+from kgen.files import write_json
 from kgen.run import circumstances
 
 RECORDS = Path(__file__).parent / "records"
@@ -48,7 +48,7 @@ def write_as(record, name):
     record["load_average_after"] = os.getloadavg()
     RECORDS.mkdir(exist_ok=True)
     path = RECORDS / f"{name}.json"
-    path.write_text(json.dumps(record, indent=1) + "\n")
+    write_json(path, record, indent=1)
     print(f"Samples in {path}")
 
 

@@ -19,7 +19,7 @@ import tqdm
 
 import kgen
 from kgen.evaluation import evaluate, images_compared, likelihood
-from kgen.files import whole_file
+from kgen.files import write_json
 
 RECORDS = Path(__file__).parent / "records"
 SEED = 0
@@ -62,8 +62,7 @@ def keep(run, options, references):
     if model.likelihood:
         record["test"] = {"split": "test", "seed": SEED, "estimates": estimates}
     record["evaluation"] = {"rows": found.rows, "used": found.used, "seconds": found.seconds}
-    with whole_file(RECORDS / f"{run.name}.json") as path:
-        path.write_text(json.dumps(record, indent=2) + "\n")
+    write_json(RECORDS / f"{run.name}.json", record)
     shutil.copyfile(run / "history.csv", RECORDS / f"{run.name}.csv")
     *_, last = sorted((run / "samples").iterdir())
     shutil.copyfile(last, RECORDS / f"{run.name}.png")

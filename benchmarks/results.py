@@ -11,7 +11,7 @@ import platformdirs
 from benchmarks import machine
 from benchmarks.cells import Cell, digest
 from kgen.errors import KgenError
-from kgen.files import cannot_write
+from kgen.files import as_json, cannot_write
 
 # Raised when a field changes, and when cells are timed in another way: what was measured before is
 # then refused, for its figures do not compare.
@@ -85,7 +85,7 @@ def append(path, record):
     check(record, "a new line")
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    line = json.dumps(record, allow_nan=False) + "\n"
+    line = as_json(record) + "\n"
     with open(path, "a+b") as file:
         file.seek(0, os.SEEK_END)
         if file.tell():  # a line that was torn by a killed process does not take this one with it

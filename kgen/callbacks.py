@@ -1,11 +1,16 @@
 """Callbacks for `fit`, of kgen's own or your own loop of Keras' `fit`."""
 
+import kgen.chosen_backend  # noqa: F401  # before Keras
+
+# isort: split
+
 import logging
 
 import keras
 import numpy as np
 
 from kgen import metrics
+from kgen.errors import KgenError
 
 SAMPLES, SAMPLE_SEED = 64, 0
 CLASSES = 8  # looked at, of a conditional model, so that each has some of the samples
@@ -125,6 +130,11 @@ class SampleQuality(keras.callbacks.Callback):
 
             encoder = encoders.for_data(data)
         self.every, self.encoder = every, encoder
+        if len(data.test) < 2:
+            raise KgenError(
+                f"Expected at least 2 test images to compare samples with, received "
+                f"{len(data.test)}: add images."
+            )
         self.real = encoder(np.asarray(data.test.limit(samples).images))
 
     def on_epoch_end(self, epoch, logs=None):

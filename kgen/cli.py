@@ -1,14 +1,13 @@
 """What the verbs (`python -m kgen.fit`, ...) share: choosing a backend, and reporting mistakes."""
 
 import argparse
-import importlib.util
 import os
 import sys
-from pathlib import Path
+import typing
 
+from kgen import backend_choice, run_folder
+from kgen.bounds import LONGEST, checked, in_words
 from kgen.errors import KgenError
-
-PACKAGES = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}
 
 
 def run(main, arguments=None):
@@ -40,53 +39,65 @@ class Parser(argparse.ArgumentParser):
         raise KgenError(f"{message} (--help lists the options)")
 
 
-def whole_number(least):
-    """An argparse type: an int of at least `least`."""
+def number(annotation):
+    """An argparse type: a number within the bounds of an annotation, such as `kgen.bounds.Seed`."""
+    kind, *_ = typing.get_args(annotation)
 
     def parse(text):
         try:
-            value = int(text)
-        except ValueError:
-            value = None
-        if value is None or value < least:
+            return checked("it", kind(text), annotation)
+        except ValueError as error:  # no number, or a KgenError: one out of its bounds
             raise argparse.ArgumentTypeError(
-                f"expected a whole number of at least {least}, received {text!r}"
-            )
-        return value
+                f"expected {in_words(annotation)}, received {text[:LONGEST]!r}"
+            ) from error
 
     return parse
 
 
-def choose_backend():
-    """Make sure that the backend Keras is about to import is installed; return its name.
+def add_own_models(parser):
+    """Add the option by which a user names the classes of runs whose models are not kgen's."""
+    parser.add_argument(
+        "--model",
+        metavar="MODULE:CLASS",
+        action="append",
+        default=[],
+        help="the class of a run's model, where it is your own: its code runs",
+    )
 
-    Without KERAS_BACKEND (and a Keras configuration file), the installed one; Keras' own default
-    where there are several.
+
+def load_models(folders, own):
+    """{folder: model} of runs; `own` are the classes of models that are not kgen's, by name.
+
+    Raises:
+        KgenError: for a class that is no model, or that none of the runs is of.
+    """
+    import kgen
+
+    for place in own:
+        if not kgen.models.is_own(place):
+            raise KgenError(
+                f"Expected --model to name a class of your own, module:Class, received {place!r}: "
+                "leave it out, a run knows which model of kgen it is."
+            )
+        kgen.models.import_own(place)
+    loaded = {folder: kgen.load(run_folder.trained_model(folder)) for folder in folders}
+    for place in own:
+        if not any(type(model) is kgen.models.get(place) for model in loaded.values()):
+            raise KgenError(
+                f"Expected a run of {place}, received {', '.join(map(str, folders))}, of other "
+                "models: leave --model out."
+            )
+    return loaded
+
+
+def choose_backend():
+    """Make sure that the backend Keras is about to import is installed, and prepare for it.
 
     Raises:
         KgenError: for an unknown backend, or one that is not installed.
     """
-    installed = [name for name, package in PACKAGES.items() if importlib.util.find_spec(package)]
-    backend = os.environ.get("KERAS_BACKEND")
-    if not backend:
-        if not installed:
-            raise KgenError(
-                "No backend is installed: pip install 'kgen[jax]' (or tensorflow, torch)."
-            )
-        if (Path.home() / ".keras" / "keras.json").exists():
-            return None  # the user's choice, which Keras reads
-        backend = os.environ["KERAS_BACKEND"] = installed[0]
-    if backend not in PACKAGES:
-        raise KgenError(
-            f"Expected KERAS_BACKEND to be one of {', '.join(PACKAGES)}, received {backend!r}."
-        )
-    if backend not in installed:
-        raise KgenError(
-            f"KERAS_BACKEND={backend}, but it is not installed: pip install 'kgen[{backend}]'"
-            + (f", or KERAS_BACKEND={installed[0]}." if installed else ".")
-        )
+    backend_choice.choose_backend()
     quieten()
-    return backend
 
 
 def quieten():

@@ -3,6 +3,10 @@
 Noise enters as an argument, so that a draw is a pure function and equal on every backend.
 """
 
+import kgen.chosen_backend  # noqa: F401  # before Keras
+
+# isort: split
+
 import math
 
 from keras import ops

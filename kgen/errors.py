@@ -8,9 +8,9 @@ class KgenError(ValueError):
     The command-line verbs print that line and exit with status 2.
 
     Examples:
-        >>> kgen.VAE((8, 8, 1), levels=1)
+        >>> kgen.VAE((8, 8, 1), levels=1)  # doctest: +ELLIPSIS
         Traceback (most recent call last):
-        kgen.errors.KgenError: Expected from 2 to 256 levels, received 1.
+        kgen.errors.KgenError: Expected levels to be a whole number from 2 to 256, received 1: ...
     """
 
 

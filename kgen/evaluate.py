@@ -1,11 +1,12 @@
 """`python -m kgen.evaluate RUN [RUN ...]`: how good trained models are, as tables or a page."""
 
-import json
 from pathlib import Path
+from typing import Annotated
 
 from kgen import cli, data, run_folder
+from kgen.bounds import Bounds, Repeats, Seed
 from kgen.errors import KgenError
-from kgen.files import whole_file
+from kgen.files import write_json
 
 
 def parser():
@@ -24,14 +25,14 @@ def parser():
     parser.add_argument(
         "--samples",
         metavar="N",
-        type=cli.whole_number(2),
+        type=cli.number(Annotated[int, Bounds(2, 10**9)]),
         default=10_000,
         help="images drawn, and compared with as many real ones (default 10000, or all there are)",
     )
     parser.add_argument(
         "--bound-samples",
         metavar="K",
-        type=cli.whole_number(1),
+        type=cli.number(Repeats),
         default=10,
         help="samples of a likelihood that is a bound (default 10)",
     )
@@ -44,13 +45,12 @@ def parser():
         help="network whose features are compared: a classifier of the data set, or Inception-V3, "
         "for colour images (default: the classifier where there are labels)",
     )
-    parser.add_argument(
-        "--seed", metavar="N", type=cli.whole_number(0), default=0, help="default 0"
-    )
+    parser.add_argument("--seed", metavar="N", type=cli.number(Seed), default=0, help="default 0")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the figures")
     parser.add_argument(
         "--html", metavar="FILE", type=Path, help="write a page with plots and pictures"
     )
+    cli.add_own_models(parser)
     return parser
 
 
@@ -68,8 +68,7 @@ def main(arguments=None):
         print(as_text(name, found))
     if options.json:
         content = {name: found.as_json() for name, found in evaluations.items()}
-        with whole_file(options.json) as path:
-            path.write_text(json.dumps(content, indent=2) + "\n")
+        write_json(options.json, content)
         print(options.json)
     if options.html:
         from kgen.evaluation.page import write_page
@@ -109,15 +108,19 @@ def evaluate_all(sources, options):
     """(name, evaluation) of each run, in turn; runs on the same data share their real images."""
     import tqdm
 
-    import kgen
     from kgen import encoders
-    from kgen.evaluation import evaluate, images_compared
+    from kgen.evaluation import check_images_of, evaluate, images_compared
 
+    runs = cli.load_models(sources, options.model)
     known = {}  # arguments: (images, encoder, what is known of them)
-    for folder, source in sources.items():
+    for folder, source in sources.items():  # all of them before the first takes its minutes
         key = tuple(source.values())
-        model = kgen.load(run_folder.trained_model(folder))
-        images, encoder, reference = known.get(key) or (data.load(**source), None, None)
+        if key not in known:
+            known[key] = data.load(**source), None, None
+        check_images_of(runs[folder], known[key][0], options.split)
+    for folder, model in runs.items():
+        key = tuple(sources[folder].values())
+        images, encoder, reference = known[key]
         if options.encoder and encoder is None and model.can_sample:
             encoder = encoders.for_data(images, name=options.encoder)
         parts = model.can_sample + bool(model.likelihood)

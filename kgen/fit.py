@@ -39,28 +39,53 @@ def show_list():
 
 
 def start(options):
-    models.check_name(options.model)
     cli.choose_backend()
+    make_known(options.model)
+    settings = settings_of(options)
     images = load_images(options)
-    folder = run_folder.new(options.out, f"{options.model}-{images.name}")
+    folder = run_folder.new(options.out, f"{options.model.rpartition(':')[2]}-{images.name}")
     try:
         with run_folder.locked(folder):
-            start_in(folder, options, images)
+            start_in(folder, options, images, settings)
     finally:
         if run_folder.is_empty(folder):
             folder.rmdir()
 
 
-def start_in(folder, options, images):
+def make_known(model):
+    """Import a model of the user's own; check the name of another."""
+    models.import_own(model) if models.is_own(model) else models.check_name(model)
+
+
+def settings_of(options):
+    """The arguments of the model that `--set` gives, checked."""
+    from kgen.training.parameters import constructor_parameters, parse_settings
+
+    model_class = models.get(options.model)
+    if not {"image_shape", "levels"} <= set(constructor_parameters(model_class)):
+        raise KgenError(
+            f"Expected {options.model} to take image_shape and levels, received another "
+            "constructor: add them, and pass them on to super().__init__."
+        )
+    if options.evaluate_every and not model_class.can_sample:
+        raise KgenError(
+            f"Expected a model that can sample for --evaluate-every, received {options.model}: "
+            "leave the option out."
+        )
+    return parse_settings(model_class, options.set)
+
+
+def start_in(folder, options, images, settings):
     import kgen
     from kgen.run import circumstances
     from kgen.training.checkpoint import Progress, Store
-    from kgen.training.parameters import parse_settings
 
-    settings = parse_settings(models.get(options.model), options.set)
     kgen.set_seed(options.seed)
     model = models.create(options.model, images, **settings)
     model.compile()
+    if options.learning_rate:
+        kgen.training.set_learning_rate(model, options.learning_rate)
+    measurements = measurements_of(images, options)
     steps = number_of_steps(images, options)
     options.epochs = options.epochs or max(10, math.ceil(STEPS_OF_A_SHORT_RUN / steps))
     progress = Progress()
@@ -75,10 +100,11 @@ def start_in(folder, options, images):
         "epochs": options.epochs,
         "batch_size": options.batch_size,
         "seed": options.seed,
+        "learning_rate": options.learning_rate,
         "options": kept(options),
         **circumstances(),
     }
-    train(model, images, folder, options, record, progress)
+    train(model, images, folder, options, record, progress, measurements)
 
 
 def resume(options):
@@ -92,9 +118,11 @@ def resume(options):
 
 def resume_in(folder, options, record):
     cli.choose_backend()
+    make_known(options.model)
 
     from kgen.models import saving
     from kgen.run import circumstances
+    from kgen.training import set_learning_rate
     from kgen.training.checkpoint import Store
 
     checkpoint, progress = Store(folder / run_folder.CHECKPOINTS).newest()
@@ -114,13 +142,17 @@ def resume_in(folder, options, record):
     if progress.step >= number_of_steps(images, options) or not isinstance(resumed, list):
         raise KgenError(f"Expected {folder}/run.json and its checkpoints to belong together.")
     model = saving.load(checkpoint, continuing=True)
+    if options.learning_rate:
+        set_learning_rate(model, options.learning_rate)
+    measurements = measurements_of(images, options)
     place = {"epoch": progress.epoch, "step": progress.step}
     record |= {
         "epochs": options.epochs,
+        "learning_rate": options.learning_rate,
         "options": kept(options),
         "resumed": [*resumed, {"from": place, **circumstances()}],
     }
-    train(model, images, folder, options, record, progress)
+    train(model, images, folder, options, record, progress, measurements)
 
 
 def number_of_steps(images, options):
@@ -138,9 +170,16 @@ def load_images(options):
     return images
 
 
-def train(model, images, folder, options, record, progress):
+def measurements_of(images, options):
+    """The callbacks of `--evaluate-every`: before a run is begun, for they may find no encoder."""
+    from kgen.callbacks import SampleQuality
+
+    return [SampleQuality(images, options.evaluate_every)] if options.evaluate_every else []
+
+
+def train(model, images, folder, options, record, progress, measurements):
     import kgen
-    from kgen.callbacks import AdversarialWarnings, SampleQuality
+    from kgen.callbacks import AdversarialWarnings
     from kgen.run import Interruption, ProgressBar, Recorder
     from kgen.training.checkpoint import Checkpoints, Store
 
@@ -150,8 +189,9 @@ def train(model, images, folder, options, record, progress):
         print(f"continues after {progress.epoch} epochs and {progress.step} steps")
     print(f"backend: {kgen.backend.name()} {kgen.backend.version()} on {kgen.backend.device()}")
     again = [] if options.data in data.names() else ["--data", str(options.data)]
+    named = ["--model", options.model] if models.is_own(options.model) else []
     interruption = Interruption(
-        shlex.join(["python", "-m", "kgen.fit", "--resume", str(folder), *again])
+        shlex.join(["python", "-m", "kgen.fit", "--resume", str(folder), *again, *named])
     )
     recorder = Recorder(folder, record, progress, options.epochs, images.test)
     checkpoints = Checkpoints(
@@ -161,9 +201,6 @@ def train(model, images, folder, options, record, progress):
         every=options.checkpoint_every,
         stopping=lambda: interruption.requested,
     )
-    measurements = []
-    if options.evaluate_every:
-        measurements.append(SampleQuality(images, options.evaluate_every))
     place = {"initial_epoch": progress.epoch, "initial_step": progress.step}
     with recorder, interruption, ProgressBar(progress) as progress_bar:
         model.fit(
@@ -190,7 +227,7 @@ def train(model, images, folder, options, record, progress):
         print(f"picture: {recorder.picture}")
     if model.can_sample:
         here, grid = (shlex.quote(str(path)) for path in (folder, folder / "grid.png"))
-        print(f"next: python -m kgen.sample {here} -n 64 --out {grid}")
+        print(" ".join([f"next: python -m kgen.sample {here} -n 64 --out {grid}", *named]))
 
 
 def describe(images):

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from kgen import cli, data, models
+from kgen.bounds import LearningRate, Number, Seed, Side
 from kgen.errors import KgenError
 
 STEPS_OF_A_SHORT_RUN = 3000
@@ -11,15 +12,19 @@ DEFAULTS = {"model": "vae", "data": "digits", "batch_size": 64, "seed": 0, "set"
 # kept: whoever sends a run could have files read that the user never named.
 KEPT = (
     *("model", "data", "limit", "size", "color", "epochs", "batch_size", "seed"),
-    *("evaluate_every", "checkpoint_every", "set"),
+    *("evaluate_every", "checkpoint_every", "learning_rate", "set"),
 )
 FORMERLY_KEPT = ("grayscale",)  # True in runs of earlier releases, in place of `color`
-CHANGEABLE = ("data", "epochs", "checkpoint_every")  # when a run is continued
+CHANGEABLE = ("data", "epochs", "checkpoint_every", "learning_rate")  # when a run is continued
 
 
 def parser():
     parser = cli.Parser("python -m kgen.fit", description="Train a generative model on images.")
-    parser.add_argument("--model", metavar="NAME", help="see --list (default vae)")
+    parser.add_argument(
+        "--model",
+        metavar="NAME|MODULE:CLASS",
+        help="see --list, or a class of your own, whose module is in this folder (default vae)",
+    )
     parser.add_argument(
         "--data",
         metavar="NAME|PATH",
@@ -28,19 +33,19 @@ def parser():
     parser.add_argument(
         "--epochs",
         metavar="N",
-        type=cli.whole_number(1),
+        type=cli.number(Number),
         help=f"default 10, or as many as make {STEPS_OF_A_SHORT_RUN:,} steps on a small set",
     )
-    parser.add_argument("--batch-size", metavar="N", type=cli.whole_number(1), help="default 64")
-    parser.add_argument("--seed", metavar="N", type=cli.whole_number(0), help="default 0")
+    parser.add_argument("--batch-size", metavar="N", type=cli.number(Number), help="default 64")
+    parser.add_argument("--seed", metavar="N", type=cli.number(Seed), help="default 0")
     parser.add_argument(
         "--out", metavar="DIR", type=Path, help="default runs/MODEL-DATA; never overwritten"
     )
     parser.add_argument(
-        "--limit", metavar="N", type=cli.whole_number(1), help="use at most N images"
+        "--limit", metavar="N", type=cli.number(Number), help="use at most N images"
     )
     parser.add_argument(
-        "--size", metavar="N", type=cli.whole_number(1), help="crop and resize images to N x N"
+        "--size", metavar="N", type=cli.number(Side), help="crop and resize images to N x N"
     )
     color = parser.add_mutually_exclusive_group()
     color.add_argument(
@@ -59,15 +64,21 @@ def parser():
         help="arguments of the model, such as latent_size=10 architecture=conv",
     )
     parser.add_argument(
+        "--learning-rate",
+        metavar="RATE",
+        type=cli.number(LearningRate),
+        help="a constant one, of every player, in place of the model's recommended one",
+    )
+    parser.add_argument(
         "--evaluate-every",
         metavar="N",
-        type=cli.whole_number(1),
+        type=cli.number(Number),
         help="measure 1,000 samples against test images after every N-th epoch (default: never)",
     )
     parser.add_argument(
         "--checkpoint-every",
         metavar="N",
-        type=cli.whole_number(1),
+        type=cli.number(Number),
         help="one every N steps (default: at every epoch's end, and every 10 minutes)",
     )
     parser.add_argument(
@@ -75,9 +86,11 @@ def parser():
         metavar="RUN",
         type=Path,
         help="continue a run at its last checkpoint, to --epochs if there are to be more; images "
-        "of your own are named again by --data",
+        "and a model of your own are named again, by --data and --model",
     )
-    parser.add_argument("--list", action="store_true", help="show models and data sets")
+    parser.add_argument(
+        "--list", action="store_true", default=None, help="show models and data sets"
+    )
     return parser
 
 
@@ -91,11 +104,14 @@ def with_defaults(options):
 
 def check_changes(options):
     """Raise KgenError if a run is to be continued in another way than it can be."""
-    given = {name for name, value in vars(options).items() if value not in (None, False)}
-    unchangeable = given - {"resume", *CHANGEABLE}
+    given = {name for name, value in vars(options).items() if value is not None}
+    named_again = {"model"} if options.model and models.is_own(options.model) else set()
+    unchangeable = given - {"resume", *named_again, *CHANGEABLE}
     if unchangeable:
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(unchangeable))
-        raise KgenError(f"Expected --resume to continue a run as it began, received {flags}.")
+        raise KgenError(
+            f"Expected --resume to continue a run as it began, received {flags}: leave it out."
+        )
 
 
 def kept(options):
@@ -123,9 +139,11 @@ def given_again(record, changes):
         arguments += [flag if item is True else f"{flag}={item}" for item in values]
     try:
         again = parser().parse_args(arguments)
-        models.check_name(again.model)
+        if not models.is_own(again.model):
+            models.check_name(again.model)
     except KgenError as error:
         raise KgenError(f"{changes.resume}/run.json: {error}") from error
+    _check_named_again(again.model, changes)
     again.data = again.data if again.data in data.names() else None
     for name in CHANGEABLE:
         if getattr(changes, name) is not None:
@@ -136,3 +154,17 @@ def given_again(record, changes):
             f"python -m kgen.fit --resume {changes.resume} --data PATH"
         )
     return again
+
+
+def _check_named_again(model, changes):
+    """Raise KgenError unless a model of somebody's own is named by the user, too: its code runs."""
+    if models.is_own(model) and changes.model is None:
+        raise KgenError(
+            f"Expected the model of {changes.resume}, {model[:60]}, to be named by you, for its "
+            f"code runs: python -m kgen.fit --resume {changes.resume} --model {model[:60]}"
+        )
+    if changes.model not in (None, model):
+        raise KgenError(
+            f"Expected the model {model[:60]} that {changes.resume} began with, received "
+            f"--model {changes.model}: name that one, or leave --model out."
+        )

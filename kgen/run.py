@@ -1,7 +1,10 @@
 """The record that `kgen.fit` keeps while it trains, and the progress it shows."""
 
+import kgen.chosen_backend  # before Keras
+
+# isort: split
+
 import csv
-import json
 import logging
 import os
 import platform
@@ -21,7 +24,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 import kgen
 from kgen import backend, pictures
 from kgen.errors import Interrupted, KgenError
-from kgen.files import whole_file
+from kgen.files import whole_file, write_json
 from kgen.run_folder import MODEL, RECORD
 
 PICTURES = 20  # at most so many sample grids a run
@@ -215,8 +218,7 @@ class Recorder(keras.callbacks.Callback):
         seconds = round(self.progress.seconds, 1)
         outcome = {"status": status, "seconds": seconds, "last_epoch": last}
         record = {**outcome, **self.record, **outcome}  # a continued run's has an earlier outcome
-        with whole_file(self.folder / RECORD) as path:
-            path.write_text(json.dumps(record, indent=2) + "\n")
+        write_json(self.folder / RECORD, record)
 
 
 def _status(kind, error):

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from kgen import cli, run_folder
+from kgen.bounds import Number, Seed
 from kgen.errors import KgenError
 from kgen.files import whole_file
 
@@ -10,7 +11,9 @@ from kgen.files import whole_file
 def parser():
     parser = cli.Parser("python -m kgen.sample", description="Draw images from a trained run.")
     parser.add_argument("run", metavar="RUN", type=Path, help="folder that kgen.fit wrote")
-    parser.add_argument("-n", type=cli.whole_number(1), default=64, help="images (default 64)")
+    parser.add_argument(
+        "-n", metavar="N", type=cli.number(Number), default=64, help="images (default 64)"
+    )
     parser.add_argument(
         "--out",
         type=Path,
@@ -18,8 +21,12 @@ def parser():
         help="a grid, or the uint8 array (n, height, width, channels); default RUN/samples.png",
     )
     parser.add_argument(
-        "--seed", type=cli.whole_number(0), help="equal seeds, equal images (default: new ones)"
+        "--seed",
+        metavar="N",
+        type=cli.number(Seed),
+        help="equal seeds, equal images (default: new ones)",
     )
+    cli.add_own_models(parser)
     return parser
 
 
@@ -35,7 +42,7 @@ def main(arguments=None):
 
     import kgen
 
-    model = kgen.load(run_folder.trained_model(options.run))
+    model = cli.load_models([options.run], options.model)[options.run]
     images = model.sample(options.n, seed=options.seed)
     if out.suffix == ".npy":
         with whole_file(out) as path:

@@ -81,7 +81,7 @@ def test_more_samples_are_a_tighter_bound():
 
 
 def test_iwae_needs_a_sample():
-    with pytest.raises(KgenError, match="at least 1"):
+    with pytest.raises(KgenError, match="samples to be a whole number from 1 to 1,000"):
         kgen.models.create("iwae", samples=0)
 
 

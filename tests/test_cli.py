@@ -162,14 +162,29 @@ def test_list_shows_models_and_data_sets(capsys):
     [
         (["--model", "vea"], "Did you mean 'vae'"),
         (["--data", "mnits"], "did you mean 'mnist'"),
-        (["--epochs", "none"], "expected a whole number of at least 1, received 'none'"),
+        (["--epochs", "none"], "expected a whole number from 1 to 1,000,000,000, received 'none'"),
         (["--epocs", "3"], "--epocs"),
         (["--batch-size", "100000"], "smaller --batch-size"),
         (["--set", "latent_sise=3"], "did you mean latent_size"),
-        (["--set", "latent_size=big"], "expected a whole number, received 'big'"),
-        (["--set", "hidden=(1.5,)"], "expected a tuple of a whole number"),
-        (["--set", "architecture=cnn"], "expected dense or conv, received 'cnn'"),
+        (["--set", "latent_size=big"], "a whole number from 1 to 65,536, received 'big'"),
+        (["--set", "hidden=(1.5,)"], "a tuple such as 500 or (200, 100)"),
+        (["--set", "architecture=cnn"], "to be 'dense' or 'conv', received 'cnn'"),
         (["--set", "latent_size"], "key=value"),
+        (["--set", "latent_size=0"], "a whole number from 1 to 65,536, received '0'"),
+        (["--model", "iwae", "--set", "samples=1000000"], "from 1 to 1,000"),
+        (["--model", "wgan", "--set", "critic_steps=1000000000"], "from 1 to 1,000"),
+        (["--model", "glow", "--set", "scales=99"], "from 1 to 12"),
+        (["--model", "pixelcnn", "--set", "blocks=100000"], "from 1 to 1,000"),
+        (["--seed", "4294967296"], "from 0 to 4,294,967,295, received '4294967296'"),
+        (["--seed", "-1"], "from 0 to 4,294,967,295"),
+        (["--size", "10000000"], "from 1 to 4,096"),
+        (["--limit", "0"], "from 1 to 1,000,000,000"),
+        (["--learning-rate", "0"], "above 0 to 10"),
+        (["--learning-rate", "nan"], "a finite number"),
+        (["--model", "autoencoder", "--evaluate-every", "1"], "that can sample"),
+        (["--model", "nowhere:Model"], "write nowhere.py"),
+        (["--model", "json:JSONDecoder"], "to be a kgen.GenerativeModel"),
+        (["--model", "json:"], "as module:Class"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -186,20 +201,6 @@ def test_a_mistake_is_one_line(arguments, words, tmp_path, monkeypatch, capsys):
 
 def test_unknown_backend(tmp_path):
     assert "'numpy'" in refused([], tmp_path, KERAS_BACKEND="numpy")
-
-
-def test_missing_backend_says_how_to_install_it(monkeypatch):
-    monkeypatch.setenv("KERAS_BACKEND", "jax")
-    monkeypatch.setattr(cli.importlib.util, "find_spec", lambda name: None if name == "jax" else 1)
-    with pytest.raises(cli.KgenError, match=r"pip install 'kgen\[jax\]'"):
-        cli.choose_backend()
-
-
-def test_without_a_choice_the_installed_backend_runs(monkeypatch, tmp_path):
-    monkeypatch.delenv("KERAS_BACKEND")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(cli.importlib.util, "find_spec", lambda name: name == "torch" or None)
-    assert cli.choose_backend() == "torch"
 
 
 def test_no_such_run(tmp_path):

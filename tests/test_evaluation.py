@@ -179,6 +179,58 @@ def test_images_of_another_kind_are_refused(data):
         evaluate(model, data, encoder=pixels)
 
 
+class Conditional(Toy):
+    """Knows four classes; computes nothing."""
+
+    likelihood, classes = "exact", 4
+
+    def __init__(self):
+        super().__init__(lambda *_: 1 / 0)
+
+    def log_prob(self, images, labels):
+        raise ZeroDivisionError
+
+
+def test_a_conditional_model_is_refused_on_other_labels_before_anything_is_computed(data):
+    def encoder(images):
+        raise ZeroDivisionError
+
+    unlabelled = data.changed("no labels", test=Split(data.test.images))
+    with pytest.raises(KgenError, match=r"Expected labelled images .* sub-folder"):
+        evaluate(Conditional(), unlabelled, encoder=encoder)
+    others = data.changed("more", test=Split(data.test.images, data.test.labels + 1))
+    with pytest.raises(KgenError, match=r"Expected labels 0..3, .* received 1 to 4"):
+        evaluate(Conditional(), others, encoder=encoder)
+
+
+@pytest.mark.parametrize(
+    ("count", "measured_of_few"),
+    [
+        (2, set()),
+        (4, {"precision", "recall"}),
+        (6, {"precision", "recall", "density", "coverage"}),
+        (8, {"precision", "recall", "density", "coverage"}),
+        (10, {"precision", "recall", "density", "coverage", "inception_score"}),
+    ],
+)
+def test_of_few_samples_what_can_be_measured_is(data, count, measured_of_few, tmp_path):
+    class Encoder:
+        def __call__(self, images):
+            return pixels(images)
+
+        def probabilities(self, images):
+            return np.full((len(images), 2), 0.5)
+
+    found = evaluate(Toy(perfect), data, samples=count, encoder=Encoder())
+    always = {"frechet_distance", "kernel_distance", "kernel_distance_deviation", "memorized"}
+    figures = found.rows["samples"]
+    assert {name for name, figure in figures.items() if figure is not None} == (
+        always | measured_of_few
+    )
+    assert "samples" in as_text("run", found)
+    write_page(tmp_path / "page.html", {"run": found})
+
+
 def test_an_encoder_of_another_shape_is_refused(data):
     with pytest.raises(KgenError, match=r"features \(200, d\)"):
         Reference(data, lambda images: images)

@@ -243,6 +243,20 @@ def test_what_a_run_began_with_cannot_be_changed(run):
         resume(run, "--epochs", 9, "--seed", 1, "--batch-size", 8)
 
 
+@pytest.mark.parametrize(
+    "option",
+    ["--seed=0", "--seed=3", "--limit=1", "--batch-size=32", "--grayscale", "--list", "--out=x"],
+)
+def test_an_option_is_refused_whatever_its_value(option, run, capsys):
+    argument = ["--resume", str(run), "--epochs", "9", option]
+    if option == "--list":
+        fit.main(argument)
+        assert "models (--model)" in capsys.readouterr().out
+        return
+    with pytest.raises(KgenError, match=f"received {option.partition('=')[0]}: leave it out"):
+        fit.main(argument)
+
+
 def test_a_folder_that_is_no_run_is_an_error(tmp_path):
     with pytest.raises(KgenError, match="no such folder"):
         resume(tmp_path / "nowhere")

@@ -406,7 +406,7 @@ def test_pixels_are_drawn_from_the_latents_of_samples():
 
 @pytest.mark.parametrize("architecture", ["resnet", "", None, "Dense"])
 def test_unknown_architecture_is_an_error(architecture):
-    with pytest.raises(KgenError, match="Expected architecture 'dense' or 'conv', received"):
+    with pytest.raises(KgenError, match="Expected architecture to be 'dense' or 'conv', received"):
         VAE((8, 8, 1), architecture=architecture)
 
 
@@ -470,5 +470,5 @@ def test_no_samples_are_an_error():
 
 @pytest.mark.parametrize("levels", [0, 1, 257])
 def test_levels_out_of_range_are_an_error(levels):
-    with pytest.raises(KgenError, match="from 2 to 256 levels"):
+    with pytest.raises(KgenError, match="levels to be a whole number from 2 to 256"):
         VAE((2, 2, 1), levels=levels)

@@ -10,6 +10,7 @@ import tutorial_pages
 
 ROOT = Path(__file__).parents[2]
 ON_THE_HOME_PAGE = ("Start", "Use")  # sections of the README; the others have pages of their own
+MEASURED = ("Training", "Training throughput, kgen to native code")  # of a benchmark's report
 ON_ADDING_A_MODEL = ("How to add a model", "Bans", "Running the tests", "The documentation")
 
 
@@ -17,6 +18,8 @@ def contents():
     """{path in the site: text or bytes} of every generated page and picture."""
     return {
         "index.md": home(),
+        "training.md": text("training.md"),
+        "backends.md": text("backends.md") + measured(),
         "design.md": design(),
         "contributing.md": adding_a_model(),
         "command_line.md": command_line.page(),
@@ -30,6 +33,8 @@ def navigation():
     return [
         {"Home": "index.md"},
         {"Tutorials": tutorial_pages.navigation()},
+        {"Training in Python": "training.md"},
+        {"Which backend, which device": "backends.md"},
         {"Models": model_pages.navigation()},
         {"Command line": "command_line.md"},
         {"Reference": reference.navigation()},
@@ -53,7 +58,25 @@ def adding_a_model():
 def design():
     """What is said on design, and the rooms of the house as the README of its builders has them."""
     house = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("\n## ")[0]
-    return Path(__file__).with_name("design.md").read_text(encoding="utf-8") + f"\n#{house}\n"
+    return text("design.md") + f"\n#{house}\n"
+
+
+def measured():
+    """Training on each machine that there are committed results of."""
+    parts = []
+    for path in sorted((ROOT / "benchmarks" / "results").glob("*.md")):
+        report = path.read_text(encoding="utf-8")
+        machine = re.search(r"^Machine: (.*?)\. Device: (\w+)", report, re.MULTILINE)
+        parts.append(f"\n### {machine[1]}, {machine[2]}\n")
+        parts += [
+            f"\n##{section(report, title)}" for title in MEASURED if f"## {title}\n" in report
+        ]
+    return "".join(parts)
+
+
+def text(name):
+    """A page that is written by hand, beside this file."""
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")
 
 
 def section(text, title):

@@ -5,6 +5,10 @@ Keras chooses the backend (`KERAS_BACKEND`); each adapter defines exactly the na
 `__all__`, and `tests/test_house.py` holds the three lists equal.
 """
 
+import kgen.chosen_backend  # noqa: F401  # before Keras
+
+# isort: split
+
 import keras
 
 if keras.backend.backend() == "jax":

@@ -18,7 +18,7 @@ import tqdm
 from kgen import data as data_sets
 from kgen.data.files import cache_folder
 from kgen.errors import KgenError
-from kgen.files import cannot_write, whole_file
+from kgen.files import cannot_write, whole_file, write_json
 
 RECIPE = 1  # of network, training and cache; another number, another encoder
 FEATURES = 128
@@ -171,8 +171,7 @@ def _train(data, folder, progress):
         test_accuracy=accuracy(network, np.asarray(data.test.images), data.test.labels),
         sha256=_write_weights(folder / "weights.npz", network),
     )
-    with whole_file(folder / "encoder.json") as path:
-        path.write_text(json.dumps(asdict(identity), indent=2) + "\n")
+    write_json(folder / "encoder.json", asdict(identity))
     return Classifier(network, identity)
 
 
@@ -186,6 +185,9 @@ def _write_weights(path, network):
 
 def build_network(image_shape, levels, classes):
     """uint8 images -> {"features": (n, 128), "probabilities": (n, classes)}, untrained."""
+    import kgen.chosen_backend  # noqa: F401  # before Keras
+
+    # isort: split
     import keras
     from keras import layers
 

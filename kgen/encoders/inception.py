@@ -31,6 +31,9 @@ class Inception:
     name = "Inception-V3 of keras.applications"
 
     def __init__(self, levels=256, weights="imagenet"):
+        import kgen.chosen_backend  # noqa: F401  # before Keras
+
+        # isort: split
         import keras
 
         self.levels = levels

@@ -7,6 +7,14 @@
 
 from kgen.evaluation.likelihood import likelihood
 from kgen.evaluation.quality import Reference, images_compared, quality
-from kgen.evaluation.whole import Evaluation, evaluate
+from kgen.evaluation.whole import Evaluation, check_images_of, evaluate
 
-__all__ = ["Evaluation", "Reference", "evaluate", "images_compared", "likelihood", "quality"]
+__all__ = [
+    "Evaluation",
+    "Reference",
+    "check_images_of",
+    "evaluate",
+    "images_compared",
+    "likelihood",
+    "quality",
+]

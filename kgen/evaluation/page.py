@@ -67,7 +67,11 @@ def _plots(evaluations):
     for used, group in _groups(with_samples, "data_sha256", "encoder_sha256", "encoder", "images"):
         title = f"{used['data']}, {used['images']:,} images, {encoder_in_words(used)}"
         yield f"Frechet distance; | that of other real images ({title})", _distances(group)
-        yield f"Precision and recall; x those of other real images ({title})", _precisions(group)
+        if used["images"] > 3:  # of fewer there are none
+            yield (
+                f"Precision and recall; x those of other real images ({title})",
+                _precisions(group),
+            )
     with_likelihood = {name: found for name, found in evaluations.items() if found.likelihood}
     for used, group in _groups(with_likelihood, "data_sha256", "split", "images"):
         title = f"{used['data']}, {used['images']:,} images; of a bound, the bound"

@@ -13,6 +13,12 @@ def images_compared(data, samples):
     return min(samples, len(data.test), len(data.train))
 
 
+def check_split(split):
+    """Raise KgenError for the name of no split."""
+    if split not in ("test", "train"):
+        raise KgenError(f"Expected split 'test' or 'train', received {split!r}: choose one.")
+
+
 class Reference:
     """Real images as an encoder sees them, and what the metrics say of real images and of noise.
 
@@ -36,8 +42,7 @@ class Reference:
     """
 
     def __init__(self, data, encoder, count=10_000, split="test", seed=0):
-        if split not in ("test", "train"):
-            raise KgenError(f"Expected split 'test' or 'train', received {split!r}.")
+        check_split(split)
         self.encoder, self.seed = encoder, seed
         self.count = images_compared(data, count)
         chosen = {name: getattr(data, name).limit(self.count) for name in ("train", "test")}
@@ -77,17 +82,19 @@ def quality(images, reference, are_real=False):
 
     Returns:
         ({name: figure}, `kgen.metrics.Memorization`). A figure is None where it cannot be measured:
-        from too few images, or with an encoder that gives no probabilities. `memorized` is the
-        share of images that lie nearer to the training images than all but 1 % of the held-out
-        ones.
+        from too few images (4 for precision and recall, 6 for density and coverage, 10 for the
+        score), or with an encoder that gives no probabilities. `memorized` is the share of images
+        that lie nearer to the training images than all but 1 % of the held-out ones.
     """
     real, features = reference.real, reference.encoder(images)
     subset = min(SUBSET, len(real), len(features))
     kernel, deviation = metrics.kernel_distance(
         real, features, subset_size=subset, seed=reference.seed
     )
-    precision, recall = metrics.precision_recall(real, features)
-    density, coverage = metrics.density_coverage(real, features)
+    few = min(len(real), len(features))
+    nothing = None, None
+    precision, recall = metrics.precision_recall(real, features) if few > 3 else nothing
+    density, coverage = metrics.density_coverage(real, features) if few > 5 else nothing
     near = None
     if not are_real:
         near = metrics.memorization(reference.training, reference.held_out, features)
@@ -100,7 +107,7 @@ def quality(images, reference, are_real=False):
         "recall": recall,
         "density": density,
         "coverage": coverage,
-        "inception_score": _score(images, reference.encoder),
+        "inception_score": _score(images, reference.encoder) if few >= 10 else None,
         "memorized": near.copies if near else None,
     }
     return figures, near

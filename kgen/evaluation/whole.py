@@ -9,7 +9,7 @@ import numpy as np
 from kgen.errors import KgenError
 from kgen.evaluation.likelihood import likelihood
 from kgen.evaluation.parts import in_parts
-from kgen.evaluation.quality import Reference, images_compared, quality
+from kgen.evaluation.quality import Reference, check_split, images_compared, quality
 
 PICTURED = 64
 COPIES_PICTURED = 10
@@ -88,7 +88,7 @@ def evaluate(
         >>> found.likelihood["likelihood"], found.used["images"]
         ('bound', 100)
     """
-    _check_same_images(model, data)
+    check_images_of(model, data, split)
     count = images_compared(data, samples)
     found = Evaluation(reference=reference)
     found.used = {
@@ -138,12 +138,28 @@ def _measure_samples(model, found, progress):
     found.copies = np.stack([images[copies], originals], axis=1)
 
 
-def _check_same_images(model, data):
+def check_images_of(model, data, split="test"):
+    """Raise KgenError unless a model can be evaluated on a split of `data`."""
+    check_split(split)
     expected, received = ((tuple(images.image_shape), images.levels) for images in (model, data))
     if expected != received:
         raise KgenError(
             f"Expected images of shape {expected[0]} with {expected[1]} levels, as the model's, "
-            f"received {data.name}: {received[0]} with {received[1]} levels."
+            f"received {data.name}: {received[0]} with {received[1]} levels: load the images that "
+            "the model was trained on, in the same way."
+        )
+    labels = getattr(data, split).labels
+    if model.classes and labels is None:
+        raise KgenError(
+            f"Expected labelled images for a {type(model).__name__} of {model.classes} classes, "
+            f"received {data.name} without labels: put each class into a sub-folder, or evaluate "
+            "on the images it was trained on."
+        )
+    if model.classes and not 0 <= labels.min() <= labels.max() < model.classes:
+        raise KgenError(
+            f"Expected labels 0..{model.classes - 1}, which the {type(model).__name__} knows, "
+            f"received {labels.min()} to {labels.max()} in {data.name}: evaluate on the images it "
+            "was trained on."
         )
 
 

@@ -1,11 +1,13 @@
 """Layers the models share."""
 
+import kgen.chosen_backend  # noqa: F401  # before Keras
 from kgen.layers.bijections import (
     ActNorm,
     AffineCoupling,
     Chain,
     CheckerboardCoupling,
     InvertibleConv,
+    squeezed_shape,
     squeezing,
     zero_per_image,
 )
@@ -31,6 +33,7 @@ __all__ = [
     "VerticalConv2D",
     "halved_sizes",
     "shifted_down",
+    "squeezed_shape",
     "squeezing",
     "zero_per_image",
 ]

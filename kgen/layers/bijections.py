@@ -90,10 +90,16 @@ class Squeeze(Bijection):
 
 def squeezing(shape):
     """[Squeeze()] and the shape it makes of `shape`; where a side is odd, [] and `shape`."""
+    squeezed = squeezed_shape(shape)
+    return [] if squeezed == tuple(shape) else [Squeeze()], squeezed
+
+
+def squeezed_shape(shape):
+    """(height / 2, width / 2, 4 * channels); where a side is odd, `shape` itself."""
     height, width, channels = shape
     if height % 2 or width % 2:
-        return [], shape
-    return [Squeeze()], (height // 2, width // 2, 4 * channels)
+        return tuple(shape)
+    return height // 2, width // 2, 4 * channels
 
 
 class ActNorm(Bijection):

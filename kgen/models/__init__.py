@@ -90,12 +90,68 @@ def register(name, model_class):
         )
 
 
+def is_own(name):
+    """Whether a name is the place of a model of somebody's own, "module:Class"."""
+    return ":" in str(name)
+
+
+def import_own(place):
+    """Import the class that "module:Class" names, and register it under that name.
+
+    Its code runs: only for a name that the user gave, never for one that a file holds.
+
+    Raises:
+        KgenError: if there is no such module or class, or it is no model.
+    """
+    module_name, _, class_name = place.partition(":")
+    if not module_name or not class_name.isidentifier():
+        raise KgenError(f"Expected a model as module:Class, received {place!r}: name both.")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name not in _parents(module_name):
+            raise  # it is there, and imports what is not
+        raise KgenError(
+            f"Expected a module {module_name!r} in this folder or among the installed ones, for "
+            f"the model {place}, received none: write {module_name}.py, or start where it is."
+        ) from error
+    model_class = getattr(module, class_name, None)
+    base = importlib.import_module("kgen.training").GenerativeModel
+    if not (isinstance(model_class, type) and issubclass(model_class, base)):
+        found = [name for name, value in vars(module).items() if _is_model(value, base)]
+        raise KgenError(
+            f"Expected {class_name} of {module_name} to be a kgen.GenerativeModel, received "
+            f"{type(model_class).__name__}: name one of {', '.join(found) or 'your own'}."
+        )
+    register(place, model_class)
+
+
+def _parents(module_name):
+    """a.b.c -> a, a.b, a.b.c"""
+    parts = module_name.split(".")
+    return [".".join(parts[: end + 1]) for end in range(len(parts))]
+
+
+def _is_model(value, base):
+    return isinstance(value, type) and issubclass(value, base) and value is not base
+
+
 def check_name(name):
     """Raise KgenError, with the nearest name, unless a model is registered as `name`."""
+    if name not in REGISTRY and is_own(name):
+        place = str(name)[:60]
+        raise KgenError(
+            f"Expected a model of kgen, received {place!r}, a class of somebody's own, whose code "
+            f"runs only if you name it: pass --model {place}, or in Python "
+            f"kgen.models.register({place!r}, TheClass)."
+        )
     if name not in REGISTRY:
         nearest = difflib.get_close_matches(str(name), REGISTRY, n=1)
         hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
-        raise KgenError(f"Expected a model, one of {', '.join(REGISTRY)}, received {name!r}.{hint}")
+        raise KgenError(
+            f"Expected a model, one of {', '.join(REGISTRY)}, received {str(name)[:60]!r}.{hint} "
+            "One of your own is module:Class."
+        )
 
 
 def get(name):

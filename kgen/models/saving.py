@@ -10,9 +10,12 @@ against the constructor's annotations; and arrays, whose shapes are known before
 read: no variable is made that the file does not hold.
 """
 
+import kgen.chosen_backend  # noqa: F401  # before Keras
+
+# isort: split
+
 import contextlib
 import itertools
-import json
 import math
 from collections import Counter
 from pathlib import Path
@@ -26,7 +29,8 @@ from safetensors.numpy import save_file
 
 from kgen import models
 from kgen.errors import KgenError
-from kgen.files import check_plain, read_json, whole_file
+from kgen.files import check_plain, read_json, whole_file, write_json
+from kgen.training.learning_rate import with_learning_rate
 from kgen.training.variables import GROUPS, variable_groups
 
 CONFIG, VARIABLES = "model.json", "variables.safetensors"
@@ -57,8 +61,7 @@ def save(model, folder):
             save_file(arrays, path)
         except SafetensorError as error:  # also for a full disk
             raise OSError(str(error)) from error
-    with whole_file(folder / CONFIG) as path:
-        path.write_text(json.dumps(config, indent=2) + "\n")
+    write_json(folder / CONFIG, config)
 
 
 def load(folder, continuing=False):
@@ -90,8 +93,7 @@ def load(folder, continuing=False):
             shapes = [tuple(file.get_slice(name).get_shape()) for name in names]
             with _only_variables_of(shapes):
                 model = _built(config, most_layers=len(shapes))
-            if any(name.startswith("optimizer/") for name in names):
-                model.compile()
+            _compile_as_saved(model, {name for name in names if name.startswith("optimizer/")})
             _assign_variables(model, file, continuing)
     except FileNotFoundError as error:
         raise KgenError(
@@ -144,6 +146,18 @@ def _only_variables_of(shapes):
 
     with mock.patch.object(keras.Variable, "__init__", checked):
         yield
+
+
+def _compile_as_saved(model, names):
+    """Compile as the saved model was: of a constant rate where its optimizer's variables say so."""
+    if not names:
+        return
+    model.compile()
+    if not names >= set(variable_groups(model)["optimizer"]):
+        recommended = model.optimizer
+        model.compile(with_learning_rate(recommended, 1e-3))  # the rate is one of the variables
+        if not names >= set(variable_groups(model)["optimizer"]):
+            model.compile(recommended)  # it was an optimizer of the user's own
 
 
 def _assign_variables(model, file, continuing):

@@ -1,6 +1,8 @@
 """What every model shares: the training step, its optimizers, terms, data order and checkpoints."""
 
+import kgen.chosen_backend  # noqa: F401  # before Keras
 from kgen.training.inference import in_chunks, inference, sample_bound
+from kgen.training.learning_rate import set_learning_rate
 from kgen.training.model import GenerativeModel
 from kgen.training.optimizers import OptimizerGroup
 from kgen.training.players import statistics_kept
@@ -14,6 +16,7 @@ __all__ = [
     "in_chunks",
     "inference",
     "sample_bound",
+    "set_learning_rate",
     "set_seed",
     "statistics_kept",
 ]

@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import json
 import logging
+import math
 import re
 import shutil
 import time
@@ -21,7 +22,7 @@ import numpy as np
 from keras import ops
 
 from kgen.errors import KgenError
-from kgen.files import check_plain, read_json, whole_folder
+from kgen.files import check_plain, read_json, whole_folder, without_non_finite, write_json
 from kgen.training.terms import NonFiniteLossError, check_finite
 from kgen.training.variables import named_variables
 
@@ -82,9 +83,9 @@ class Store:
         with whole_folder(path) as temporary:
             save(temporary)
             files = {file.name: _checksum(file.read_bytes()) for file in temporary.iterdir()}
-            content = {**progress.content(), "files": files}
+            content = without_non_finite({**progress.content(), "files": files})
             record = {"content": content, "checksum": _checksum(_canonical(content))}
-            (temporary / RECORD).write_text(json.dumps(record, indent=2) + "\n")
+            write_json(temporary / RECORD, record)
         position = (progress.epoch, progress.step)
         so_far = [other for other in self._paths() if _position(other) <= position]
         for other in set(self._paths()) - set(so_far[-KEPT:]):
@@ -134,6 +135,7 @@ def _read(path):
                 raise KgenError(f"the checksum of {name} is another one")
         progress = Progress(**content)
         _check(progress, _position(path))
+        _restore_non_finite(progress.history)
     except (OSError, TypeError) as error:
         raise KgenError(str(error)) from error
     return progress
@@ -153,10 +155,16 @@ def _check(progress, position):
         and isinstance(history, dict)
         and all(isinstance(means, list) for means in history.values())
         and all(len(means) == progress.epoch for means in history.values())
-        and all(type(mean) is float for means in history.values() for mean in means)
+        and all(type(mean) is float or mean is None for means in history.values() for mean in means)
     )
     if not whole:
         raise KgenError(f"{RECORD} holds no progress of {position[0]} epochs")
+
+
+def _restore_non_finite(history):
+    """JSON has null for the epochs in which a mean was no number, such as one not measured."""
+    for means in history.values():
+        means[:] = [math.nan if mean is None else mean for mean in means]
 
 
 def _canonical(content):

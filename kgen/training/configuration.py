@@ -3,7 +3,7 @@
 import keras
 
 from kgen.errors import KgenError
-from kgen.training.parameters import checked_arguments, constructor_parameters
+from kgen.training.parameters import constructor_parameters, unknown, with_checked_arguments
 
 POLICIES = ("float32", "float64", "bfloat16", "float16", "mixed_bfloat16", "mixed_float16")
 
@@ -13,7 +13,14 @@ class Configured(keras.Model):
 
     Keras' automatic configuration records the defaults of a subclassed `Model`, whatever it was
     made with.
+
+    Every argument is held against its annotation (`kgen.bounds`) before anything is built, whether
+    it comes from Python, `--set` or a file.
     """
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        with_checked_arguments(cls)
 
     def compile_from_config(self, config):
         """Called by `keras.saving.load_model`; Keras' own skips models with their own `compile`."""
@@ -31,7 +38,8 @@ class Configured(keras.Model):
         """A model from `get_config()`, built under the dtype policy it was saved with.
 
         Raises:
-            KgenError: for arguments that the constructor does not take, or of another type.
+            KgenError: for arguments that the constructor does not take, of another type, or out of
+                their bounds.
         """
         config = dict(config)
         name = config.pop("name", None)
@@ -41,10 +49,12 @@ class Configured(keras.Model):
                 f"Expected a name and a dtype policy of {', '.join(POLICIES)}, received "
                 f"{str(name)[:60]!r} and {str(policy)[:60]!r}."
             )
-        arguments = checked_arguments(cls, config)
+        known = constructor_parameters(cls)
+        for argument in config.keys() - known:
+            raise unknown(cls, argument, known)
         before = keras.config.dtype_policy()
         keras.config.set_dtype_policy(policy)
         try:
-            return cls(**arguments, name=name)
+            return cls(**config, name=name)
         finally:
             keras.config.set_dtype_policy(before)

@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from kgen import backend
+from kgen.bounds import ImageShape, Levels
 from kgen.distributions import nearest_level
 from kgen.errors import KgenError
 from kgen.training.callbacks import CallbackList
@@ -65,16 +66,14 @@ class GenerativeModel(Configured):
     can_sample = True
     samples_in_one_pass = True
 
-    def __init__(self, image_shape, levels, **kwargs):
+    def __init__(self, image_shape: ImageShape, levels: Levels, **kwargs):
         super().__init__(**kwargs)
         if self.dtype_policy.name != keras.config.dtype_policy().name:
             raise KgenError(  # it would not reach the layers
                 f"Expected no dtype, received {self.dtype_policy.name!r}: set it for all layers, "
                 f"keras.config.set_dtype_policy({self.dtype_policy.name!r})."
             )
-        if not 2 <= levels <= 256:
-            raise KgenError(f"Expected from 2 to 256 levels, received {levels}.")
-        self.image_shape = tuple(image_shape)
+        self.image_shape = image_shape
         self.levels = levels
         self.seed_generator = keras.random.SeedGenerator()
         self.terms = Terms(self.tracked)

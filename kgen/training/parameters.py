@@ -2,14 +2,15 @@
 
 import ast
 import difflib
+import functools
 import inspect
-import math
-import types
-import typing
 
 import keras
 
+from kgen.bounds import checked
 from kgen.errors import KgenError
+
+KERAS_ARGUMENTS = ("name", "dtype", "trainable", "autocast", "activity_regularizer")
 
 
 def constructor_parameters(model_class):
@@ -18,89 +19,101 @@ def constructor_parameters(model_class):
     for base in model_class.__mro__:
         if base is keras.Model:
             break
-        signature = inspect.signature(base.__init__).parameters if "__init__" in vars(base) else {}
-        for name, parameter in signature.items():
-            if name != "self" and parameter.kind is not parameter.VAR_KEYWORD:
+        own = _parameters(base)
+        for name, parameter in own.items():
+            if parameter.kind is not parameter.VAR_KEYWORD:
                 parameters.setdefault(name, parameter)
+        if own and not _takes_more(own):
+            break
     return parameters
 
 
-def checked_arguments(model_class, arguments):
-    """Constructor arguments read from a file (lists for tuples), checked against the annotations.
+def _takes_more(parameters):
+    """Whether there is a `**kwargs` among them."""
+    return any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
 
-    Raises:
-        KgenError: for an unknown name, a value of another type, or a number that is not finite.
+
+def _parameters(base):
+    """Those of the class's own `__init__`, if it has one, without `self`."""
+    if "__init__" not in vars(base):
+        return {}
+    construct = inspect.unwrap(base.__init__)
+    try:
+        signature = inspect.signature(construct, eval_str=True)
+    except NameError:  # an annotation that only a type checker can read
+        signature = inspect.signature(construct)
+    _, *parameters = signature.parameters.values()
+    return {parameter.name: parameter for parameter in parameters}
+
+
+def with_checked_arguments(model_class):
+    """Have the class's own `__init__`, if it has one, check its arguments before it does anything.
+
+    Each is held against its annotation, and passed on as what `kgen.bounds.checked` makes of it.
     """
-    parameters = constructor_parameters(model_class)
-    checked = {}
-    for name, value in arguments.items():
-        if name not in parameters:
-            raise KgenError(f"{model_class.__name__} has no argument {name!r}.")
-        annotation = parameters[name].annotation
-        value = tuple(value) if type(value) is list else value
-        if annotation is not inspect.Parameter.empty and not _is_a(value, annotation):
-            raise KgenError(
-                f"{name}: expected {_in_words(annotation)}, received {str(value)[:60]!r}."
-            )
-        checked[name] = value
-    return checked
+    if "__init__" not in vars(model_class):
+        return
+    construct = model_class.__init__
+
+    @functools.wraps(construct)
+    def checked_construct(self, *args, **kwargs):
+        own = _parameters(model_class)
+        if _takes_more(own):
+            known = constructor_parameters(type(self))
+            for name in kwargs.keys() - known - set(KERAS_ARGUMENTS):
+                raise unknown(type(self), name, known)
+        positional = [p for p in own.values() if p.kind is not p.KEYWORD_ONLY]
+        args = [
+            _checked(parameter, value) for parameter, value in zip(positional, args, strict=False)
+        ] + list(args[len(positional) :])  # too many: Python says so
+        kwargs = {
+            name: _checked(own[name], value) if name in own else value
+            for name, value in kwargs.items()
+        }
+        construct(self, *args, **kwargs)
+
+    # Keras looks at the signature in two ways, of which one does not see through `wraps`.
+    checked_construct.__signature__ = inspect.signature(construct)
+    model_class.__init__ = checked_construct
+
+
+def _checked(parameter, value, received=None):
+    if parameter.annotation is parameter.empty:
+        return value
+    return checked(parameter.name, value, parameter.annotation, received)
+
+
+def unknown(model_class, name, known):
+    """The KgenError for an argument that the constructor does not take; names the nearest ones."""
+    nearest = difflib.get_close_matches(str(name), known, cutoff=0.5)
+    hint = f"did you mean {' or '.join(nearest)}? " if nearest else ""
+    return KgenError(
+        f"{model_class.__name__} has no argument {str(name)[:60]!r}: {hint}"
+        f"Expected one of {', '.join(known)}."
+    )
 
 
 def parse_settings(model_class, assignments):
     """`["width=32", "hidden=(200, 200)"]` as {name: value}, checked against the annotations.
 
     Raises:
-        KgenError: for a misspelt name (with the nearest ones), or a value of another type.
+        KgenError: for a misspelt name (with the nearest ones), or a value of another type or out of
+            its bounds.
     """
     parameters = constructor_parameters(model_class)
     settings = {}
     for assignment in assignments:
         name, equals, text = assignment.partition("=")
         if not equals:
-            raise KgenError(f"Expected --set key=value, received {assignment!r}.")
+            raise KgenError(f"Expected --set key=value, received {assignment!r}: write an =.")
         if name not in parameters:
-            nearest = difflib.get_close_matches(name, parameters, cutoff=0.5)
-            hint = f"did you mean {' or '.join(nearest)}? " if nearest else ""
-            raise KgenError(
-                f"{model_class.__name__} has no argument {name!r}: {hint}"
-                f"Expected one of {', '.join(parameters)}."
-            )
-        settings[name] = _parse(name, text, parameters[name].annotation)
+            raise unknown(model_class, name, parameters)
+        settings[name] = _checked(parameters[name], _parse(text), repr(text))
     return settings
 
 
-def _parse(name, text, annotation):
+def _parse(text):
     try:
-        value = ast.literal_eval(text)
+        return ast.literal_eval(text)
     except (ValueError, SyntaxError, RecursionError, MemoryError):  # the last two: deep nesting
-        value = text  # an unquoted string
-    if annotation is float and type(value) is int:
-        value = float(value)
-    if typing.get_origin(annotation) is tuple and type(value) in (int, float, list):
-        value = tuple(value) if type(value) is list else (value,)
-    if not _is_a(value, annotation):
-        raise KgenError(f"{name}: expected {_in_words(annotation)}, received {text!r}.")
-    return value
-
-
-def _is_a(value, annotation):
-    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin is typing.Literal:
-        return value in arguments
-    if origin in (typing.Union, types.UnionType):
-        return any(_is_a(value, argument) for argument in arguments)
-    if origin is tuple:
-        return type(value) is tuple and all(_is_a(item, arguments[0]) for item in value)
-    if annotation is float:
-        return type(value) is float and math.isfinite(value)
-    return value is None if annotation is type(None) else type(value) is annotation
-
-
-def _in_words(annotation):
-    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin is typing.Literal:
-        return " or ".join(map(str, arguments))
-    if origin is tuple:
-        return f"a tuple of {_in_words(arguments[0])}, such as 500 or (200, 100)"
-    words = {int: "a whole number", float: "a finite number", str: "a word", bool: "True or False"}
-    return words.get(annotation, str(annotation))
+        return text  # an unquoted string

@@ -5,6 +5,7 @@ import random
 import numpy as np
 
 from kgen import backend
+from kgen.bounds import Seed, checked
 
 
 def set_seed(seed):
@@ -12,6 +13,12 @@ def set_seed(seed):
 
     Seeds Python, NumPy and the running framework, and imports no other (as
     `keras.utils.set_random_seed` does with TensorFlow).
+
+    Args:
+        seed: from 0 to 4,294,967,295.
+
+    Raises:
+        KgenError: for another seed.
 
     Examples:
         >>> kgen.set_seed(1)
@@ -21,6 +28,7 @@ def set_seed(seed):
         >>> np.array_equal(first.sample(2, seed=0), second.sample(2, seed=0))
         True
     """
+    seed = checked("seed", seed, Seed)
     random.seed(seed)
     np.random.seed(seed)
     backend.seed_framework(seed)

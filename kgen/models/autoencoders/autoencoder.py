@@ -22,6 +22,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from kgen.bounds import Count, ImageShape, Layers, Levels
 from kgen.distributions import pixel_distribution
 from kgen.errors import KgenError
 from kgen.layers import Conv2D, Doubling, halved_sizes
@@ -49,23 +50,21 @@ class Autoencoder(GenerativeModel):
 
     def __init__(
         self,
-        image_shape: tuple[int, ...] = (28, 28, 1),
-        levels: int = 256,
-        latent_size: int = 20,
-        hidden: tuple[int, ...] = (500,),
+        image_shape: ImageShape = (28, 28, 1),
+        levels: Levels = 256,
+        latent_size: Count = 20,
+        hidden: Layers = (500,),
         architecture: Literal["dense", "conv"] = "dense",
-        width: int = 32,
+        width: Count = 32,
         **kwargs,
     ):
         super().__init__(image_shape, levels, **kwargs)
         self.latent_size = latent_size
-        self.hidden = tuple(hidden)
+        self.hidden = hidden
         self.architecture = architecture
         self.width = width
         self.pixels = pixel_distribution(levels)
         height, breadth, _ = self.image_shape
-        if architecture not in ("dense", "conv"):
-            raise KgenError(f"Expected architecture 'dense' or 'conv', received {architecture!r}.")
         if architecture == "conv" and min(height, breadth) < 8:
             raise KgenError(
                 "Expected images from 8x8 for architecture 'conv', received "

@@ -16,7 +16,7 @@ Deviations: those of the `vae`.
 
 import keras
 
-from kgen.errors import KgenError
+from kgen.bounds import Positive
 from kgen.models.autoencoders.vae import VAE
 
 
@@ -31,10 +31,8 @@ class BetaVAE(VAE):
     Terms: `loss` = `reconstruction` + beta * `kl`, in nats per image.
     """
 
-    def __init__(self, beta: float = 4.0, **kwargs):
+    def __init__(self, beta: Positive = 4.0, **kwargs):
         super().__init__(**kwargs)
-        if not beta > 0:
-            raise KgenError(f"Expected beta above 0, received {beta}.")
         self.beta = beta
 
     def objective(self, images, labels, training):

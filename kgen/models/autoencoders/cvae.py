@@ -20,7 +20,7 @@ import math
 import keras
 from keras import layers, ops
 
-from kgen.errors import KgenError
+from kgen.bounds import Classes
 from kgen.models.autoencoders.vae import VAE
 
 
@@ -37,9 +37,7 @@ class CVAE(VAE):
 
     conditional = True
 
-    def __init__(self, classes: int = 10, **kwargs):
-        if classes < 1:
-            raise KgenError(f"Expected labelled images, at least 1 class, received {classes}.")
+    def __init__(self, classes: Classes = 10, **kwargs):
         self.classes = classes  # before the networks, which it widens, are built
         super().__init__(**kwargs)
 

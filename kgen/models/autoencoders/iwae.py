@@ -18,7 +18,7 @@ import math
 import keras
 from keras import ops
 
-from kgen.errors import KgenError
+from kgen.bounds import Repeats
 from kgen.models.autoencoders.vae import VAE
 
 
@@ -36,10 +36,8 @@ class IWAE(VAE):
 
     tracked = ("loss", "negative_elbo")
 
-    def __init__(self, samples: int = 5, **kwargs):
+    def __init__(self, samples: Repeats = 5, **kwargs):
         super().__init__(**kwargs)
-        if samples < 1:
-            raise KgenError(f"Expected at least 1 sample, received {samples}.")
         self.samples = samples
 
     def objective(self, images, labels, training):

@@ -19,9 +19,12 @@ paper's for photographs; a feature belongs to the colour of its number modulo 3,
 contiguous parts.
 """
 
+from typing import Annotated
+
 import keras
 from keras import layers, ops
 
+from kgen.bounds import Bounds, Count, ImageShape, Levels, Repeats
 from kgen.layers import HorizontalConv2D, VerticalConv2D
 from kgen.models.autoregressive.base import Autoregressive, built
 
@@ -44,11 +47,11 @@ class GatedPixelCNN(Autoregressive):
 
     def __init__(
         self,
-        image_shape: tuple[int, ...] = (28, 28, 1),
-        levels: int = 256,
-        features: int = 32,
-        blocks: int = 6,
-        classes: int = 0,
+        image_shape: ImageShape = (28, 28, 1),
+        levels: Levels = 256,
+        features: Count = 32,
+        blocks: Repeats = 6,
+        classes: Annotated[int, Bounds(0, 65_536)] = 0,
         **kwargs,
     ):
         super().__init__(image_shape, levels, **kwargs)

@@ -21,9 +21,12 @@ paper's for photographs; a feature belongs to the colour of its number modulo 3,
 contiguous parts.
 """
 
+from typing import Annotated
+
 import keras
 from keras import ops
 
+from kgen.bounds import Bounds, ImageShape, Levels, Repeats
 from kgen.layers import HorizontalConv2D, MaskedConv2D
 from kgen.models.autoregressive.base import Autoregressive, built
 
@@ -43,10 +46,10 @@ class PixelCNN(Autoregressive):
 
     def __init__(
         self,
-        image_shape: tuple[int, ...] = (28, 28, 1),
-        levels: int = 256,
-        features: int = 64,
-        blocks: int = 7,
+        image_shape: ImageShape = (28, 28, 1),
+        levels: Levels = 256,
+        features: Annotated[int, Bounds(2, 65_536)] = 64,
+        blocks: Repeats = 7,
         **kwargs,
     ):
         super().__init__(image_shape, levels, **kwargs)

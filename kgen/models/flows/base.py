@@ -20,7 +20,7 @@ from keras import ops
 from kgen import backend
 from kgen.distributions import standard_normal_log_prob
 from kgen.errors import KgenError
-from kgen.layers import ActNorm, AffineCoupling, Chain
+from kgen.layers import ActNorm, AffineCoupling, Chain, squeezed_shape
 from kgen.models.flows.dequantization import UniformDequantization, VariationalDequantization
 from kgen.training import GenerativeModel, in_chunks, inference, sample_bound
 
@@ -43,14 +43,12 @@ class Flow(GenerativeModel):
     tracked = ("loss", "bits_per_dimension")
     likelihood = "bound"
     has_latents = True
+    squeezes_last = True  # whether the last scale squeezes 2x2 pixels into channels, too
+    fewest_channels = 1  # that the last scale must have after its squeeze
     alpha = 0.05  # pixels become logits of alpha + (1 - 2 alpha) y, as in Dinh et al.
 
     def __init__(self, image_shape, levels, scales, width, dequantization, **kwargs):
         super().__init__(image_shape, levels, **kwargs)
-        if dequantization not in ("uniform", "variational"):
-            raise KgenError(
-                f"Expected dequantization 'uniform' or 'variational', received {dequantization!r}."
-            )
         self.scales = scales
         self.width = width
         self.dequantization = dequantization
@@ -76,22 +74,47 @@ class Flow(GenerativeModel):
 
     def add_scales(self):
         """Build every scale; at the end of a subclass's `__init__`."""
+        self._check_scales()
         self.chains, self.leaving = [], []  # of each scale: its steps, the shape that leaves
         shape = self.image_shape
         for scale in range(self.scales):
             last = scale == self.scales - 1
             bijections, (*size, channels) = self.steps(shape, last)
-            if not last and channels < 2:
-                raise KgenError(
-                    f"Expected at least 2 channels to split after scale {scale + 1} of "
-                    f"{self.scales}, received {channels} of {size[0]}x{size[1]} pixels: choose "
-                    f"scales={scale + 1}, or images with even sides."
-                )
             prior = ActNorm(channels) if last else AffineCoupling((*size, channels), width=0)
             self.chains.append(Chain([*bijections, prior]))
             leaving = channels if last else channels // 2
             self.leaving.append((*size, leaving))
             shape = (*size, channels - leaving)
+
+    def _check_scales(self):
+        """Raise KgenError, before anything is built, where a scale has no channels to split."""
+        fitting = [scales for scales in range(1, self.scales + 1) if self._has_channels(scales)]
+        if self.scales in fitting:
+            return
+        size = "x".join(map(str, self.image_shape))
+        if not fitting:
+            raise KgenError(
+                f"Expected images of even sides, or several channels, received {size}: resize them "
+                "to even sides."
+            )
+        raise KgenError(
+            f"Expected scales up to {fitting[-1]} for images of {size}, of which later scales have "
+            f"no two channels to split, received {self.scales}: choose scales={fitting[-1]}."
+        )
+
+    def _has_channels(self, scales):
+        shape = self.image_shape
+        for scale in range(1, scales + 1):
+            last = scale == scales
+            *size, channels = self.shape_after_steps(shape, last)
+            if channels < (self.fewest_channels if last else 2):
+                return False
+            shape = (*size, channels - channels // 2)
+        return True
+
+    def shape_after_steps(self, shape, last):
+        """The shape of the outputs of `steps(shape, last)`, computed without building them."""
+        return shape if last and not self.squeezes_last else squeezed_shape(shape)
 
     def steps(self, shape, last):
         """The bijections of a scale of inputs of `shape`, and the shape of its outputs."""

@@ -25,7 +25,7 @@ from typing import Literal
 
 import keras
 
-from kgen.errors import KgenError
+from kgen.bounds import Count, ImageShape, Levels, Repeats, Scales
 from kgen.layers import ActNorm, AffineCoupling, InvertibleConv, squeezing
 from kgen.models.flows.base import Flow
 
@@ -45,15 +45,16 @@ class Glow(Flow):
     Terms: `loss`, a bound in nats per image, and the same in `bits_per_dimension`.
     """
 
+    fewest_channels = 2  # every coupling splits them
     alpha = 1e-3  # black, one bin of 256 levels, becomes a ninth of the logits' range
 
     def __init__(
         self,
-        image_shape: tuple[int, ...] = (28, 28, 1),
-        levels: int = 256,
-        scales: int = 3,
-        depth: int = 8,
-        width: int = 48,
+        image_shape: ImageShape = (28, 28, 1),
+        levels: Levels = 256,
+        scales: Scales = 3,
+        depth: Repeats = 8,
+        width: Count = 48,
         dequantization: Literal["uniform", "variational"] = "uniform",
         **kwargs,
     ):
@@ -63,10 +64,6 @@ class Glow(Flow):
 
     def steps(self, shape, last):
         bijections, shape = squeezing(shape)
-        if shape[-1] < 2:
-            raise KgenError(
-                f"Expected images of even sides or several channels for a Glow, received {shape}."
-            )
         for _ in range(self.depth):
             bijections += [
                 ActNorm(shape[-1]),

@@ -25,6 +25,7 @@ from typing import Literal
 
 import keras
 
+from kgen.bounds import Count, ImageShape, Levels, Scales
 from kgen.layers import ActNorm, AffineCoupling, CheckerboardCoupling, squeezing
 from kgen.models.flows.base import Flow
 
@@ -43,12 +44,14 @@ class RealNVP(Flow):
     Terms: `loss`, a bound in nats per image, and the same in `bits_per_dimension`.
     """
 
+    squeezes_last = False
+
     def __init__(
         self,
-        image_shape: tuple[int, ...] = (28, 28, 1),
-        levels: int = 256,
-        scales: int = 3,
-        width: int = 32,
+        image_shape: ImageShape = (28, 28, 1),
+        levels: Levels = 256,
+        scales: Scales = 3,
+        width: Count = 32,
         dequantization: Literal["uniform", "variational"] = "uniform",
         **kwargs,
     ):

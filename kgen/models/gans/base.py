@@ -18,6 +18,7 @@ import numpy as np
 from keras import ops
 
 from kgen import backend
+from kgen.bounds import Count, Fraction, ImageShape, Layers, Levels, Repeats, Weight
 from kgen.errors import KgenError
 from kgen.models.gans import networks
 from kgen.training import GenerativeModel, in_chunks, inference, statistics_kept
@@ -64,32 +65,32 @@ class Adversarial(GenerativeModel):
 
     def __init__(
         self,
-        image_shape: tuple[int, ...] = (28, 28, 1),
-        levels: int = 256,
-        latent_size: int = 100,
+        image_shape: ImageShape = (28, 28, 1),
+        levels: Levels = 256,
+        latent_size: Count = 100,
         architecture: Literal["dense", "conv"] = "conv",
-        width: int = 64,
-        generator_units: tuple[int, ...] = (128, 256, 512, 1024),
-        discriminator_units: tuple[int, ...] = (512, 256, 128, 64, 32),
-        critic_steps: int = 1,
-        ema: float = 0.0,
-        label_smoothing: float = 0.0,
+        width: Count = 64,
+        generator_units: Layers = (128, 256, 512, 1024),
+        discriminator_units: Layers = (512, 256, 128, 64, 32),
+        critic_steps: Repeats = 1,
+        ema: Fraction = 0.0,
+        label_smoothing: Fraction = 0.0,
         spectral_normalization: bool = False,
-        r1_weight: float = 0.0,
+        r1_weight: Weight = 0.0,
         **kwargs,
     ):
         super().__init__(image_shape, levels, **kwargs)
         self.latent_size = latent_size
         self.architecture = architecture
         self.width = width
-        self.generator_units = tuple(generator_units)
-        self.discriminator_units = tuple(discriminator_units)
+        self.generator_units = generator_units
+        self.discriminator_units = discriminator_units
         self.critic_steps = critic_steps
         self.ema = ema
         self.label_smoothing = label_smoothing
         self.spectral_normalization = spectral_normalization
         self.r1_weight = r1_weight
-        self._check_settings()
+        self._check_shape()
         self.generator, self.discriminator = self.build_generator(), self.build_discriminator()
         if ema:
             self.average = self.build_generator()
@@ -100,12 +101,8 @@ class Adversarial(GenerativeModel):
                 shape=(), initializer="zeros", trainable=False, dtype="float32", autocast=False
             )
 
-    def _check_settings(self):
+    def _check_shape(self):
         height, breadth, channels = self.image_shape
-        if self.architecture not in ("dense", "conv"):
-            raise KgenError(
-                f"Expected architecture 'dense' or 'conv', received {self.architecture!r}."
-            )
         fits = min(height, breadth) >= 8 and max(height, breadth) <= 64 and channels in (1, 3)
         if self.architecture == "conv" and not fits:
             raise KgenError(
@@ -113,15 +110,6 @@ class Adversarial(GenerativeModel):
                 f"received {height}x{breadth} with {channels}: resize them (size=, mode=), or "
                 "use 'dense'."
             )
-        for name in ("latent_size", "width", "critic_steps"):
-            if getattr(self, name) < 1:
-                raise KgenError(f"Expected {name} of at least 1, received {getattr(self, name)}.")
-        for name in ("ema", "label_smoothing"):
-            if not 0 <= getattr(self, name) < 1:
-                raise KgenError(
-                    f"Expected {name} from 0 to below 1, received {getattr(self, name)}."
-                )
-        check_weights(r1_weight=self.r1_weight)
 
     # === What a subclass defines ===
 
@@ -259,10 +247,3 @@ class Adversarial(GenerativeModel):
     def _sample(self, latents, labels=None):
         generator = self.average if self.ema else self.generator
         return self.to_levels(generator(self.with_labels(latents, labels), training=False))
-
-
-def check_weights(**weights):
-    """Raise a KgenError for a negative weight of a loss: it would reward what it is to punish."""
-    for name, weight in weights.items():
-        if weight < 0:
-            raise KgenError(f"Expected {name} of at least 0, received {weight}.")

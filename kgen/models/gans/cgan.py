@@ -19,7 +19,7 @@ import math
 import keras
 from keras import layers
 
-from kgen.errors import KgenError
+from kgen.bounds import Classes, ImageShape, Levels
 from kgen.models.gans.gan import GAN
 
 LABEL_SIZE = 50  # dimensions of the generator's vector per label
@@ -40,13 +40,11 @@ class CGAN(GAN):
 
     def __init__(
         self,
-        image_shape: tuple[int, ...] = (28, 28, 1),
-        levels: int = 256,
-        classes: int = 10,
+        image_shape: ImageShape = (28, 28, 1),
+        levels: Levels = 256,
+        classes: Classes = 10,
         **kwargs,
     ):
-        if classes < 1:
-            raise KgenError(f"Expected labelled images, at least 1 class, received {classes}.")
         self.classes = classes  # before the networks, which it widens, are built
         super().__init__(image_shape, levels, **kwargs)
 

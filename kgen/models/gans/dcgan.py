@@ -23,6 +23,7 @@ from typing import Literal
 
 import keras
 
+from kgen.bounds import ImageShape, Levels
 from kgen.models.gans.gan import GAN
 
 
@@ -39,8 +40,8 @@ class DCGAN(GAN):
 
     def __init__(
         self,
-        image_shape: tuple[int, ...] = (28, 28, 1),
-        levels: int = 256,
+        image_shape: ImageShape = (28, 28, 1),
+        levels: Levels = 256,
         architecture: Literal["dense", "conv"] = "conv",
         **kwargs,
     ):

@@ -25,8 +25,8 @@ from typing import Literal
 import keras
 from keras import ops
 
-from kgen.errors import KgenError
-from kgen.models.gans.base import Adversarial, check_weights
+from kgen.bounds import ImageShape, Levels, Weight
+from kgen.models.gans.base import Adversarial
 
 
 @keras.saving.register_keras_serializable("kgen")
@@ -45,16 +45,13 @@ class GAN(Adversarial):
 
     def __init__(
         self,
-        image_shape: tuple[int, ...] = (28, 28, 1),
-        levels: int = 256,
+        image_shape: ImageShape = (28, 28, 1),
+        levels: Levels = 256,
         architecture: Literal["dense", "conv"] = "dense",
         loss: Literal["non_saturating", "minimax"] = "non_saturating",
-        reconstruction_weight: float = 0.0,
+        reconstruction_weight: Weight = 0.0,
         **kwargs,
     ):
-        if loss not in ("non_saturating", "minimax"):
-            raise KgenError(f"Expected loss 'non_saturating' or 'minimax', received {loss!r}.")
-        check_weights(reconstruction_weight=reconstruction_weight)
         super().__init__(image_shape, levels, architecture=architecture, **kwargs)
         self.loss = loss
         self.reconstruction_weight = reconstruction_weight

@@ -26,6 +26,7 @@ GAN's options.
 import keras
 from keras import ops
 
+from kgen.bounds import ImageShape, Levels, Positive, Repeats
 from kgen.errors import KgenError
 from kgen.models.gans.base import Adversarial
 
@@ -43,9 +44,9 @@ class Wasserstein(Adversarial):
 
     def __init__(
         self,
-        image_shape: tuple[int, ...] = (28, 28, 1),
-        levels: int = 256,
-        critic_steps: int = 5,
+        image_shape: ImageShape = (28, 28, 1),
+        levels: Levels = 256,
+        critic_steps: Repeats = 5,
         **kwargs,
     ):
         super().__init__(image_shape, levels, critic_steps=critic_steps, **kwargs)
@@ -87,14 +88,12 @@ class WGAN(Wasserstein):
 
     def __init__(
         self,
-        image_shape: tuple[int, ...] = (28, 28, 1),
-        levels: int = 256,
-        clip: float = 0.1,
+        image_shape: ImageShape = (28, 28, 1),
+        levels: Levels = 256,
+        clip: Positive = 0.1,
         **kwargs,
     ):
         super().__init__(image_shape, levels, **kwargs)
-        if not clip > 0:
-            raise KgenError(f"Expected clip above 0, received {clip}.")
         self.clip = clip
         self.after_discriminator_move()  # the initial weights, too, stand within the bounds
 

@@ -21,7 +21,7 @@ each with noise of its own; an epsilon inside the norm's root, whose gradient at
 import keras
 from keras import ops
 
-from kgen.models.gans.base import check_weights
+from kgen.bounds import ImageShape, Levels, Weight
 from kgen.models.gans.wgan import Wasserstein
 
 EPSILON = 1e-12
@@ -47,13 +47,12 @@ class WGANGP(Wasserstein):
 
     def __init__(
         self,
-        image_shape: tuple[int, ...] = (28, 28, 1),
-        levels: int = 256,
-        penalty_weight: float = 10.0,
+        image_shape: ImageShape = (28, 28, 1),
+        levels: Levels = 256,
+        penalty_weight: Weight = 10.0,
         **kwargs,
     ):
         super().__init__(image_shape, levels, **kwargs)
-        check_weights(penalty_weight=penalty_weight)
         self.penalty_weight = penalty_weight
 
     def recommended_optimizer(self):

@@ -1,0 +1,61 @@
+"""Which backend Keras is about to import, where the user has not said."""
+
+import importlib.util
+import json
+import os
+import sys
+from pathlib import Path
+
+from kgen.errors import KgenError
+
+BACKENDS = ("tensorflow", "jax", "torch")  # Keras' own default first; packages of the same names
+
+
+def choose_backend():
+    """Have Keras import a backend that is installed; does nothing once Keras is imported.
+
+    In this order: `KERAS_BACKEND`; the backend that Keras' configuration file names, if it is
+    installed (Keras writes that file itself, whatever the user chose); Keras' own default; the
+    first that is installed.
+
+    Raises:
+        KgenError: if none is installed, or `KERAS_BACKEND` names an unknown one or one that is not.
+    """
+    if "keras" in sys.modules:
+        return
+    installed = [name for name in BACKENDS if _is_installed(name)]
+    wish = os.environ.get("KERAS_BACKEND")
+    if not wish:
+        if not installed:
+            raise KgenError(
+                "Expected a backend, but none is installed: pip install 'kgen[jax]' (or "
+                "tensorflow, torch)."
+            )
+        configured = _configured()
+        os.environ["KERAS_BACKEND"] = configured if configured in installed else installed[0]
+    elif wish not in BACKENDS:
+        raise KgenError(
+            f"Expected KERAS_BACKEND to be one of {', '.join(BACKENDS)}, received {wish!r}: choose "
+            "one of these."
+        )
+    elif wish not in installed:
+        raise KgenError(
+            f"Expected the backend of KERAS_BACKEND={wish}, but it is not installed: pip install "
+            f"'kgen[{wish}]'" + (f", or KERAS_BACKEND={installed[0]}." if installed else ".")
+        )
+
+
+def _is_installed(package):
+    found = importlib.util.find_spec(package)
+    return found is not None and found.origin is not None  # no mere folder of that name
+
+
+def _configured():
+    """The backend that Keras' configuration file names, looked for where Keras does; else None."""
+    home = Path.home()
+    default = (home if os.access(home, os.W_OK) else Path("/tmp")) / ".keras"
+    folder = Path(os.environ.get("KERAS_HOME", default)).expanduser()
+    try:
+        return json.loads((folder / "keras.json").read_bytes()).get("backend")
+    except (OSError, ValueError, AttributeError):  # none, or none that Keras would take
+        return None

@@ -1,0 +1,201 @@
+"""What an argument may be: its type and its bounds, declared once, in the annotation.
+
+    def __init__(self, latent_size: Count = 20, beta: Positive = 4.0): ...
+
+`checked` holds a value against such an annotation, wherever the value comes from.
+"""
+
+import math
+import numbers
+import types
+import typing
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+
+from kgen.errors import KgenError
+
+LONGEST = 60  # characters of a received value that a message shows
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """The range of a number, and of the length of a tuple.
+
+    Args:
+        least, most: the ends of the range.
+        open: "least" or "most" for an end that does not belong to it, else "".
+        remedy: what to do about a value that is out of it.
+    """
+
+    least: float
+    most: float
+    open: str = ""
+    remedy: str = ""
+
+    def hold(self, value):
+        above = value > self.least if self.open == "least" else value >= self.least
+        return above and (value < self.most if self.open == "most" else value <= self.most)
+
+    def __str__(self):
+        first = "above" if self.open == "least" else "from"
+        last = "to below" if self.open == "most" else "to"
+        return f"{first} {self.least:,} {last} {self.most:,}"
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What a tuple of fixed length is, and what to do about another value."""
+
+    words: str
+    remedy: str
+
+
+Count = Annotated[int, Bounds(1, 65_536)]  # units, channels, dimensions
+Repeats = Annotated[int, Bounds(1, 1_000)]  # of a layer, a move or a draw: each costs time
+Scales = Annotated[int, Bounds(1, 12)]  # 2^12 is the largest side
+Layers = Annotated[tuple[Count, ...], Bounds(0, 100)]  # units of each of them
+Weight = Annotated[float, Bounds(0, 10**9)]  # of a part of a loss
+Positive = Annotated[float, Bounds(0, 10**9, open="least")]
+LearningRate = Annotated[float, Bounds(0, 10, open="least")]
+Fraction = Annotated[float, Bounds(0, 1, open="most")]
+Levels = Annotated[int, Bounds(2, 256, remedy="create the model with the data's levels")]
+Classes = Annotated[int, Bounds(1, 65_536, remedy="train on labelled images")]
+Side = Annotated[int, Bounds(1, 4_096)]
+ImageShape = Annotated[
+    tuple[Side, Side, Side],
+    Meaning(
+        "(height, width, channels), whole numbers from 1 to 4,096",
+        "give all three, such as (28, 28, 1) for grey images",
+    ),
+]
+Number = Annotated[int, Bounds(1, 10**9)]  # of images, steps, epochs
+Seed = Annotated[int, Bounds(0, 2**32 - 1)]  # what NumPy, Keras and the frameworks all take
+
+
+def checked(name, value, annotation, received=None):
+    """`value` as what `annotation` says, or a KgenError that names the argument.
+
+    NumPy's numbers become Python's, whole numbers floats, lists, arrays and single numbers tuples,
+    where such are asked for. Annotations other than int, float, str, bool, None, tuples, `Literal`,
+    `Annotated` and unions of these are not checked.
+
+    Args:
+        name: of the argument.
+        received: what to show of a wrong value; by default its `repr`.
+    """
+    try:
+        return _converted(value, annotation)
+    except _Unfit as unfit:
+        shown = repr(value) if received is None else received
+        shown = shown if len(shown) <= LONGEST else f"{shown[:LONGEST]}..."
+        words, remedy = in_words(annotation), unfit.remedy or "choose such a value"
+        raise KgenError(f"Expected {name} to be {words}, received {shown}: {remedy}.") from None
+
+
+class _Unfit(Exception):  # noqa: N818
+    """A value is not what an annotation says."""
+
+    def __init__(self, remedy=""):
+        super().__init__(remedy)
+        self.remedy = remedy
+
+
+def _converted(value, annotation):
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is Annotated:
+        return _bounded(value, *arguments)
+    if origin is typing.Literal:
+        return _fit(value, any(type(value) is type(a) and value == a for a in arguments))
+    if origin in (typing.Union, types.UnionType):
+        return _first_fit(value, arguments)
+    if origin is tuple:
+        return _converted_tuple(value, arguments)
+    if annotation in (int, float):
+        return _number(value, annotation)
+    if annotation is bool and isinstance(value, np.bool_):
+        return bool(value)
+    if annotation in (None, type(None)):
+        return _fit(value, value is None)
+    return _fit(value, annotation not in (bool, str) or type(value) is annotation)
+
+
+def _fit(value, fits):
+    if not fits:
+        raise _Unfit
+    return value
+
+
+def _number(value, kind):
+    is_bool = isinstance(value, bool | np.bool_)
+    if is_bool or not isinstance(value, numbers.Integral if kind is int else numbers.Real):
+        raise _Unfit
+    try:
+        value = kind(value)
+    except OverflowError:  # of a whole number that no float holds
+        raise _Unfit from None
+    return _fit(value, math.isfinite(value) if kind is float else True)
+
+
+def _bounded(value, annotation, *metadata):
+    bounds = [note for note in metadata if isinstance(note, Bounds | Meaning)]
+    try:
+        value = _converted(value, annotation)
+    except _Unfit as unfit:
+        raise _Unfit(unfit.remedy or bounds[0].remedy if bounds else "") from None
+    for bound in bounds:
+        size = len(value) if isinstance(value, tuple) else value
+        if isinstance(bound, Bounds) and not bound.hold(size):
+            raise _Unfit(bound.remedy)
+    return value
+
+
+def _first_fit(value, annotations):
+    for annotation in annotations:
+        try:
+            return _converted(value, annotation)
+        except _Unfit:
+            continue
+    raise _Unfit
+
+
+def _converted_tuple(value, arguments):
+    variable = arguments[-1:] == (...,)
+    if variable and isinstance(value, numbers.Real):
+        value = (value,)
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if not isinstance(value, tuple | list) or not (variable or len(value) == len(arguments)):
+        raise _Unfit
+    kinds = arguments[:1] * len(value) if variable else arguments
+    return tuple(_converted(item, kind) for item, kind in zip(value, kinds, strict=True))
+
+
+def in_words(annotation):
+    """What an annotation asks for, as a message says it."""
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is Annotated:
+        return _bounds_in_words(*arguments)
+    if origin is typing.Literal:
+        return " or ".join(map(repr, arguments))
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(map(in_words, arguments))
+    if origin is tuple and arguments[-1:] == (...,):
+        return f"a tuple such as 500 or (200, 100), each entry {in_words(arguments[0])}"
+    if origin is tuple:
+        return f"({', '.join(map(in_words, arguments))})"
+    words = {int: "a whole number", float: "a finite number", str: "a word", bool: "True or False"}
+    words |= {type(None): "None", None: "None"}
+    return words.get(annotation, str(annotation))
+
+
+def _bounds_in_words(annotation, *metadata):
+    words = in_words(annotation)
+    for note in metadata:
+        if isinstance(note, Meaning):
+            words = note.words
+        elif isinstance(note, Bounds):
+            is_tuple = typing.get_origin(annotation) is tuple
+            words += f", {note.least} to {note.most} entries" if is_tuple else f" {note}"
+    return words

@@ -1,0 +1,222 @@
+"""Arguments have a type and bounds where they are declared, whichever way they come in."""
+
+import math
+import typing
+from typing import Annotated, Literal
+
+import numpy as np
+import pytest
+
+import kgen
+from kgen.bounds import Bounds, Count, Fraction, ImageShape, Layers, Positive, Weight, checked
+from kgen.models import REGISTRY
+from kgen.training.parameters import constructor_parameters, parse_settings
+
+DECLARED = [
+    (name, argument, parameter.annotation)
+    for name in REGISTRY
+    for argument, parameter in constructor_parameters(kgen.models.get(name)).items()
+]
+NUMBERS = [
+    (name, argument, annotation)
+    for name, argument, annotation in DECLARED
+    if typing.get_origin(annotation) is Annotated and typing.get_args(annotation)[0] in (int, float)
+]
+
+
+def beyond(annotation):
+    """Numbers that are out of the bounds, and things that are no numbers."""
+    kind, bounds = typing.get_args(annotation)
+    yield from (bounds.least - 1, bounds.most + 1, 10**12, -(10**12), True, "x", None, (1,))
+    yield from () if kind is float else (bounds.least + 0.5, float(bounds.most))
+    yield from (math.nan, math.inf)
+    yield from (bounds.least,) if bounds.open == "least" else ()
+    yield from (bounds.most,) if bounds.open == "most" else ()
+
+
+@pytest.mark.parametrize("name", REGISTRY)
+def test_every_argument_of_every_model_is_declared_with_its_bounds(name):
+    for argument, parameter in constructor_parameters(kgen.models.get(name)).items():
+        annotation = parameter.annotation
+        assert typing.get_origin(annotation) in (Annotated, Literal) or annotation is bool, argument
+
+
+@pytest.mark.parametrize(("name", "argument", "annotation"), NUMBERS)
+def test_a_number_out_of_its_bounds_is_refused_from_everywhere(name, argument, annotation):
+    model_class = kgen.models.get(name)
+    for value in beyond(annotation):
+        pattern = f"^Expected {argument} to be a (whole|finite) number .*, received .*: .*\\.$"
+        with pytest.raises(kgen.KgenError, match=pattern):
+            model_class(**{argument: value})
+        with pytest.raises(kgen.KgenError, match=pattern):
+            model_class.from_config({argument: value})
+        if isinstance(value, int | float):
+            with pytest.raises(kgen.KgenError, match=pattern):
+                parse_settings(model_class, [f"{argument}={value}"])
+
+
+@pytest.mark.parametrize(("name", "argument", "annotation"), NUMBERS)
+def test_the_ends_of_the_bounds_are_taken_from_the_command_line(name, argument, annotation):
+    kind, bounds = typing.get_args(annotation)
+    ends = {bounds.least, bounds.most} - ({bounds.least} if bounds.open == "least" else set())
+    for value in ends - ({bounds.most} if bounds.open == "most" else set()):
+        settings = parse_settings(kgen.models.get(name), [f"{argument}={value}"])
+        assert type(settings[argument]) is kind
+
+
+@pytest.mark.parametrize(
+    ("value", "annotation", "expected"),
+    [
+        (np.int64(3), Count, 3),
+        (np.uint8(3), Count, 3),
+        (3, Weight, 3.0),
+        (np.float32(0.5), Fraction, 0.5),
+        (np.int32(2), Positive, 2.0),
+        (200, Layers, (200,)),
+        ([200, 100], Layers, (200, 100)),
+        (np.array([4, 5]), Layers, (4, 5)),
+        ((), Layers, ()),
+        ([8, np.int64(8), 1], ImageShape, (8, 8, 1)),
+        (np.True_, bool, True),
+        (None, int | None, None),
+        ("conv", Literal["dense", "conv"], "conv"),
+        ({1: 2}, dict, {1: 2}),  # what the house has no words for is the model's own affair
+    ],
+)
+def test_what_python_callers_have_is_taken(value, annotation, expected):
+    found = checked("it", value, annotation)
+    assert found == expected
+    assert type(found) is type(expected)
+    assert not isinstance(found, tuple) or all(type(item) is int for item in found)
+
+
+@pytest.mark.parametrize(
+    ("value", "annotation", "words"),
+    [
+        ((28, 28), ImageShape, "(28, 28): give all three, such as (28, 28, 1)"),
+        ((28, 28, 0), ImageShape, "(28, 28, 0): give all three"),
+        ((28, 28, 1.0), ImageShape, "(height, width, channels)"),
+        (28, ImageShape, "received 28"),
+        ("abc", Layers, "such as 500 or (200, 100)"),
+        ((8, 0), Layers, "each entry a whole number from 1 to 65,536"),
+        ((8,) * 101, Layers, "0 to 100 entries"),
+        ({8}, Layers, "received {8}"),
+        (32.0, Count, "a whole number from 1 to 65,536, received 32.0"),
+        (10**400, Weight, "a finite number"),
+        ("Dense", Literal["dense", "conv"], "to be 'dense' or 'conv', received 'Dense'"),
+        (1, bool, "to be True or False"),
+        (1, str, "to be a word"),
+        ("x", int | None, "to be a whole number or None"),
+        ("x" * 1000, Count, "xxx...: "),
+    ],
+)
+def test_what_is_wrong_is_one_line(value, annotation, words):
+    with pytest.raises(kgen.KgenError) as caught:
+        checked("it", value, annotation)
+    message = str(caught.value)
+    assert words in message
+    assert message.startswith("Expected it to be ")
+    assert len(message.splitlines()) == 1
+    assert len(message) < 300
+
+
+def test_nothing_is_built_before_all_arguments_are_checked(monkeypatch):
+    monkeypatch.setattr(kgen.models.get("gan"), "build_generator", lambda self: 1 / 0)
+    for name in ("gan", "wgan", "cgan"):
+        with pytest.raises(kgen.KgenError):
+            kgen.models.get(name)((8, 8, 1), latent_size=0)
+    with pytest.raises(kgen.KgenError):
+        kgen.WGAN((8, 8, 1), clip=0)
+
+
+def test_an_unknown_argument_names_the_nearest():
+    with pytest.raises(kgen.KgenError, match="CVAE has no argument 'latentsize': did you mean lat"):
+        kgen.CVAE(latentsize=3)
+
+
+def test_positional_arguments_are_checked_too():
+    with pytest.raises(kgen.KgenError, match="latent_size"):
+        kgen.VAE((8, 8, 1), 17, 0)
+    with pytest.raises(TypeError, match="positional arguments"):
+        kgen.VAE((8, 8, 1), 17, 2, (8,), "dense", 4, 5)
+
+
+def test_configurations_hold_plain_numbers():
+    model = kgen.VAE(np.array((8, 8, 1)), np.int64(17), np.int8(2), hidden=[np.int64(4)])
+    config = model.get_config()
+    assert (config["image_shape"], config["latent_size"], config["hidden"]) == ((8, 8, 1), 2, (4,))
+    assert type(config["latent_size"]) is int
+    assert kgen.VAE.from_config(config).get_config() == config
+
+
+class Own(kgen.GenerativeModel):
+    """One of somebody's own: annotated as its author likes."""
+
+    def __init__(
+        self,
+        image_shape,
+        levels,
+        size: Annotated[int, Bounds(2, 9)] = 3,
+        names: "list[str]" = ("a",),
+        anything=None,
+        *,
+        share: Fraction = 0.5,
+        **kwargs,
+    ):
+        super().__init__(image_shape, levels, **kwargs)
+        self.size, self.names, self.anything, self.share = size, names, anything, share
+
+
+def test_a_model_of_ones_own_is_checked_where_it_is_annotated():
+    model = Own((8, 8, 1), 17, 4, ["a", "b"], object())
+    assert (model.size, model.names, model.share) == (4, ["a", "b"], 0.5)
+    for wrong in ({"size": 1}, {"share": 1}, {"image_shape": (8, 8)}, {"levels": 1000}):
+        with pytest.raises(kgen.KgenError, match=next(iter(wrong))):
+            Own(**{"image_shape": (8, 8, 1), "levels": 17, **wrong})
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, 1.5, None, "a"])
+def test_a_seed_that_not_all_take_is_refused(seed):
+    with pytest.raises(kgen.KgenError, match="seed to be a whole number from 0 to 4,294,967,295"):
+        kgen.set_seed(seed)
+
+
+@pytest.mark.parametrize("seed", [0, 2**32 - 1, np.int64(3)])
+def test_seeds_within_the_bounds_are_taken(seed):
+    kgen.set_seed(seed)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "scales", "words"),
+    [
+        ("glow", (30, 30, 1), 3, "30x30x1.*received 3: choose scales=2"),
+        ("glow", (28, 28, 1), 5, "choose scales=4"),
+        ("glow", (15, 15, 1), 3, "even sides.*resize"),
+        ("glow", (15, 15, 3), 3, "choose scales=2"),
+        ("realnvp", (30, 30, 1), 4, "choose scales=3"),
+        ("realnvp", (3, 3, 1), 2, "choose scales=1"),
+    ],
+)
+def test_the_scales_that_images_allow_are_told_before_anything_is_built(
+    name, shape, scales, words, monkeypatch
+):
+    model_class = kgen.models.get(name)
+    monkeypatch.setattr(model_class, "steps", lambda *_: 1 / 0)
+    with pytest.raises(kgen.KgenError, match=words):
+        model_class(shape, scales=scales)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "scales"),
+    [
+        ("glow", (30, 30, 1), 2),
+        ("glow", (28, 28, 1), 4),
+        ("glow", (15, 15, 3), 2),
+        ("realnvp", (30, 30, 1), 3),
+        ("realnvp", (3, 3, 1), 1),
+    ],
+)
+def test_the_scales_that_are_told_can_be_built(name, shape, scales):
+    small = {"width": 2, **({"depth": 1} if name == "glow" else {})}
+    model = kgen.models.get(name)(shape, scales=scales, **small)
+    assert model.sample(1, seed=0).shape == (1, *shape)
