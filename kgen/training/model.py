@@ -10,7 +10,7 @@ from kgen import backend
 from kgen.distributions import nearest_level
 from kgen.errors import KgenError
 from kgen.training.callbacks import CallbackList
-from kgen.training.configuration import Configured
+from kgen.training.configuration import Configured, check_policy
 from kgen.training.images import (
     check_batch,
     check_labels,
@@ -64,6 +64,7 @@ class GenerativeModel(Configured):
 
     def __init__(self, image_shape, levels, **kwargs):
         super().__init__(**kwargs)
+        check_policy(self.dtype_policy.name)
         if self.dtype_policy.name != keras.config.dtype_policy().name:
             raise KgenError(  # it would not reach the layers
                 f"Expected no dtype, received {self.dtype_policy.name!r}: set it for all layers, "
@@ -192,7 +193,7 @@ class GenerativeModel(Configured):
             run_eagerly: True runs the step uncompiled, for debugging.
 
         Raises:
-            KgenError: for a missing or unknown player, or a policy that needs loss scaling.
+            KgenError: for a missing or unknown player, or an optimizer that scales the loss.
         """
         optimizer = self.recommended_optimizer() if optimizer is None else optimizer
         optimizer = checked_optimizer(optimizer, self.players)
@@ -267,7 +268,7 @@ class GenerativeModel(Configured):
         steps = steps_per_epoch or number_of_batches(x)
         own = {"batches": batches, "initial_step": initial_step, "add_history": True}
         callbacks = self._callback_list(callbacks, verbose, epochs, steps, **own)
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), backend.training():
             if batches is not None:  # Keras on PyTorch takes an epoch's remainder for a shortage
                 warnings.filterwarnings("ignore", message="Your input ran out of data")
             return super().fit(
