@@ -1,7 +1,7 @@
 """What every model shares: the training step, its optimizers, terms, data order and checkpoints."""
 
-from kgen.training.images import check_images
-from kgen.training.inference import in_chunks, inference, sample_bound
+from kgen.training.images import check_batch, check_images
+from kgen.training.inference import in_chunks, inference, keras_sampler, sample_bound
 from kgen.training.model import GenerativeModel
 from kgen.training.optimizers import OptimizerGroup
 from kgen.training.players import statistics_kept
@@ -12,9 +12,11 @@ __all__ = [
     "GenerativeModel",
     "NonFiniteLossError",
     "OptimizerGroup",
+    "check_batch",
     "check_images",
     "in_chunks",
     "inference",
+    "keras_sampler",
     "sample_bound",
     "set_seed",
     "statistics_kept",

@@ -1,13 +1,17 @@
 """How a model is written down as plain values, and made again from them."""
 
 import keras
+import numpy as np
+from keras import ops
 
 from kgen.errors import KgenError
 from kgen.training.parameters import checked_arguments, constructor_parameters
 
-# float16 needs loss scaling, which a step of several players does not have; weights kept in bfloat16
+# float16 needs loss scaling, which a step of several players does not have; weights in bfloat16
 # lose most updates to rounding; float64 is float32 on JAX, and some layers lack it on TensorFlow.
 POLICIES = ("float32", "mixed_bfloat16")
+
+SEEDS = "seeds"  # in files of Keras' formats, beside the numbers of the model's own variables
 
 
 def check_policy(name):
@@ -57,3 +61,29 @@ class Configured(keras.Model):
             return cls(**arguments, name=name)
         finally:
             keras.config.set_dtype_policy(before)
+
+    def save_own_variables(self, store):
+        """Called by `save`, `save_weights` and Keras' callbacks, which leave out seeds."""
+        super().save_own_variables(store)
+        states = [ops.convert_to_numpy(state) for state in self._seed_states()]
+        store[SEEDS] = np.asarray(states, "int64")  # (k, 2)
+
+    def load_own_variables(self, store):
+        """Called when such a file is read; one of an earlier kgen holds no seeds, and sets none."""
+        names = list(store.keys())
+        super().load_own_variables({name: store[name] for name in names if name != SEEDS})
+        if SEEDS not in names:
+            return
+        values, states = np.asarray(store[SEEDS]), self._seed_states()
+        if values.shape != (len(states), 2):
+            raise KgenError(
+                f"Expected {len(states)} seeds of 2 numbers in the file, received an array of "
+                f"shape {values.shape}: create the model as it was when the file was written."
+            )
+        for state, value in zip(states, values, strict=True):
+            state.assign(value)
+
+    def _seed_states(self):
+        """Of this model and its layers (of dropout, for one), in the order of `variables`."""
+        weights = set(map(id, self.weights))
+        return [variable for variable in self.variables if id(variable) not in weights]

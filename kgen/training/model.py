@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from kgen import backend
+from kgen.capabilities import names_with
 from kgen.distributions import nearest_level
 from kgen.errors import KgenError
 from kgen.training.callbacks import CallbackList
@@ -18,13 +19,14 @@ from kgen.training.images import (
     checked_validation,
     split_validation,
 )
+from kgen.training.lacking import Lacking
 from kgen.training.optimizers import checked_optimizer
 from kgen.training.order import Batches, number_of_batches
 from kgen.training.players import statistics_kept
 from kgen.training.terms import Terms
 
 
-class GenerativeModel(Configured):
+class GenerativeModel(Lacking, Configured):
     """A generative model of images with `levels` discrete values per pixel and channel.
 
     To write a model with one loss, subclass, build every layer in `__init__` (which takes plain
@@ -45,21 +47,13 @@ class GenerativeModel(Configured):
         levels: values per pixel and channel, 0..levels-1: 2 for binary images, 256 for 8-bit ones.
 
     Attributes:
-        likelihood: "exact", "bound" or None: what `log_prob` returns, if anything.
-        conditional: whether labels can enter the model: it then takes an argument `classes`.
         classes: how many labels this model knows; 0 where none enter it.
-        has_latents: whether it has `encode`, `latents` and `decode`.
-        can_sample: whether there are new images to draw; else `sample` says why not.
         samples_in_one_pass: whether all pixels are drawn at once, not one after the other.
     """
 
     tracked = ("loss",)
     players = ()
-    likelihood = None
-    conditional = False
     classes = 0
-    has_latents = False
-    can_sample = True
     samples_in_one_pass = True
 
     def __init__(self, image_shape, levels, **kwargs):
@@ -103,7 +97,10 @@ class GenerativeModel(Configured):
         if self.classes:
             return (check_labels(labels, count, self.classes),)
         if labels is not None:
-            raise KgenError(f"Expected no labels: none enter this {type(self).__name__}.")
+            raise KgenError(
+                f"Expected no labels, for none enter this {type(self).__name__}: leave them out, "
+                f"or take one of {names_with('conditional')} with classes."
+            )
         return ()
 
     def labels_to_sample(self, labels, count):
