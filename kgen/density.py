@@ -89,6 +89,7 @@ def log_prob(model, images, samples=1, seed=0):
         >>> kgen.density.log_prob(model, images[:20], samples=5).shape
         (20,)
     """
+    require(model, "likelihood")
     if getattr(model, "classes", 0):
         joint = classify(model, images, samples=samples, seed=seed).log_joint
         return np.logaddexp.reduce(joint, axis=1)
