@@ -9,7 +9,8 @@
     >>> images.shape, images.dtype
     ((64, 8, 8, 1), dtype('uint8'))
 
-Importing kgen imports no framework; the first name that needs one does.
+Importing kgen imports no framework; the first name that needs one does. Keras, imported before or
+after, then finds kgen's classes: `keras.saving.load_model("model.keras")`.
 """
 
 import importlib
@@ -55,3 +56,6 @@ def __getattr__(name):
 def __dir__():
     classes = importlib.import_module("kgen.models").homes()
     return sorted({*globals(), *_HOMES, *_PACKAGES, *classes})
+
+
+importlib.import_module("kgen.registration").register_with_keras()

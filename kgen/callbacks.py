@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from kgen import metrics
+from kgen.capabilities import require
 from kgen.errors import KgenError
 
 SAMPLES, SAMPLE_SEED = 64, 0
@@ -107,7 +108,7 @@ class SampleQuality(keras.callbacks.Callback):
         encoder: callable, uint8 images -> features; None for `kgen.encoders.for_data(data)`.
 
     Raises:
-        KgenError: if no encoder can be had.
+        KgenError: if no encoder can be had, or, when training begins, the model cannot sample.
 
     Examples:
         >>> data = kgen.data.load("digits").limit(100)
@@ -137,10 +138,13 @@ class SampleQuality(keras.callbacks.Callback):
             )
         self.real = encoder(np.asarray(data.test.limit(samples).images))
 
+    def on_train_begin(self, logs=None):
+        require(self.model, "can_sample")
+
     def on_epoch_end(self, epoch, logs=None):
         logs["frechet_distance"] = logs["kernel_distance"] = float("nan")
         model = self.model
-        if (epoch + 1) % self.every or not model.can_sample:
+        if (epoch + 1) % self.every:
             return
         features = self.encoder(model.sample(len(self.real), seed=SAMPLE_SEED))
         logs["frechet_distance"] = metrics.frechet_distance(self.real, features)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kgen.capabilities import require
 from kgen.errors import KgenError
 from kgen.metrics import auroc
 
@@ -88,6 +89,7 @@ def log_prob(model, images, samples=1, seed=0):
         >>> kgen.density.log_prob(model, images[:20], samples=5).shape
         (20,)
     """
+    require(model, "likelihood")
     if getattr(model, "classes", 0):
         joint = classify(model, images, samples=samples, seed=seed).log_joint
         return np.logaddexp.reduce(joint, axis=1)
@@ -141,10 +143,11 @@ def classify(model, images, prior=None, samples=1, seed=0):
         >>> found.labels.shape, found.posterior.sum(axis=1).round(6)
         ((3,), array([1., 1., 1.]))
     """
-    if not getattr(model, "classes", 0):
+    require(model, "likelihood", "conditional")
+    if not model.classes:
         raise KgenError(
             f"Expected a model that is given labels, received {type(model).__name__} without: "
-            "train cvae, or gated_pixelcnn with classes."
+            "create it with classes and train it on labels."
         )
     prior = _checked_prior(prior, model.classes)
     columns = [
@@ -168,10 +171,6 @@ def _checked_prior(prior, classes):
 
 
 def _log_prob(model, images, samples, seed, **labels):
-    if not getattr(model, "likelihood", None):
-        raise KgenError(
-            f"Expected a model with a likelihood, received {type(model).__name__}: there is no "
-            "log p(x) to compare; take a flow, an autoregressive model or a VAE."
-        )
+    require(model, "likelihood")
     bound = {"samples": samples, "seed": seed} if model.likelihood == "bound" else {}
     return np.asarray(model.log_prob(images, **labels, **bound))

@@ -6,6 +6,7 @@ They work for every model with latents (`has_latents`), and return rows of image
 
 import numpy as np
 
+from kgen.capabilities import require
 from kgen.errors import KgenError
 
 
@@ -35,6 +36,7 @@ def interpolate(model, first, second, steps=8, kind="linear", labels=None):
         >>> kgen.latent.interpolate(model, images[:2], images[2:4], steps=5).shape
         (2, 5, 8, 8, 1)
     """
+    require(model, "has_latents")
     if kind not in ("linear", "spherical"):
         raise KgenError(f"Expected kind 'linear' or 'spherical', received {kind!r}.")
     if steps < 2:
@@ -78,6 +80,7 @@ def traverse(model, image, dimensions, values=None, label=None):
         >>> kgen.latent.traverse(model, images[0], dimensions=(0, 1)).shape
         (9, 9, 8, 8, 1)
     """
+    require(model, "has_latents")
     pair = np.atleast_1d(dimensions)
     in_range = pair.dtype.kind in "iu" and (pair >= 0).all() and (pair < model.latent_size).all()
     if len(pair) not in (1, 2) or len(set(pair.tolist())) != len(pair) or not in_range:
@@ -87,7 +90,6 @@ def traverse(model, image, dimensions, values=None, label=None):
         )
     values = np.linspace(-3, 3, 9) if values is None else np.asarray(values)
     if image is None:
-        _check_latents(model)
         centre = np.zeros(model.latent_size, "float32")
     else:
         centre = _latents(model, image[None], None if label is None else [label])[0]
@@ -99,13 +101,7 @@ def traverse(model, image, dimensions, values=None, label=None):
     return _decoded(model, latents, None if label is None else np.full(len(rows), label))
 
 
-def _check_latents(model):
-    if not model.has_latents:
-        raise KgenError(f"Expected a model with latents, received {type(model).__name__}.")
-
-
 def _latents(model, images, labels):
-    _check_latents(model)
     return model.latents(images, **({} if labels is None else {"labels": labels}))
 
 

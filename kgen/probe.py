@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kgen.capabilities import require
 from kgen.errors import KgenError
 
 ITERATIONS = 2000
@@ -64,8 +65,7 @@ def linear_probe(model, train, test):
 
 
 def _check(model, train, test):
-    if not getattr(model, "has_latents", False):
-        raise KgenError(f"Expected a model with latents, received {type(model).__name__}.")
+    require(model, "has_latents")
     if getattr(model, "classes", 0):
         raise KgenError(
             f"Expected a model that encodes images alone, received {type(model).__name__}, which "

@@ -424,6 +424,10 @@ def can_sample(model_class):
     return model_class.can_sample
 
 
+def has_sampler(model_class):
+    return model_class.has_sampler
+
+
 def is_conditional(model_class):
     return model_class.conditional
 
@@ -676,6 +680,17 @@ def noise_is_new_at_every_step(case):
     assert differ == draws
 
 
+@check(needs=has_sampler)
+def its_sampler_is_a_keras_model_of_the_same_images(case, tmp_path):
+    model, count = case.taught, 10
+    latents = np.random.default_rng(3).standard_normal((count, model.latent_size), "float32")
+    inputs = [latents, np.arange(count) % model.classes] if model.classes else latents
+    sampler, expected = model.sampler(), model.sample(count, seed=3)
+    assert same(array(sampler(inputs)), expected)
+    sampler.save(tmp_path / "sampler.keras")
+    assert same(array(keras.saving.load_model(tmp_path / "sampler.keras")(inputs)), expected)
+
+
 @check(needs=can_sample)
 def samples_without_seed_differ(case):
     model = case.taught
@@ -834,10 +849,11 @@ def losses_are_float32_in_mixed_bfloat16(case):
 
 
 @check
-def mixed_float16_is_refused(case, policy):
-    policy("mixed_float16")
-    with refused("mixed_bfloat16", "mixed_float16"):
-        case.compiled()
+def other_policies_are_refused_before_anything_is_built(case, policy):
+    for name in ("float16", "mixed_float16", "bfloat16", "float64"):
+        policy(name)
+        with refused("float32", "mixed_bfloat16", repr(name), "set_dtype_policy"):
+            case.create()
 
 
 # === Data ===
@@ -916,12 +932,27 @@ def keras_format_keeps_weights_and_optimizer(case, tmp_path):
     case.taught.save(tmp_path / "x.keras")
     loaded = keras.saving.load_model(tmp_path / "x.keras")
     assert loaded.compiled
-    received, expected = state_of(loaded), case.lessons.state  # its format drops the seeds' states
-    seeds = {name for name in expected if "seed_generator" in name}
-    assert_same(
-        {name: value for name, value in received.items() if name not in seeds},
-        {name: value for name, value in expected.items() if name not in seeds},
-    )
+    assert_same(state_of(loaded), case.lessons.state)
+
+
+@check
+def a_weights_file_of_keras_keeps_the_seeds(case, tmp_path):
+    model, other = case.uncompiled, case.create(seed=1)
+    assert other.seed != model.seed
+    model.save_weights(tmp_path / "x.weights.h5")
+    other.load_weights(tmp_path / "x.weights.h5")
+    assert_same(state_of(other), state_of(model))
+
+
+@check(needs=has_sampler)
+def networks_alone_are_kept_by_the_keras_format(case, tmp_path):
+    networks = [part for part in case.uncompiled.layers if isinstance(part, keras.Model)]
+    assert len(networks) >= 2
+    for network in networks:
+        network.save(tmp_path / "x.keras")
+        loaded = keras.saving.load_model(tmp_path / "x.keras")
+        for ours, theirs in zip(loaded.weights, network.weights, strict=True):
+            assert same(array(ours.value), array(theirs.value))
 
 
 # === Likelihood ===
@@ -981,15 +1012,58 @@ def training_raises_log_prob(case):
 
 
 @check(needs=lambda c: c.likelihood is None)
-def models_without_likelihood_have_no_log_prob(case):
-    assert not hasattr(case.model_class, "log_prob")
+def models_without_likelihood_say_which_have_one(case):
+    for log_prob in (
+        case.uncompiled.log_prob,
+        functools.partial(kgen.density.log_prob, case.uncompiled),
+    ):
+        with refused("with a likelihood", case.model_class.__name__, "vae", "pixelcnn", "glow"):
+            log_prob(case.images)
+
+
+@check(needs=lambda c: not c.has_latents)
+def models_without_latents_say_which_have_some(case):
+    model, images = case.uncompiled, case.images
+    uses = [
+        *(lambda name=name: getattr(model, name)(images) for name in ("encode", "latents")),
+        *(lambda name=name: getattr(model, name)(images) for name in ("decode", "reconstruct")),
+        lambda: kgen.latent.traverse(model, images[0], 0),
+        lambda: kgen.latent.traverse(model, None, (0, 1)),
+        lambda: kgen.latent.interpolate(model, images[:1], images[1:2]),
+        lambda: kgen.probe.linear_probe(model, None, None),
+    ]
+    for use in uses:
+        with refused("with latents", case.model_class.__name__, "vae", "realnvp"):
+            use()
+
+
+@check(needs=lambda c: not c.can_complete)
+def models_that_complete_nothing_say_which_do(case):
+    with refused("completes", case.model_class.__name__, "pixelcnn, gated_pixelcnn"):
+        case.uncompiled.complete(case.images, np.ones((8, 8), bool))
+
+
+@check(needs=lambda c: not c.has_sampler)
+def models_without_a_sampler_say_which_have_one(case):
+    with refused("one pass through a network", case.model_class.__name__, "vae", "dcgan"):
+        case.uncompiled.sampler()
+
+
+@check(needs=lambda c: not c.can_sample)
+def models_that_cannot_sample_say_which_can(case):
+    data = kgen.data.load("digits").limit(20)
+    quality = kgen.callbacks.SampleQuality(data, encoder=lambda images: images.reshape(-1, 64))
+    with refused("draws new images", case.model_class.__name__, "vae", "dcgan", "glow"):
+        case.fit(case.compiled(), callbacks=[quality])
+    with refused("cannot sample", "vae", "dcgan", "glow"):
+        case.uncompiled.sample(1)
 
 
 # === Autoregressive models ===
 
 
 def is_autoregressive(model_class):
-    return model_class.likelihood == "exact" and hasattr(model_class, "complete")
+    return model_class.likelihood == "exact" and model_class.can_complete
 
 
 def blocked_gradients(model, labels=None):
@@ -1068,6 +1142,10 @@ def filling_in_keeps_known_pixels(case):
     assert same(filled_in[:, :4], images[:, :4])
     assert not same(filled_in[:, 4:], images[:, 4:])
     assert filled_in.max() < case.arguments["levels"]
+    unlooked_at = np.where(mask[..., None], np.uint8(255), images)
+    assert same(model.complete(unlooked_at, mask, **case.condition(8), seed=3), filled_in)
+    with refused("received up to 255"):
+        model.complete(unlooked_at, ~mask, **case.condition(8))
 
 
 @check(needs=is_autoregressive)

@@ -5,6 +5,7 @@ variable to a mapping; a stateful function run inside it is a pure function of t
 (`_pure`). Nested scopes see only the innermost mapping, so each carries all the variables in use.
 """
 
+import contextlib
 import functools
 import itertools
 from collections import deque
@@ -39,6 +40,7 @@ __all__ = [
     "scan",
     "seed_framework",
     "synchronise",
+    "training",
     "uniform",
     "value_and_grad",
     "version",
@@ -282,6 +284,11 @@ def _stack(*parts):
 def _same_shapes(batches):
     shapes = [jax.tree.map(np.shape, batch) for batch in batches]
     return all(shape == shapes[0] for shape in shapes)
+
+
+def training():
+    """Context of a `fit`; only PyTorch has something to set, see `kgen.backend.torch.training`."""
+    return contextlib.nullcontext()
 
 
 def synchronise(tensors):

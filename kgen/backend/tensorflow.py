@@ -1,5 +1,6 @@
 """TensorFlow: Keras' own compiled steps already are stateful; gradients come from tapes."""
 
+import contextlib
 import functools
 
 import keras
@@ -39,6 +40,7 @@ __all__ = [
     "scan",
     "seed_framework",
     "synchronise",
+    "training",
     "uniform",
     "value_and_grad",
     "version",
@@ -268,6 +270,11 @@ def make_test_function(model):
     """As `make_train_function`, for `evaluate`."""
     keras.Model.make_test_function(model, force=True)
     return model.test_function
+
+
+def training():
+    """Context of a `fit`; only PyTorch has something to set, see `kgen.backend.torch.training`."""
+    return contextlib.nullcontext()
 
 
 def synchronise(tensors):

@@ -1,8 +1,10 @@
 """PyTorch: steps build a graph only inside `value_and_grad`, and are recorded to be run again."""
 
 import contextlib
+import ctypes
 import functools
 import sys
+from pathlib import Path
 
 import keras
 import torch
@@ -37,6 +39,7 @@ __all__ = [
     "scan",
     "seed_framework",
     "synchronise",
+    "training",
     "uniform",
     "value_and_grad",
     "version",
@@ -247,14 +250,34 @@ def _flushed_denormals():
         torch.set_flush_denormal(before)
 
 
-def _start_threads():
-    """Have PyTorch start its threads now: they keep the mode they are started in."""
-    elements_per_thread = 2**15
-    with _flushed_denormals():
-        torch.zeros(torch.get_num_threads() * elements_per_thread).exp()
+@contextlib.contextmanager
+def training():
+    """Context of a `fit`: PyTorch's threads flush denormals to zero, as its steps do.
+
+    Threads keep the mode they are started in, so those of before are ended, and those of training
+    too: a thread that computes for others has their mode, and none is left for a child process,
+    forked afterwards, to wait for.
+    """
+    _end_threads()
+    try:
+        yield
+    finally:
+        _end_threads()
 
 
-_start_threads()
+def _end_threads():
+    """End PyTorch's idle OpenMP threads; the next parallel operation starts new ones."""
+    if _openmp() is not None:
+        _openmp().omp_pause_resource_all(1)  # omp_pause_soft
+
+
+@functools.cache
+def _openmp():
+    """The OpenMP library that PyTorch brings, or None: then its threads keep their mode."""
+    folder = Path(torch.__file__).parent / "lib"
+    paths = [path for kind in ("gomp", "omp", "iomp5") for path in folder.glob(f"lib{kind}*")]
+    library = ctypes.CDLL(str(paths[0])) if paths else None
+    return library if hasattr(library, "omp_pause_resource_all") else None
 
 
 def synchronise(tensors):

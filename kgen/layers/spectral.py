@@ -35,7 +35,8 @@ class SpectralNormalization(keras.layers.Layer):
         self.use_bias = use_bias
 
     def build(self, input_shape):
-        self.layer.build(input_shape)
+        if not self.layer.built:  # as it is when Keras has read it from a file
+            self.layer.build(input_shape)
         filters = self.layer.kernel.shape[-1]
         self.vector = self.add_weight(
             shape=(filters, 1),

@@ -1,7 +1,8 @@
 """What every model shares: the training step, its optimizers, terms, data order and checkpoints."""
 
 import kgen.chosen_backend  # noqa: F401  # before Keras
-from kgen.training.inference import in_chunks, inference, sample_bound
+from kgen.training.images import as_array, check_batch, check_images
+from kgen.training.inference import in_chunks, inference, keras_sampler, sample_bound
 from kgen.training.learning_rate import set_learning_rate
 from kgen.training.model import GenerativeModel
 from kgen.training.optimizers import OptimizerGroup
@@ -13,8 +14,12 @@ __all__ = [
     "GenerativeModel",
     "NonFiniteLossError",
     "OptimizerGroup",
+    "as_array",
+    "check_batch",
+    "check_images",
     "in_chunks",
     "inference",
+    "keras_sampler",
     "sample_bound",
     "set_learning_rate",
     "set_seed",

@@ -1,13 +1,19 @@
 """Keras' callback list without a wait for the device after every batch."""
 
+import importlib.util
+import logging
 import time
 
 import keras
 from keras import ops
 
-from kgen.training.terms import check_finite
+from kgen.errors import KgenError
+from kgen.training.optimizers import members_of
+from kgen.training.terms import NonFiniteLossError, check_finite
 
 SECONDS_BETWEEN_READS = 0.25
+
+logger = logging.getLogger("kgen")
 
 
 class CallbackList(keras.callbacks.CallbackList):
@@ -22,14 +28,21 @@ class CallbackList(keras.callbacks.CallbackList):
     It also tells the data which epoch begins, stops training at a non-finite loss, and continues
     the epoch that a checkpoint was written in: its batches are numbered on, its means go on.
 
+    A non-finite loss raises `NonFiniteLossError`; beside a `keras.callbacks.TerminateOnNaN`, which
+    asks for it, its message is logged and training ends as after `model.stop_training = True`.
+
     Args:
         callbacks: list of callbacks, as `fit` takes it.
         batches: `kgen.training.order.Batches` to tell the epoch, or None.
         initial_step: batches of the first epoch that are trained already.
         params: as of `keras.callbacks.CallbackList`.
+
+    Raises:
+        KgenError: for a callback that could not do its work with this model's optimizer, or here.
     """
 
     def __init__(self, callbacks, batches=None, initial_step=0, **params):
+        check_callbacks(keras.tree.flatten(callbacks or []), params["model"])
         super().__init__(callbacks, **params)
         self.batches = batches
         self.first = 0  # batch of this epoch that is the first to be trained here
@@ -41,6 +54,20 @@ class CallbackList(keras.callbacks.CallbackList):
         self.earlier = None  # logs of the batch before, not fetched
         self.at_batch_begin = [c for c in self.callbacks if _has(c, "batch_begin")]
         self.at_batch_end = [c for c in self.callbacks if _has(c, "batch_end")]
+
+    def on_train_begin(self, logs=None):
+        super().on_train_begin(logs)
+        if self.batches is not None:  # `BackupAndRestore` has restored the seed of the order, too
+            self.batches.seed = self.model.seed
+
+    def on_train_end(self, logs=None):
+        model = self.model
+        if any(member.use_ema for member in members_of(model.optimizer)):
+            # Keras has set the weights to their averages. On JAX both would be one buffer, which
+            # the next step cannot be given twice.
+            for variable in model.optimizer.variables:
+                variable.assign(ops.copy(variable))
+        super().on_train_end(logs)
 
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch, self.earlier = epoch + 1, None
@@ -97,8 +124,54 @@ class CallbackList(keras.callbacks.CallbackList):
         return logs
 
     def _check_finite(self):
-        if self.epoch is not None:
+        if self.epoch is None:
+            return
+        try:
             check_finite(self.model.terms, self.epoch)
+        except NonFiniteLossError as error:
+            if not any(_ends_at_nan(callback) for callback in self.callbacks):
+                raise
+            logger.warning("kgen: %s", error)
+            self.model.stop_training = True
+            self.epoch = None  # it is said once
+
+
+def check_callbacks(callbacks, model):
+    """Raise KgenError for one of Keras' callbacks that would fail during the training."""
+    for callback in callbacks:
+        name, members = type(callback).__name__, members_of(model.optimizer)
+        rates = keras.callbacks.LearningRateScheduler, keras.callbacks.ReduceLROnPlateau
+        if isinstance(callback, rates) and any(map(_follows_a_schedule, members)):
+            raise KgenError(
+                f"Expected a learning rate that {name} can set, received one that follows a "
+                "schedule: compile with a number, as in keras.optimizers.Adam(0.001)."
+            )
+        ema = keras.callbacks.SwapEMAWeights
+        if isinstance(callback, ema) and not any(member.use_ema for member in members):
+            raise KgenError(
+                f"Expected an optimizer that averages weights for {name}, received none: compile "
+                "with use_ema=True, as in keras.optimizers.Adam(0.001, use_ema=True)."
+            )
+        if isinstance(callback, keras.callbacks.TensorBoard):
+            _check_installed(name, "tensorflow", "tensorboard")
+
+
+def _check_installed(name, *packages):
+    missing = [package for package in packages if importlib.util.find_spec(package) is None]
+    if missing:
+        raise KgenError(
+            f"Expected {' and '.join(packages)} for Keras' {name} on every backend, received none "
+            f"of {', '.join(missing)}: pip install {' '.join(missing)}, or use "
+            "keras.callbacks.CSVLogger."
+        )
+
+
+def _follows_a_schedule(optimizer):
+    return not isinstance(optimizer.get_config()["learning_rate"], float)
+
+
+def _ends_at_nan(callback):
+    return isinstance(callback, keras.callbacks.TerminateOnNaN) and not callback.raise_error
 
 
 def _has(callback, hook):

@@ -1,11 +1,26 @@
 """How a model is written down as plain values, and made again from them."""
 
 import keras
+import numpy as np
+from keras import ops
 
 from kgen.errors import KgenError
 from kgen.training.parameters import constructor_parameters, unknown, with_checked_arguments
 
-POLICIES = ("float32", "float64", "bfloat16", "float16", "mixed_bfloat16", "mixed_float16")
+# float16 needs loss scaling, which a step of several players does not have; weights in bfloat16
+# lose most updates to rounding; float64 is float32 on JAX, and some layers lack it on TensorFlow.
+POLICIES = ("float32", "mixed_bfloat16")
+
+SEEDS = "seeds"  # in files of Keras' formats, beside the numbers of the model's own variables
+
+
+def check_policy(name):
+    """Raise KgenError for a dtype policy under which models do not train as in float32."""
+    if name not in POLICIES:
+        raise KgenError(
+            f"Expected the dtype policy {' or '.join(POLICIES)}, received {str(name)[:60]!r}: "
+            f"call keras.config.set_dtype_policy({POLICIES[0]!r})."
+        )
 
 
 class Configured(keras.Model):
@@ -44,11 +59,9 @@ class Configured(keras.Model):
         config = dict(config)
         name = config.pop("name", None)
         policy = config.pop("dtype", keras.config.dtype_policy().name)
-        if not (name is None or type(name) is str) or policy not in POLICIES:
-            raise KgenError(
-                f"Expected a name and a dtype policy of {', '.join(POLICIES)}, received "
-                f"{str(name)[:60]!r} and {str(policy)[:60]!r}."
-            )
+        if not (name is None or type(name) is str):
+            raise KgenError(f"Expected a name, received {str(name)[:60]!r}: save the model anew.")
+        check_policy(policy)
         known = constructor_parameters(cls)
         for argument in config.keys() - known:
             raise unknown(cls, argument, known)
@@ -58,3 +71,29 @@ class Configured(keras.Model):
             return cls(**config, name=name)
         finally:
             keras.config.set_dtype_policy(before)
+
+    def save_own_variables(self, store):
+        """Called by `save`, `save_weights` and Keras' callbacks, which leave out seeds."""
+        super().save_own_variables(store)
+        states = [ops.convert_to_numpy(state) for state in self._seed_states()]
+        store[SEEDS] = np.asarray(states, "int64")  # (k, 2)
+
+    def load_own_variables(self, store):
+        """Called when such a file is read; one of an earlier kgen holds no seeds, and sets none."""
+        names = list(store.keys())
+        super().load_own_variables({name: store[name] for name in names if name != SEEDS})
+        if SEEDS not in names:
+            return
+        values, states = np.asarray(store[SEEDS]), self._seed_states()
+        if values.shape != (len(states), 2):
+            raise KgenError(
+                f"Expected {len(states)} seeds of 2 numbers in the file, received an array of "
+                f"shape {values.shape}: create the model as it was when the file was written."
+            )
+        for state, value in zip(states, values, strict=True):
+            state.assign(value)
+
+    def _seed_states(self):
+        """Of this model and its layers (of dropout, for one), in the order of `variables`."""
+        weights = set(map(id, self.weights))
+        return [variable for variable in self.variables if id(variable) not in weights]

@@ -35,6 +35,14 @@ def inference(method=None, *, loop=False):
     return call
 
 
+def keras_sampler(model, images_of):
+    """`images_of(latents, *labels)` as a Keras model, which shares its weights with `model`."""
+    latents = keras.Input((model.latent_size,), name="latents")
+    labels = [keras.Input((), dtype="int32", name="labels")] if model.classes else []
+    inputs = [latents, *labels] if labels else latents
+    return keras.Model(inputs, images_of(latents, *labels), name="sampler")
+
+
 def in_chunks(function, *arrays, size=256):
     """`function(*arrays)` computed `size` rows at a time and concatenated, to bound memory.
 

@@ -12,10 +12,17 @@ class OptimizerGroup(keras.optimizers.Optimizer):
     A model keeps it in `model.optimizer`, so that Keras itself threads, donates and saves the slots
     of every member; `group["generator"]` is that player's optimizer.
 
+    Keras' callbacks treat it as they treat `keras.optimizers.MultiOptimizer`, player by player:
+    `LearningRateScheduler` calls its schedule with each player's own rate, `ReduceLROnPlateau`
+    multiplies each one's, `SwapEMAWeights` swaps the weights of those with `use_ema`, and the logs
+    have a `learning_rate_<player>`. To set the rate of one player, in a callback of your own:
+    `self.model.optimizer["generator"].learning_rate = 1e-4`.
+
     Args:
         members: {player: Keras optimizer}, in the order in which the players move.
 
     Attributes:
+        optimizers: the members as those callbacks see them, each named after its player.
         iterations: updates of the last player, the one who ends a round: the number of train steps
             when it moves once a step.
     """
@@ -29,6 +36,10 @@ class OptimizerGroup(keras.optimizers.Optimizer):
 
     def __getitem__(self, player):
         return self.members[player]
+
+    @property
+    def optimizers(self):
+        return [_Named(player, member) for player, member in self.members.items()]
 
     def build(self, variables):
         """Create every member's slots; `variables` is {player: its trainable variables}."""
@@ -74,21 +85,48 @@ class OptimizerGroup(keras.optimizers.Optimizer):
         return cls(members, name=config["name"])
 
 
+class _Named:
+    """An optimizer under another name: its own is part of its variables' names, in saved files."""
+
+    def __init__(self, name, optimizer):
+        self.__dict__.update(name=name, optimizer=optimizer)
+
+    def __getattr__(self, attribute):
+        return getattr(self.optimizer, attribute)
+
+    def __setattr__(self, attribute, value):
+        setattr(self.optimizer, attribute, value)
+
+
 def checked_optimizer(optimizer, players):
     """What `compile` was given for `players` (none: a single loss), a dict made a group.
 
     Raises:
-        KgenError: for a missing or unknown player, or a policy that needs loss scaling.
+        KgenError: for a missing or unknown player, or an optimizer that scales the loss.
     """
-    if keras.config.dtype_policy().name == "mixed_float16":
-        raise KgenError(
-            "Expected the dtype policy float32 or mixed_bfloat16, received mixed_float16, "
-            "which needs loss scaling: keras.config.set_dtype_policy('mixed_bfloat16')."
-        )
     if isinstance(optimizer, dict) and "class_name" not in optimizer:
         optimizer = OptimizerGroup(optimizer)
     received = list(getattr(optimizer, "members", ()))
     if set(received) != set(players):
         expected = f"a dict with the keys {list(players)}" if players else "a single one"
         raise KgenError(f"Expected as optimizer {expected}, received {received or optimizer!r}.")
+    optimizer = keras.optimizers.get(optimizer)
+    for member in members_of(optimizer):
+        _check_unscaled(member)
     return optimizer
+
+
+def members_of(optimizer):
+    """The optimizers of the players, or the single one, in a list."""
+    return list(getattr(optimizer, "members", {"": optimizer}).values())
+
+
+def _check_unscaled(optimizer):
+    """Only float16, which models do not compute in, needs a loss that is scaled."""
+    is_wrapper = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+    if is_wrapper or optimizer.loss_scale_factor:
+        received = type(optimizer).__name__ if is_wrapper else "loss_scale_factor"
+        raise KgenError(
+            f"Expected an optimizer without loss scaling, received {received}: losses are float32 "
+            "here, leave it out."
+        )

@@ -52,14 +52,14 @@ class Batches(keras.utils.PyDataset):
     def _draw(self, passes):
         # One attribute, replaced whole: TensorFlow's prefetching thread may still ask for the
         # previous epoch while the next one begins.
-        drawn = self._drawn
-        if drawn is None or drawn[0] != passes:
+        drawn, place = self._drawn, (self.seed, passes)
+        if drawn is None or drawn[0] != place:
             at_epoch = getattr(self.images, "at_epoch", None)
             images = self.images if at_epoch is None else at_epoch(passes)
             order = np.arange(len(images))
             if self.shuffle:
                 order = np.random.default_rng([self.seed, passes]).permutation(order)
-            drawn = self._drawn = (passes, images, order)
+            drawn = self._drawn = (place, images, order)
         return drawn[1:]
 
 

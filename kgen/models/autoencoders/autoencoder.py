@@ -23,6 +23,7 @@ import numpy as np
 from keras import layers, ops
 
 from kgen.bounds import Count, ImageShape, Layers, Levels
+from kgen.capabilities import names_with
 from kgen.distributions import pixel_distribution
 from kgen.errors import KgenError
 from kgen.layers import Conv2D, Doubling, halved_sizes
@@ -138,16 +139,20 @@ class Autoencoder(GenerativeModel):
     def sample(self, count, labels=None, seed=None):
         raise KgenError(
             f"{type(self).__name__} cannot sample: it learns no distribution of latents to draw "
-            "from. Train a vae, or decode latents of your own: model.decode(latents)."
+            f"from. Take one of {names_with('can_sample')}, or decode latents of your own: "
+            "model.decode(latents)."
         )
 
     @inference
     def _encode(self, images, labels=None):
         return self.apply_encoder(images, labels)
 
+    def _images_of(self, latents, labels=None):
+        return self.pixels.median(self.apply_decoder(latents, labels))
+
     @inference
     def _decode(self, latents, labels=None):
-        return self.pixels.median(self.apply_decoder(latents, labels))
+        return self._images_of(latents, labels)
 
 
 # === Networks ===

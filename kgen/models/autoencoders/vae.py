@@ -22,7 +22,7 @@ from keras import ops
 
 from kgen.distributions import normal_kl, normal_log_prob, standard_normal_log_prob
 from kgen.models.autoencoders.autoencoder import Autoencoder
-from kgen.training import in_chunks, inference, sample_bound
+from kgen.training import in_chunks, inference, keras_sampler, sample_bound
 
 
 @keras.saving.register_keras_serializable("kgen")
@@ -43,6 +43,7 @@ class VAE(Autoencoder):
     tracked = ("loss", "reconstruction", "kl")
     likelihood = "bound"
     can_sample = True
+    has_sampler = True
     outputs_per_latent = 2  # mean and log variance
 
     # === Training ===
@@ -98,6 +99,18 @@ class VAE(Autoencoder):
         """
         latents = self._prior(count, np.random.default_rng(seed))
         return in_chunks(self._decode, latents, *self.labels_to_sample(labels, count))
+
+    def sampler(self):
+        """The Keras model of the decoder and the median, see `GenerativeModel.sampler`.
+
+        Examples:
+            >>> model = kgen.VAE((8, 8, 1), levels=17, latent_size=2)
+            >>> latents = np.random.default_rng(0).standard_normal((3, 2), "float32")
+            >>> images = np.asarray(model.sampler().predict(latents, verbose=0))
+            >>> np.array_equal(images, model.sample(3, seed=0))  # which draws these latents
+            True
+        """
+        return keras_sampler(self, self._images_of)
 
     def sample_pixels(self, count, labels=None, seed=None):
         """`count` exact draws x ~ p(x|z), z ~ N(0, I): z as in `sample` for the same seed."""

@@ -16,7 +16,7 @@ from kgen import backend
 from kgen.distributions import Bernoulli, Categorical
 from kgen.errors import KgenError
 from kgen.layers import HorizontalConv2D, MaskedConv2D, VerticalConv2D, shifted_down
-from kgen.training import GenerativeModel, in_chunks, inference
+from kgen.training import GenerativeModel, as_array, check_batch, check_images, in_chunks, inference
 
 
 class OfImages:
@@ -93,6 +93,7 @@ class Autoregressive(GenerativeModel):
 
     tracked = ("loss",)
     likelihood = "exact"
+    can_complete = True
     samples_in_one_pass = False
 
     def __init__(self, image_shape, levels, **kwargs):
@@ -165,8 +166,13 @@ class Autoregressive(GenerativeModel):
             mask: bool (height, width) or (n, height, width).
             labels: of the images, for a conditional model.
             seed: equal seeds, equal images.
+
+        Raises:
+            KgenError: for images of another dtype or shape, or with values beyond the levels where
+                `mask` is False; for another mask.
         """
-        images = self.checked_images(images)
+        images = as_array(images)
+        check_batch(images, self.image_shape)
         mask, shape = np.asarray(mask), (len(images), *self.image_shape[:2])
         if mask.dtype != bool or mask.shape not in (shape, shape[1:]):
             raise KgenError(
@@ -174,7 +180,10 @@ class Autoregressive(GenerativeModel):
                 f"{mask.dtype} of shape {mask.shape}: True where a pixel is to be filled in."
             )
         labels = self.checked_labels(labels, len(images))
-        return self._completed(np.asarray(images), np.broadcast_to(mask, shape), labels, seed)
+        mask = np.broadcast_to(mask, shape)
+        known = np.where(mask[..., None], np.uint8(0), np.asarray(images))
+        check_images(known, self.image_shape, self.levels)
+        return self._completed(known, mask, labels, seed)
 
     def _completed(self, images, mask, labels, seed):
         uniform = np.random.default_rng(seed).random(images.shape, "float32")

@@ -21,7 +21,7 @@ from kgen import backend
 from kgen.bounds import Count, Fraction, ImageShape, Layers, Levels, Repeats, Weight
 from kgen.errors import KgenError
 from kgen.models.gans import networks
-from kgen.training import GenerativeModel, in_chunks, inference, statistics_kept
+from kgen.training import GenerativeModel, in_chunks, inference, keras_sampler, statistics_kept
 
 
 class Adversarial(GenerativeModel):
@@ -37,9 +37,9 @@ class Adversarial(GenerativeModel):
         width: "conv" only: channels next to the image; twice as many after each halving.
         generator_units, discriminator_units: "dense" only: units of the hidden layers.
         critic_steps: moves of the discriminator, each with new noise, for one of the generator.
-        ema: samples come from an average of the generator's weights, in which a step's weights
-            count `ema` times as much as the next one's, and those of the first steps, which know
-            nothing yet, less; 0 for the last weights themselves.
+        ema: decay of an exponential moving average of the generator's weights, used for sampling
+            and warmed up over the first steps; 0 turns it off. With it, `sample` and `sampler` use
+            the network `average`, not `generator`, whose weights are those of the last step.
         label_smoothing: what the discriminator's target for real images falls short of 1.
         spectral_normalization: whether D's kernels are divided by their largest singular value.
         r1_weight: of R1, half the mean squared norm of D's gradient at real images.
@@ -49,6 +49,11 @@ class Adversarial(GenerativeModel):
     part of `discriminator_loss`. Those of validation are of the last weights, not of the averaged
     ones, and batch normalisation uses each batch's own statistics there, as in training: D has
     never seen others.
+
+    Attributes:
+        generator: G, the network that is trained: z to images, float32 in [-1, 1].
+        discriminator: D, the other one.
+        average: with `ema` only: G with averaged weights, which samples are drawn from.
     """
 
     tracked = (
@@ -59,6 +64,7 @@ class Adversarial(GenerativeModel):
         "gradient_penalty",
     )
     players = ("discriminator", "generator")
+    has_sampler = True
     batch_normalised_discriminator = True  # "conv" only
     discriminator_has_offset = True  # whether its logit has a bias
     discriminator_saturates = True  # whether G learns less from one that is always right
@@ -243,7 +249,17 @@ class Adversarial(GenerativeModel):
         latents = np.random.default_rng(seed).standard_normal((count, self.latent_size), "float32")
         return in_chunks(self._sample, latents, *self.labels_to_sample(labels, count))
 
+    def sampler(self):
+        """The Keras model of the generator, the averaged one with `ema`, and the nearest levels.
+
+        See `GenerativeModel.sampler`. `generator` itself ends in float32 values from -1 to 1.
+        """
+        return keras_sampler(self, self._images_of)
+
     @inference
     def _sample(self, latents, labels=None):
+        return self._images_of(latents, labels)
+
+    def _images_of(self, latents, labels=None):
         generator = self.average if self.ema else self.generator
         return self.to_levels(generator(self.with_labels(latents, labels), training=False))

@@ -1,0 +1,78 @@
+"""Makes kgen's classes known to Keras by name, before the modules that define them are imported.
+
+`keras.saving.load_model` finds the classes of a file in Keras' registry, which decorators fill when
+a module is imported. `import kgen` imports neither Keras nor a model: here every name gets a
+placeholder, at once if Keras is there, else when Keras is imported.
+"""
+
+import importlib
+import importlib.abc
+import sys
+
+PACKAGE = "kgen"
+OPTIMIZERS = ("OptimizerGroup",)
+LAYERS = (
+    *("BatchNormalization", "Conv2D", "Conv2DTranspose", "Doubling", "HorizontalConv2D"),
+    *("MaskedConv2D", "SpectralNormalization", "VerticalConv2D"),
+)
+
+
+class Placeholder:
+    """Stands for a class in Keras' registry; importing its module puts the class in its place."""
+
+    def __init__(self, module, name):
+        self.module, self.name = module, name
+
+    def from_config(self, config):
+        """An object of the class, as Keras makes it from a file."""
+        return getattr(importlib.import_module(self.module), self.name).from_config(config)
+
+
+def homes():
+    """{class name: module} of everything of kgen's that a Keras file can hold."""
+    from kgen import models
+
+    layers = dict.fromkeys(LAYERS, "kgen.layers")
+    return {**models.homes(), **layers, **dict.fromkeys(OPTIMIZERS, "kgen.training")}
+
+
+def register():
+    """Add a placeholder for every class that Keras does not know yet."""
+    from keras import saving
+
+    for name, module in homes().items():
+        saving.get_custom_objects().setdefault(f"{PACKAGE}>{name}", Placeholder(module, name))
+
+
+def register_with_keras():
+    """`register()` now if Keras is imported, else right after it is."""
+    if "keras" in sys.modules:
+        register()
+    else:
+        sys.meta_path.insert(0, _AfterKeras())
+
+
+class _AfterKeras(importlib.abc.MetaPathFinder):
+    """Finds Keras as the other finders do, and calls `register` once it is imported."""
+
+    def find_spec(self, name, path=None, target=None):
+        if name != "keras":
+            return None
+        others = (finder for finder in sys.meta_path if finder is not self)
+        specs = (finder.find_spec(name, path, target) for finder in others)
+        spec = next(filter(None, specs), None)
+        if spec is not None and spec.loader is not None:
+            self._register_after(spec.loader)
+        return spec
+
+    def _register_after(self, loader):
+        execute = loader.exec_module
+
+        def execute_and_register(module):
+            loader.exec_module = execute
+            execute(module)
+            if self in sys.meta_path:
+                sys.meta_path.remove(self)
+                register()
+
+        loader.exec_module = execute_and_register
