@@ -7,8 +7,8 @@ of it, with the Frechet distance between 10,000 training and the test images bes
 are a new encoder: figures of the old ones do not compare with theirs, and records have to be made
 again.
 
-The networks are those of `kgen.encoders.classifier`, trained longer than on a user's own images, and
-on images that are shifted, and mirrored where the mirror image is as common.
+The networks are those of `kgen.encoders.classifier`, trained longer than on a user's own images,
+and on images that are shifted, and mirrored where the mirror image is as common.
 """
 
 import argparse

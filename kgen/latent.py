@@ -72,8 +72,8 @@ def usage(model, images, labels=None):
         labels: for a conditional model, whole numbers (n,).
 
     Returns:
-        float64 (latent_size,), in squared units of the latents, whose variance under a prior N(0, I)
-        is 1.
+        float64 (latent_size,), in squared units of the latents: 1 is their variance under a prior
+        N(0, I).
 
     Raises:
         KgenError: for a model without latents, or images it does not take.
@@ -143,8 +143,8 @@ def _most_used(model, label):
     _check_latents(model)
     if not model.can_sample:
         raise KgenError(
-            f"Expected dimensions for {type(model).__name__}, which cannot sample to find out which "
-            "are used, received None: give dimensions=kgen.latent.usage(model, images)"
+            f"Expected dimensions, as {type(model).__name__} cannot sample to find out which are "
+            "used, received None: give dimensions=kgen.latent.usage(model, images)"
             ".argsort()[::-1][:2]."
         )
     labels = None if label is None else np.full(SAMPLES, label)

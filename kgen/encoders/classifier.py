@@ -267,7 +267,7 @@ def fit(network, batches, steps, progress, title="training the encoder, once"):
 
 
 def batches_of_epoch(images, labels, order):
-    """Batches of 64 in an order drawn from the generator `order`; a smaller last one is left out."""
+    """Batches of 64 in an order drawn from the generator `order`, without a smaller last one."""
     rows = order.permutation(len(images))[: len(images) // BATCH * BATCH]
     for chosen in rows.reshape(-1, BATCH):
         yield images[chosen], labels[chosen]
