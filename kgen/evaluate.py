@@ -1,11 +1,10 @@
 """`python -m kgen.evaluate RUN [RUN ...]`: how good trained models are, as tables or a page."""
 
-import json
 from pathlib import Path
 
 from kgen import cli, data, run_folder
 from kgen.errors import KgenError
-from kgen.files import whole_file
+from kgen.files import write_json
 
 
 def parser():
@@ -48,6 +47,8 @@ def parser():
         "--seed", metavar="N", type=cli.whole_number(0), default=0, help="default 0"
     )
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the figures")
+    parser.add_argument("--csv", metavar="FILE", type=Path, help="write the figures, a row a run")
+    parser.add_argument("--latex", metavar="FILE", type=Path, help="write the first table")
     parser.add_argument(
         "--html", metavar="FILE", type=Path, help="write a page with plots and pictures"
     )
@@ -60,22 +61,33 @@ def main(arguments=None):
         run_folder.check(folder)
     sources = {folder: images_of(folder, options) for folder in options.runs}
     cli.choose_backend()
-    from kgen.evaluation.tables import as_text
-
     evaluations = {}
-    for name, found in evaluate_all(sources, options):
-        evaluations[name] = found
-        print(as_text(name, found))
-    if options.json:
-        content = {name: found.as_json() for name, found in evaluations.items()}
-        with whole_file(options.json) as path:
-            path.write_text(json.dumps(content, indent=2) + "\n")
-        print(options.json)
-    if options.html:
-        from kgen.evaluation.page import write_page
+    try:
+        for name, found in evaluate_all(sources, options):
+            evaluations[name] = found
+    finally:  # what was measured before a run failed took its time, too
+        if evaluations:
+            report(evaluations, options)
 
-        write_page(options.html, evaluations)
-        print(options.html)
+
+def report(evaluations, options):
+    """Print the tables, and write the files that were asked for."""
+    from kgen.evaluation import tables
+    from kgen.evaluation.exports import write_csv, write_latex
+    from kgen.evaluation.page import write_page
+
+    print(tables.as_text(evaluations))
+    if options.json:
+        write_json(options.json, {name: found.as_json() for name, found in evaluations.items()})
+    for path, write in (
+        (options.csv, write_csv),
+        (options.latex, write_latex),
+        (options.html, write_page),
+    ):
+        if path:
+            write(path, evaluations)
+    for path in filter(None, (options.json, options.csv, options.latex, options.html)):
+        print(path)
 
 
 def images_of(folder, options):
@@ -101,6 +113,13 @@ def images_of(folder, options):
         "size": size if type(size) is int else None,
         "grayscale": trained_with.get("grayscale") is True,
     }
+
+
+def training_time(folder):
+    """{"training": seconds} as the run's record has it; {} if it does not say."""
+    seconds = run_folder.read_record(folder).get("seconds")
+    known = isinstance(seconds, int | float) and 0 <= seconds < float("inf")
+    return {"training": float(seconds)} if known else {}
 
 
 def evaluate_all(sources, options):
@@ -133,6 +152,7 @@ def evaluate_all(sources, options):
                 progress=bar.update,
             )
         known[key] = images, encoder, reference or found.reference
+        found.seconds |= training_time(folder)
         yield str(folder), found
 
 

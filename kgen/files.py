@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import os
 import shutil
 import stat
@@ -91,6 +92,26 @@ def check_plain(path):
     """
     if not stat.S_ISREG(os.lstat(path).st_mode):
         raise KgenError(f"Expected {path} to be a plain file, received a link, a pipe or a folder.")
+
+
+def write_json(path, value, indent=2):
+    """Write plain values as JSON, the file whole or not there; see `as_json`."""
+    with whole_file(path) as temporary:
+        temporary.write_text(as_json(value, indent) + "\n")
+
+
+def as_json(value, indent=None):
+    """Plain values as JSON, which has neither NaN nor infinity: null stands for them."""
+    return json.dumps(without_non_finite(value), indent=indent, allow_nan=False)
+
+
+def without_non_finite(value):
+    """Plain values with None in place of every float that is NaN or infinite."""
+    if isinstance(value, dict):
+        return {key: without_non_finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_non_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def read_json(path):

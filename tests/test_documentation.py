@@ -1,5 +1,5 @@
-"""What the documentation's own check of links finds in a built site, and the README's first picture;
-neither needs a backend."""
+"""What the documentation's own check of links finds in a built site, and whose samples the README's
+first picture shows; neither needs a backend."""
 
 import importlib.util
 from pathlib import Path

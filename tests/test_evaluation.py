@@ -47,6 +47,7 @@ class Toy:
 
     image_shape, levels = (4, 4, 1), 17
     can_sample, likelihood, classes = True, None, 0
+    trainable_weights = ()
 
     def __init__(self, draw):
         self.draw = draw
@@ -169,7 +170,7 @@ def test_without_an_encoder_the_reason_is_given(data):
     found = evaluate(Toy(perfect), unlabelled)
     assert found.rows == {}
     assert "sub-folder" in found.used["encoder"]
-    assert "sub-folder" in as_text("run", found)
+    assert "sub-folder" in as_text({"run": found})
 
 
 def test_images_of_another_kind_are_refused(data):

@@ -20,7 +20,8 @@ BASIC = {"errors", "files"}
 MAY_IMPORT = {
     "errors": set(),
     "files": BASIC,
-    "pictures": BASIC,
+    "plots": BASIC,
+    "pictures": BASIC | {"plots"},
     "callbacks": BASIC | {"encoders", "metrics"},
     "latent": BASIC,
     "density": BASIC | {"metrics"},
@@ -29,7 +30,7 @@ MAY_IMPORT = {
     "data": BASIC,
     "backend": BASIC,
     "encoders": BASIC | {"data"},
-    "evaluation": BASIC | {"encoders", "metrics", "pictures"},
+    "evaluation": BASIC | {"encoders", "metrics", "pictures", "plots"},
     "layers": BASIC | {"backend"},
     "metrics": BASIC | {"backend", "data", "distributions"},
     "training": BASIC | {"backend", "data", "distributions"},

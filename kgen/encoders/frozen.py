@@ -71,6 +71,17 @@ FROZEN = (
         ),
         sets=("digits",),
     ),
+    Frozen(
+        _identity(
+            "mnist",
+            (28, 28, 1),
+            levels=256,
+            data_sha256="926569d52e9ea4d0d2b507ece16d462a91befac05b83e8376d62ce126c535a19",
+            test_accuracy=0.9952,
+            sha256="1abc21be273935a4c2a8ab5c6bf65b7d65e561b22b52783605b23166541056d7",
+        ),
+        sets=("mnist",),
+    ),
 )
 
 
