@@ -88,17 +88,17 @@ def save_loss_plot(path, history):
             }
             low, high = plots.plain_range(*curves.values())
             for label, values in curves.items():
-                shown = np.where((low <= values) & (values <= high), values, np.nan)
-                epochs = range(1, len(values) + 1)
-                axes.plot(epochs, shown, label=label, marker="." * (len(epochs) < 2))
-            axes.set(title=_with_what_is_left_out(term, curves, low, high), xlabel="epoch")
-        plots.legend_beside(figure, axes)
-
-
-def _with_what_is_left_out(title, groups, low, high):
-    """A title, with how many of the groups' values lie outside of low..high, if any."""
-    outside = plots.left_out(np.concatenate(list(groups.values())), low, high)
-    return f"{title} (left out: {outside})" if outside else title
+                shown = (low <= values) & (values <= high)
+                # A line shows no epoch that stands alone.
+                points = "" if shown.all() and len(shown) > 1 else "."
+                axes.plot(1 + np.flatnonzero(shown), values[shown], label=label, marker=points)
+            # NaN: not measured in that epoch.
+            values = np.concatenate(list(curves.values()))
+            outside = plots.left_out(values[~np.isnan(values)], low, high)
+            title = f"{term} (left out: {outside})" if outside else term
+            axes.set_title(title, fontsize="medium" if outside else "large")
+            axes.set_xlabel("epoch")
+        plots.legend_beside(figure)
 
 
 def save_histograms(path, groups, quantity, title=None):
@@ -129,7 +129,7 @@ def save_histograms(path, groups, quantity, title=None):
             inside = (low <= values) & (values <= high)
             axes.hist(values[inside], edges, weights=shares[inside], alpha=0.6, label=label)
         axes.set(title=title, xlabel=quantity, ylabel="share of images")
-        plots.legend_beside(figure, axes)
+        plots.legend_beside(figure)
 
 
 def save_confusion(path, labels, predicted, names=None, title=None):
@@ -180,4 +180,4 @@ def save_scatter(path, points, labels, names=None, title=None):
             name = names[label] if names else label
             axes.scatter(*own.T, s=10, alpha=0.7, linewidths=0, label=name, **style)
         axes.set(title=title, xticks=[], yticks=[])
-        plots.legend_beside(figure, axes)
+        plots.legend_beside(figure)

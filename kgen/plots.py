@@ -22,7 +22,7 @@ FORMATS = {
 PIXELS = tuple(suffix for suffix in FORMATS if suffix != ".svg")
 MARKERS = "osD^v<>ph*P"  # 11, so that with ten colours 110 pairs differ
 LONGEST_NAME = 40  # characters
-LINE = 0.2  # inches that a line of a legend takes
+LINE, CHARACTER = 0.2, 0.075  # inches that a legend takes for each
 # How many interquartile ranges beyond the quartiles a value is cut off: nothing of a normal
 # distribution, nor of one with tails as heavy as a log-likelihood's.
 FAR = 10
@@ -91,16 +91,21 @@ def shortened(name):
     return name if len(name) <= LONGEST_NAME else f"{name[:half]}…{name[1 - half :]}"
 
 
-def legend_beside(figure, axes):
-    """A legend of all that `axes` shows, right of it, where it covers nothing.
+def legend_beside(figure):
+    """One legend of all that the figure's axes show, right of them, where it covers nothing.
 
     The figure becomes wider, and taller where the legend has many lines.
     """
-    handles, names = axes.get_legend_handles_labels()
+    entries = {}
+    for axes in figure.axes:
+        handles, names = axes.get_legend_handles_labels()
+        entries |= dict(zip(names, handles, strict=True))
+    if not entries:
+        return
     width, height = figure.get_size_inches()
-    longest = max(len(name) for name in names)
-    figure.set_size_inches(width + 0.6 + 0.075 * longest, max(height, 0.5 + LINE * len(names)))
-    figure.legend(handles, names, loc="outside right upper", fontsize="small")
+    beside = 0.6 + CHARACTER * max(map(len, entries))
+    figure.set_size_inches(width + beside, max(height, 0.5 + LINE * len(entries)))
+    figure.legend(entries.values(), entries, loc="outside right upper", fontsize="small")
 
 
 def plain_range(*groups):

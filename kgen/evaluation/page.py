@@ -116,7 +116,7 @@ def _precisions(evaluations, floor):
     place = floor["recall"], floor["precision"]
     axes.plot(*place, "x", color="black", markersize=9, label=FLOOR)
     axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), xlabel="recall", ylabel="precision")
-    plots.legend_beside(figure, axes)
+    plots.legend_beside(figure)
     return plots.svg(figure)
 
 
