@@ -50,8 +50,8 @@ RECIPES = {
     "mnist": Recipe(epochs=10, shift=2),
     "fashion_mnist": Recipe(epochs=8, shift=1, mirrored=True),
     # Published without labels: trained on the images of MNIST, drawn binary anew in every epoch.
-    "binarized_mnist": Recipe(epochs=6, shift=2, source="mnist"),
-    "cifar10": Recipe(epochs=24, shift=4, mirrored=True, width=24),
+    "binarized_mnist": Recipe(epochs=4, shift=2, source="mnist"),
+    "cifar10": Recipe(epochs=16, shift=2, mirrored=True),
 }
 
 

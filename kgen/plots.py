@@ -96,16 +96,18 @@ def legend_beside(figure):
 
     The figure becomes wider, and taller where the legend has many lines.
     """
-    entries = {}
+    handles, names = [], []
     for axes in figure.axes:
-        handles, names = axes.get_legend_handles_labels()
-        entries |= dict(zip(names, handles, strict=True))
-    if not entries:
+        own = zip(*axes.get_legend_handles_labels(), strict=True)
+        new = [(handle, name) for handle, name in own if name not in names]  # one for all panels
+        handles += [handle for handle, _ in new]
+        names += [name for _, name in new]
+    if not names:
         return
     width, height = figure.get_size_inches()
-    beside = 0.6 + CHARACTER * max(map(len, entries))
-    figure.set_size_inches(width + beside, max(height, 0.5 + LINE * len(entries)))
-    figure.legend(entries.values(), entries, loc="outside right upper", fontsize="small")
+    beside = 0.6 + CHARACTER * max(map(len, names))
+    figure.set_size_inches(width + beside, max(height, 0.5 + LINE * len(names)))
+    figure.legend(handles, names, loc="outside right upper", fontsize="small")
 
 
 def plain_range(*groups):
@@ -177,7 +179,7 @@ def bars(values, label, errors=None, log=False):
         axes.set_xscale("log")
         axes.set_xlim(*decades(numbers))
     else:
-        axes.margins(x=0.2)  # for the numbers
+        axes.margins(x=0.35 if cut.any() else 0.15)  # for the numbers
     return figure, axes
 
 

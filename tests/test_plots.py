@@ -91,6 +91,15 @@ def test_panels_have_one_legend_between_them():
     assert [text.get_text() for text in figure.legends[0].texts] == ["training", "test"]
 
 
+def test_runs_whose_names_are_shortened_to_the_same_keep_their_entries():
+    figure = plots.new_figure(4, 3)
+    axes = figure.subplots()
+    for _ in range(2):
+        axes.plot(1, 1, "o", label="the same")
+    plots.legend_beside(figure)
+    assert len(figure.legends[0].texts) == 2
+
+
 def test_without_entries_there_is_no_legend():
     figure = plots.new_figure(4, 3)
     figure.subplots()

@@ -35,7 +35,7 @@ def write_page(path, evaluations, title="Evaluation of generative models"):
         plots=[
             (caption, jinja2.utils.markupsafe.Markup(svg))
             for group in groups
-            for caption, svg in _plots(group)
+            for caption, svg in _plots(group, f" ({tables.title(group)})" * (len(groups) > 1))
         ],
     )
     with whole_file(path) as temporary:
@@ -77,7 +77,7 @@ def _png(image):
     return base64.b64encode(buffer.getvalue()).decode()
 
 
-def _plots(group):
+def _plots(group, where):
     """(caption, SVG) of every comparison of runs that were measured alike."""
     with_samples = {name: found for name, found in group.evaluations.items() if found.rows}
     if with_samples:
@@ -86,15 +86,13 @@ def _plots(group):
             f"Frechet distance; of real images (floor, dashed) {floor['frechet_distance']:.4g}, "
             f"of noise (ceiling) {ceiling['frechet_distance']:.4g}"
         )
-        yield f"{caption} ({tables.title(group)})", _distances(with_samples, floor)
-        caption = "Precision and recall; the cross: other real images (floor)"
-        yield f"{caption} ({tables.title(group)})", _precisions(with_samples, floor)
+        yield caption + where, _distances(with_samples, floor)
+        caption = "Precision and recall; the cross: of other real images (floor)"
+        yield caption + where, _precisions(with_samples, floor)
     with_likelihood = {name: found for name, found in group.evaluations.items() if found.likelihood}
     if with_likelihood:
-        used = group.used
-        caption = "Negative log-likelihood with its standard error, or its bound"
-        where = f"{used['data']}, split {used['split']}, {used['images']:,} images"
-        yield f"{caption} ({where})", _likelihoods(with_likelihood)
+        caption = "Negative log-likelihood, or its bound, with its standard error"
+        yield caption + where, _likelihoods(with_likelihood)
 
 
 def _distances(evaluations, floor):

@@ -66,7 +66,8 @@ def duration(seconds):
 
 def _nats(figures):
     bound = "<= " if figures["likelihood"] == "bound" else ""
-    return f"{bound}{figures['negative_log_prob_nats']:.2f} +- {figures['standard_error_nats']:.2f}"
+    both = (figures[name] for name in ("negative_log_prob_nats", "standard_error_nats"))
+    return bound + " +- ".join(f"{nats:.2f}" if abs(nats) < 1e6 else f"{nats:.3g}" for nats in both)
 
 
 def _number(name, pattern):
