@@ -1,4 +1,4 @@
-"""`python -m kgen.evaluate RUN [RUN ...]`: how good trained models are, as tables or a page."""
+"""`python -m kgen.evaluate RUN [RUN ...]`: how good trained models are, in one table or a page."""
 
 from pathlib import Path
 
@@ -40,8 +40,9 @@ def parser():
     parser.add_argument(
         "--encoder",
         choices=("classifier", "inception"),
-        help="network whose features are compared: a classifier of the data set, or Inception-V3, "
-        "for colour images (default: the classifier where there are labels)",
+        help="network whose features are compared: the classifier of the data set (that of a named "
+        "set comes with kgen, one of your own images is trained), or Inception-V3, for colour "
+        "images (default: the classifier where there are labels)",
     )
     parser.add_argument(
         "--seed", metavar="N", type=cli.whole_number(0), default=0, help="default 0"

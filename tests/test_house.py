@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -197,3 +198,19 @@ def test_importing_imports_no_framework(module):
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True
     )
     assert result.stdout.split() == []
+
+
+def test_what_a_file_of_the_package_reads_is_installed_with_it():
+    """Everything below kgen/ that is no Python is named as data of the package."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    named = {
+        path
+        for pattern in settings["package-data"]["kgen"]
+        for path in (ROOT / "kgen").glob(pattern)
+    }
+    others = {
+        path
+        for path in (ROOT / "kgen").rglob("*")
+        if path.is_file() and path.suffix != ".py" and "__pycache__" not in path.parts
+    }
+    assert named == others
