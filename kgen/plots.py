@@ -3,6 +3,7 @@
 import contextlib
 import io
 import math
+from pathlib import Path
 
 import numpy as np
 
@@ -30,12 +31,8 @@ LONGEST_BAR = 10  # times the median; longer ones are cut off
 
 
 def file_format(path, formats=tuple(FORMATS)):
-    """The format that the ending of a file's name asks for; KgenError if it is none of `formats`.
-
-    >>> file_format("losses.pdf")
-    'pdf'
-    """
-    suffix = str(path)[str(path).rfind(".") :].lower() if "." in str(path) else ""
+    """The format that a file's ending asks for; KgenError if it is none of `formats`."""
+    suffix = Path(path).suffix.lower()
     if suffix not in formats:
         raise KgenError(
             f"Expected a file name that ends in {', '.join(formats)}, received {str(path)!r}: "
@@ -81,11 +78,7 @@ def styles():
 
 
 def shortened(name):
-    """A name of at most 40 characters, its middle left out where it has more.
-
-    >>> shortened("runs/" + 40 * "a" + "-mnist-2")
-    'runs/aaaaaaaaaaaaaaa…aaaaaaaaaaa-mnist-2'
-    """
+    """A name of at most 40 characters, its middle left out where it has more."""
     name = str(name)
     half = LONGEST_NAME // 2
     return name if len(name) <= LONGEST_NAME else f"{name[:half]}…{name[1 - half :]}"
@@ -195,11 +188,7 @@ def _longest(numbers):
 
 
 def decades(numbers):
-    """The powers of ten (low, high) around positive numbers, none of which is equal to the low one.
-
-    >>> decades([2700, 48000])
-    (1000.0, 100000.0)
-    """
+    """The powers of ten (low, high) around positive numbers; all are above the low one."""
     positive = [number for number in numbers if 0 < number < math.inf]
     if not positive:
         return 0.1, 1.0

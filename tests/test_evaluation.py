@@ -277,7 +277,14 @@ def test_a_row_has_parameters_times_and_likelihood(data):
     assert re.fullmatch(rf"<= {nats:.2f} \+- [0-9.]+", texts["nats per image"])
 
 
-def test_figures_that_are_no_better_than_others_are_not_doubted(data):
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(45, "45 s"), (99.4, "99 s"), (600, "10.0 min"), (9000, "2.5 h")]
+)
+def test_seconds_in_words(seconds, words):
+    assert summary.duration(seconds) == words
+
+
+def test_figures_that_give_no_reason_are_not_doubted(data):
     found = measured(perfect, data)
     assert summary.groups({"run": found})[0].legend() == {}
     assert found.as_json()["doubts"] == []

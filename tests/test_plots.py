@@ -55,6 +55,14 @@ def test_a_grid_is_no_svg(tmp_path):
         pictures.save_grid(tmp_path / "g.svg", GRID, 17)
 
 
+def test_a_long_name_keeps_both_ends():
+    assert plots.shortened("runs/vae-mnist") == "runs/vae-mnist"
+    short = plots.shortened(f"runs/{40 * 'a'}-mnist-2")
+    assert len(short) == 40
+    assert short.startswith("runs/aaa")
+    assert short.endswith("aaa-mnist-2")
+
+
 def test_any_number_of_runs_is_told_apart():
     pairs = [tuple(style.values()) for style, _ in zip(plots.styles(), range(110), strict=False)]
     assert len(set(pairs)) == 110

@@ -82,6 +82,17 @@ FROZEN = (
         ),
         sets=("mnist",),
     ),
+    Frozen(
+        _identity(
+            "fashion_mnist",
+            (28, 28, 1),
+            levels=256,
+            data_sha256="5983fa8e0f2c10c61c5b84cdc72725821f859148d8ac787a58807f454df87b94",
+            test_accuracy=0.9193,
+            sha256="d48644069fcaaaeb1566e369359644fd82f9489ee8fa95f57d5d08987bd0c42e",
+        ),
+        sets=("fashion_mnist",),
+    ),
 )
 
 
@@ -94,6 +105,12 @@ def frozen_classifier(data):
 
     Raises:
         KgenError: if the installed file is damaged.
+
+    Examples:
+        >>> data = kgen.data.load("digits")
+        >>> encoder = kgen.encoders.frozen_classifier(data)
+        >>> encoder(data.test.images[:5]).shape, encoder.identity.test_accuracy
+        ((5, 128), 1.0)
     """
     if not is_published(data):
         return None

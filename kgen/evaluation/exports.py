@@ -88,10 +88,6 @@ def _in_latex(cell):
 
 
 def escaped(text):
-    r"""A text for LaTeX.
-
-    >>> print(escaped("runs/vae_a: <= 3.1 +- 0.2, 5%"))
-    runs/vae\_a: $\leq$ 3.1 $\pm$ 0.2, 5\%
-    """
+    """A text for LaTeX: characters that it reads as commands are shown, <= and +- are symbols."""
     special = "|".join(map(re.escape, IN_LATEX))
     return re.sub(special, lambda found: IN_LATEX[found[0]], text)

@@ -54,11 +54,7 @@ def letters(figure, reasons):
 
 
 def duration(seconds):
-    """Seconds in words.
-
-    >>> duration(45), duration(600), duration(9000)
-    ('45 s', '10.0 min', '2.5 h')
-    """
+    """Seconds in words: "45 s", "10.0 min", "2.5 h"."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
