@@ -46,5 +46,5 @@ def points(points):
 
 
 def _axes(rows):
-    figure = plots.new_figure(8, 1.2 + 0.3 * rows)
+    figure = plots.new_figure(7, 1.2 + 0.3 * rows)
     return figure, figure.subplots()

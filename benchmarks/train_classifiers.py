@@ -48,7 +48,7 @@ class Recipe:
 RECIPES = {
     "digits": Recipe(epochs=80, shift=1),
     "mnist": Recipe(epochs=10, shift=2),
-    "fashion_mnist": Recipe(epochs=8, shift=1, mirrored=True),
+    "fashion_mnist": Recipe(epochs=10, shift=0, mirrored=True),
     # Published without labels: trained on the images of MNIST, drawn binary anew in every epoch.
     "binarized_mnist": Recipe(epochs=4, shift=2, source="mnist"),
     "cifar10": Recipe(epochs=16, shift=2, mirrored=True),

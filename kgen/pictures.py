@@ -178,6 +178,6 @@ def save_scatter(path, points, labels, names=None, title=None):
         for label, style in zip(np.unique(labels), plots.styles(), strict=False):
             own = points[labels == label]
             name = names[label] if names else label
-            axes.scatter(*own.T, s=10, alpha=0.7, linewidths=0, label=name, **style)
+            axes.scatter(*own.T, s=14, alpha=0.7, linewidths=0, label=name, **style)
         axes.set(title=title, xticks=[], yticks=[])
         plots.legend_beside(figure)

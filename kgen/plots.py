@@ -161,7 +161,7 @@ def bars(values, label, errors=None, log=False):
     rows = range(len(values))
     drawn = axes.barh(rows, lengths, xerr=spread, color="C0")
     texts = [
-        f"{number:,.4g}{' (cut off)' if far else ''}"
+        _in_short(number) + (" (cut off)" if far else "")
         for number, far in zip(numbers, cut, strict=True)
     ]
     axes.bar_label(drawn, texts, padding=4, fontsize="small")
@@ -174,6 +174,10 @@ def bars(values, label, errors=None, log=False):
     else:
         axes.margins(x=0.35 if cut.any() else 0.15)  # for the numbers
     return figure, axes
+
+
+def _in_short(number):
+    return f"{number:,.0f}" if 1000 <= abs(number) < 1e6 else f"{number:.4g}"
 
 
 def _longest(numbers):

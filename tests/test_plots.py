@@ -126,12 +126,12 @@ def test_a_logarithmic_axis_of_bars_starts_at_a_power_of_ten_below_all(numbers, 
 
 
 def test_a_bar_of_a_run_that_failed_does_not_flatten_the_others():
-    values = {"a": 10.0, "b": 12.0, "c": 20.0, "d": 1e11, "e": float("nan")}
+    values = {"a": 10.0, "b": 12.0, "c": 20.0, "d": 1e11, "e": np.nan, "f": 13500.0}
     _, axes = plots.bars(values, "Frechet distance")
     widths = [bar.get_width() for bar in axes.patches]
-    assert widths == pytest.approx([10, 12, 20, 24, 0])
+    assert widths == pytest.approx([10, 12, 20, 24, 0, 24])
     texts = [text.get_text() for text in axes.texts]
-    assert texts == ["10", "12", "20", "1e+11 (cut off)", "nan"]
+    assert texts == ["10", "12", "20", "1e+11 (cut off)", "nan", "13,500 (cut off)"]
 
 
 def test_bars_of_usual_lengths_are_whole():
