@@ -370,7 +370,7 @@ def test_latex_is_one_table_whose_rows_are_whole(data, tmp_path):
         assert len(re.findall(r"(?<!\\)&", row)) == len(summary.COLUMNS)
     assert rows[0].startswith(r"runs/a\_b & ")
     assert rows[1].startswith(r"c\&d & ")
-    assert "$^\\mathrm{a}$" in rows[1]
+    assert "$^{\\mathrm{a}}$" in rows[1]
     assert any(line.startswith(r"\par a: above the ceiling") for line in lines)
 
 

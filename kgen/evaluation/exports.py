@@ -84,7 +84,7 @@ def _tabular(group):
 
 
 def _in_latex(cell):
-    return escaped(cell.text) + (rf"$^\mathrm{{{cell.letters}}}$" if cell.letters else "")
+    return escaped(cell.text) + (rf"$^{{\mathrm{{{cell.letters}}}}}$" if cell.letters else "")
 
 
 def escaped(text):
