@@ -1,4 +1,4 @@
-"""`python -m kgen.evaluate RUN [RUN ...]`: how good trained models are, as tables or a page."""
+"""`python -m kgen.evaluate RUN [RUN ...]`: how good trained models are, in one table or a page."""
 
 from pathlib import Path
 from typing import Annotated
@@ -42,11 +42,14 @@ def parser():
     parser.add_argument(
         "--encoder",
         choices=("classifier", "inception"),
-        help="network whose features are compared: a classifier of the data set, or Inception-V3, "
-        "for colour images (default: the classifier where there are labels)",
+        help="network whose features are compared: the classifier of the data set (that of a named "
+        "set comes with kgen, one of your own images is trained), or Inception-V3, for colour "
+        "images (default: the classifier where there are labels)",
     )
     parser.add_argument("--seed", metavar="N", type=cli.number(Seed), default=0, help="default 0")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the figures")
+    parser.add_argument("--csv", metavar="FILE", type=Path, help="write the figures, a row a run")
+    parser.add_argument("--latex", metavar="FILE", type=Path, help="write the first table")
     parser.add_argument(
         "--html", metavar="FILE", type=Path, help="write a page with plots and pictures"
     )
@@ -60,21 +63,33 @@ def main(arguments=None):
         run_folder.check(folder)
     sources = {folder: images_of(folder, options) for folder in options.runs}
     cli.choose_backend()
-    from kgen.evaluation.tables import as_text
-
     evaluations = {}
-    for name, found in evaluate_all(sources, options):
-        evaluations[name] = found
-        print(as_text(name, found))
-    if options.json:
-        content = {name: found.as_json() for name, found in evaluations.items()}
-        write_json(options.json, content)
-        print(options.json)
-    if options.html:
-        from kgen.evaluation.page import write_page
+    try:
+        for name, found in evaluate_all(sources, options):
+            evaluations[name] = found
+    finally:  # what was measured before a run failed took its time, too
+        if evaluations:
+            report(evaluations, options)
 
-        write_page(options.html, evaluations)
-        print(options.html)
+
+def report(evaluations, options):
+    """Print the tables, and write the files that were asked for."""
+    from kgen.evaluation import tables
+    from kgen.evaluation.exports import write_csv, write_latex
+    from kgen.evaluation.page import write_page
+
+    print(tables.as_text(evaluations))
+    if options.json:
+        write_json(options.json, {name: found.as_json() for name, found in evaluations.items()})
+    for path, write in (
+        (options.csv, write_csv),
+        (options.latex, write_latex),
+        (options.html, write_page),
+    ):
+        if path:
+            write(path, evaluations)
+    for path in filter(None, (options.json, options.csv, options.latex, options.html)):
+        print(path)
 
 
 def images_of(folder, options):
@@ -102,6 +117,13 @@ def images_of(folder, options):
         "size": size if type(size) is int else None,
         "mode": color if color in ("rgb", "gray") else None,
     }
+
+
+def training_time(folder):
+    """{"training": seconds} as the run's record has it; {} if it does not say."""
+    seconds = run_folder.read_record(folder).get("seconds")
+    known = isinstance(seconds, int | float) and 0 <= seconds < float("inf")
+    return {"training": float(seconds)} if known else {}
 
 
 def evaluate_all(sources, options):
@@ -138,6 +160,7 @@ def evaluate_all(sources, options):
                 progress=bar.update,
             )
         known[key] = images, encoder, reference or found.reference
+        found.seconds |= training_time(folder)
         yield str(folder), found
 
 

@@ -1,6 +1,6 @@
-"""Pictures of a latent space: ways between two images, and single dimensions varied.
+"""A latent space: which dimensions are used, ways between two images, single dimensions varied.
 
-They work for every model with latents (`has_latents`), and return rows of images that
+All work for every model with latents (`has_latents`). Images come in rows, which
 `kgen.pictures.save_grid` writes as they are.
 """
 
@@ -8,6 +8,8 @@ import numpy as np
 
 from kgen.capabilities import require
 from kgen.errors import KgenError
+
+SAMPLES, SAMPLE_SEED = 500, 0  # on which the use of latents is measured where no images are given
 
 
 def interpolate(model, first, second, steps=8, kind="linear", labels=None):
@@ -57,14 +59,46 @@ def interpolate(model, first, second, steps=8, kind="linear", labels=None):
     return _decoded(model, np.stack(rows), labels)
 
 
-def traverse(model, image, dimensions, values=None, label=None):
+def usage(model, images, labels=None):
+    """How much each latent dimension says about images: its variance over them.
+
+    The variance of the posterior mean, Var_x(E_q(z|x)[z]), is the activity of Burda et al. (2015,
+    arXiv:1509.00519, section 5.2); they call a dimension active above 0.01. A VAE leaves latents
+    unused that are not worth their KL term: these have the same posterior for every image, which is
+    the prior, and turning them changes nothing. Of a model that encodes without noise (an
+    autoencoder, a flow) it is the variance of the code.
+
+    Args:
+        model: with `has_latents`.
+        images: uint8 (n, height, width, channels), 100 or more for a figure to rely on.
+        labels: for a conditional model, whole numbers (n,).
+
+    Returns:
+        float64 (latent_size,), in squared units of the latents: 1 is their variance under a prior
+        N(0, I).
+
+    Raises:
+        KgenError: for a model without latents, or images it does not take.
+
+    Examples:
+        >>> model, images = kgen.VAE((8, 8, 1), levels=17), kgen.data.load("digits").test.images
+        >>> used = kgen.latent.usage(model, images)
+        >>> used.shape, used.argsort()[::-1][:2].shape  # the two most used
+        ((20,), (2,))
+    """
+    return _latents(model, images, labels).astype("float64").var(axis=0)
+
+
+def traverse(model, image, dimensions=None, values=None, label=None):
     """Images whose latents differ from those of `image` in one or two dimensions only.
 
     Args:
         model: with `has_latents`.
         image: uint8 (height, width, channels), whose latents stay in all other dimensions; None
             for latents of zero, the centre of the prior.
-        dimensions: one dimension, 0..latent_size-1, or a pair: the rows' and the columns'.
+        dimensions: one dimension, 0..latent_size-1, or a pair: the rows' and the columns'. None for
+            the two that are most used (`usage`) in 500 samples of the model; for those of your
+            images, `usage(model, images).argsort()[::-1][:2]`.
         values: what the dimensions are set to; None for 9 from -3 to 3, where nearly all of
             N(0, 1) lies.
         label: for a conditional model, a whole number.
@@ -73,14 +107,19 @@ def traverse(model, image, dimensions, values=None, label=None):
         uint8 images (rows, columns, height, width, channels): one row for one dimension.
 
     Raises:
-        KgenError: for a model without latents, or dimensions it does not have.
+        KgenError: for a model without latents, dimensions it does not have, or no dimensions for a
+            model that cannot sample.
 
     Examples:
         >>> model, images = kgen.VAE((8, 8, 1), levels=17), kgen.data.load("digits").test.images
-        >>> kgen.latent.traverse(model, images[0], dimensions=(0, 1)).shape
+        >>> kgen.latent.traverse(model, images[0]).shape
         (9, 9, 8, 8, 1)
+        >>> kgen.latent.traverse(model, images[0], dimensions=3).shape
+        (1, 9, 8, 8, 1)
     """
     require(model, "has_latents")
+    if dimensions is None:
+        dimensions = _most_used(model, label)
     pair = np.atleast_1d(dimensions)
     in_range = pair.dtype.kind in "iu" and (pair >= 0).all() and (pair < model.latent_size).all()
     if len(pair) not in (1, 2) or len(set(pair.tolist())) != len(pair) or not in_range:
@@ -99,6 +138,20 @@ def traverse(model, image, dimensions, values=None, label=None):
         latents[..., pair[0]] = rows[:, None]
     latents[..., pair[-1]] = values
     return _decoded(model, latents, None if label is None else np.full(len(rows), label))
+
+
+def _most_used(model, label):
+    """The two dimensions, or the only one, that vary most over the model's own samples."""
+    if not model.can_sample:
+        raise KgenError(
+            f"Expected dimensions, as {type(model).__name__} cannot sample to find out which are "
+            "used, received None: give dimensions=kgen.latent.usage(model, images)"
+            ".argsort()[::-1][:2]."
+        )
+    labels = None if label is None else np.full(SAMPLES, label)
+    condition = {} if labels is None else {"labels": labels}
+    samples = model.sample(SAMPLES, seed=SAMPLE_SEED, **condition)
+    return usage(model, samples, labels).argsort()[::-1][:2]
 
 
 def _latents(model, images, labels):

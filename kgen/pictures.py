@@ -1,10 +1,13 @@
-"""Grids of images, and plots of losses and of what is found about a model, as PNG files."""
+"""Grids of images, and plots of losses and of what is found about a model, as files.
 
-import contextlib
+A file's ending says what is written: .png, .jpg, .webp, .tif or .pdf; .svg, too, for a plot.
+"""
+
 import math
 
 import numpy as np
 
+from kgen import plots
 from kgen.files import whole_file
 
 SMALLEST_SIDE = 56  # smaller images are enlarged to about this many screen pixels
@@ -51,40 +54,61 @@ def grid(images, levels, columns=None):
 
 
 def save_grid(path, images, levels, columns=None):
-    """Write `grid(...)` as a PNG file, whole or not at all; KgenError if it cannot be written.
+    """Write `grid(...)` to a file, whole or not at all.
+
+    Raises:
+        KgenError: if it cannot be written, or for another ending than those of images.
 
     Examples:
         >>> data = kgen.data.load("digits")
         >>> kgen.pictures.save_grid("digits.png", data.test.images[:20], data.levels)
     """
+    form = plots.file_format(path, plots.PIXELS)
     picture = grid(images, levels, columns)
     with whole_file(path) as temporary:
-        picture.save(temporary, format="PNG")
+        picture.save(temporary, format=form)
 
 
 def save_loss_plot(path, history):
-    """Write the curves of `history` ({term: [value per epoch]}), one panel a term, as PNG.
+    """Write the curves of `history` ({term: [value per epoch]}), one panel a term.
 
-    `val_<term>` is drawn beside its term.
+    `val_<term>` is drawn beside its term. A value far from all others is not drawn: the panel's
+    title says so.
 
     Examples:
         >>> kgen.pictures.save_loss_plot("losses.png", {"loss": [3.0, 2.0], "val_loss": [3.1, 2.2]})
     """
     terms = [name for name in history if not name.startswith("val_")]
-    with _figure(path, (4 * len(terms), 3)) as figure:
+    with plots.saved_figure(path, 4 * len(terms), 3) as figure:
         for axes, term in zip(np.ravel(figure.subplots(1, len(terms))), terms, strict=True):
-            for name, label in ((term, "training"), (f"val_{term}", "test")):
-                if name in history:
-                    epochs = range(1, len(history[name]) + 1)
-                    axes.plot(epochs, history[name], label=label, marker="." * (len(epochs) < 2))
-            axes.set(title=term, xlabel="epoch")
-            axes.legend()
+            curves = {
+                label: np.asarray(history[name], "float64")
+                for name, label in ((term, "training"), (f"val_{term}", "test"))
+                if name in history
+            }
+            low, high = plots.plain_range(*curves.values())
+            for label, values in curves.items():
+                shown = (low <= values) & (values <= high)
+                # A line shows no epoch that stands alone.
+                points = "" if shown.all() and len(shown) > 1 else "."
+                axes.plot(1 + np.flatnonzero(shown), values[shown], label=label, marker=points)
+            # NaN: not measured in that epoch.
+            values = np.concatenate(list(curves.values()))
+            outside = plots.left_out(values[~np.isnan(values)], low, high)
+            title = f"{term} (left out: {outside})" if outside else term
+            axes.set_title(title, fontsize="medium" if outside else "large")
+            axes.set_xlabel("epoch")
+        plots.legend_beside(figure)
 
 
 def save_histograms(path, groups, quantity, title=None):
-    """Write the distributions of one quantity in several groups, over each other, as PNG.
+    """Write the distributions of one quantity in several groups, over each other.
+
+    Values ten times as far from their group's quartiles as these are from each other are not drawn:
+    the legend says how many there are.
 
     Args:
+        path: of the file.
         groups: {name: numbers (n,)}, each drawn as shares of its group.
         quantity: what the numbers are, with their unit.
         title: above the plot, or None.
@@ -93,20 +117,26 @@ def save_histograms(path, groups, quantity, title=None):
         >>> groups = {"digits": np.array([-80.0, -75.0]), "noise": np.array([-300.0, -290.0])}
         >>> kgen.pictures.save_histograms("log-probs.png", groups, "log p(x) in nats")
     """
-    edges = np.histogram_bin_edges(np.concatenate(list(groups.values())), bins=60)
-    with _figure(path, (6, 3.5)) as figure:
+    low, high = plots.plain_range(*groups.values())
+    edges = np.linspace(low, high, 61)
+    with plots.saved_figure(path, 5, 3.5) as figure:
         axes = figure.subplots()
         for name, values in groups.items():
-            shares = np.full(len(values), 1 / len(values))
-            axes.hist(values, edges, weights=shares, alpha=0.6, label=f"{name} ({len(values)})")
+            values = np.asarray(values, "float64")
+            shares = np.full(len(values), 1 / max(len(values), 1))
+            outside = plots.left_out(values, low, high)
+            label = f"{name} ({len(values)}{'; left out: ' * bool(outside)}{outside})"
+            inside = (low <= values) & (values <= high)
+            axes.hist(values[inside], edges, weights=shares[inside], alpha=0.6, label=label)
         axes.set(title=title, xlabel=quantity, ylabel="share of images")
-        axes.legend()
+        plots.legend_beside(figure)
 
 
 def save_confusion(path, labels, predicted, names=None, title=None):
-    """Write how many images of each label were given which one, as a square of numbers, as PNG.
+    """Write how many images of each label were given which one, as a square of numbers.
 
     Args:
+        path: of the file.
         labels, predicted: the true and the given labels, whole numbers (n,) from 0.
         names: of the labels, or None for their numbers.
         title: above the plot, or None.
@@ -119,7 +149,7 @@ def save_confusion(path, labels, predicted, names=None, title=None):
     names = names or range(count)
     counts = np.bincount(labels * count + predicted, minlength=count**2).reshape(count, count)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    with _figure(path, (1.5 + 0.45 * count, 1.5 + 0.4 * count)) as figure:
+    with plots.saved_figure(path, 1.5 + 0.45 * count, 1.5 + 0.4 * count) as figure:
         axes = figure.subplots()
         axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
         for (row, column), number in np.ndenumerate(counts):
@@ -131,9 +161,11 @@ def save_confusion(path, labels, predicted, names=None, title=None):
 
 
 def save_scatter(path, points, labels, names=None, title=None):
-    """Write points of the plane (n, 2), coloured by their labels (n,), whole numbers, as PNG.
+    """Write points of the plane (n, 2), coloured by their labels (n,), whole numbers.
 
     Args:
+        path: of the file.
+        points, labels: arrays.
         names: of the labels from 0 on, or None for their numbers.
         title: above the plot, or None.
 
@@ -141,24 +173,11 @@ def save_scatter(path, points, labels, names=None, title=None):
         >>> kgen.pictures.save_scatter("plane.png", np.eye(2), labels=[0, 1], names=["a", "b"])
     """
     labels = np.asarray(labels)
-    with _figure(path, (6, 5)) as figure:
+    with plots.saved_figure(path, 5, 5) as figure:
         axes = figure.subplots()
-        for label in np.unique(labels):
+        for label, style in zip(np.unique(labels), plots.styles(), strict=False):
             own = points[labels == label]
             name = names[label] if names else label
-            axes.scatter(*own.T, s=6, alpha=0.7, color=f"C{label % 10}", label=name)
+            axes.scatter(*own.T, s=14, alpha=0.7, linewidths=0, label=name, **style)
         axes.set(title=title, xticks=[], yticks=[])
-        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), markerscale=2)
-
-
-@contextlib.contextmanager
-def _figure(path, size):
-    """A Matplotlib figure of `size` (inches), written to `path` as PNG when the block succeeds."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=size, layout="constrained")
-    FigureCanvasAgg(figure)
-    yield figure
-    with whole_file(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=100)
+        plots.legend_beside(figure)

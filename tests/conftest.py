@@ -9,7 +9,7 @@ import pytest
 
 FRAMEWORKS = ("jax", "tensorflow", "torch")
 
-# The tests neither use nor leave what a user has in the cache, and share the encoder of the digits.
+# The tests neither use nor leave what a user has in the cache.
 os.environ["XDG_CACHE_HOME"] = str(Path(".pytest_cache", "user").resolve())
 # Compiling dominates the tests under JAX. Equal programs are compiled once: every check traces the
 # model anew, and XLA's part is read from the disk.

@@ -1201,6 +1201,14 @@ def latent_dimensions_are_traversed(case):
 
 
 @check(needs=has_latents)
+def usage_of_latents_is_their_variance(case):
+    condition = case.condition(20)
+    used = kgen.latent.usage(case.taught, case.images[:20], **condition)
+    latents = case.taught.latents(case.images[:20], **condition)
+    np.testing.assert_allclose(used, latents.var(axis=0), rtol=1e-3, atol=1e-6)
+
+
+@check(needs=has_latents)
 def reconstructions_are_images(case):
     rebuilt = case.taught.reconstruct(case.images[:3], **case.condition(3))
     assert (rebuilt.shape, rebuilt.dtype) == ((3, *case.arguments["image_shape"]), np.uint8)

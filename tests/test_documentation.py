@@ -1,19 +1,32 @@
-"""What the documentation's own check of links finds in a built site; it needs no backend."""
+"""What the documentation's own check of links finds in a built site, and whose samples the README's
+first picture shows; neither needs a backend."""
 
 import importlib.util
 from pathlib import Path
 
 import pytest
+from PIL import Image, ImageChops
 
-SOURCE = Path(__file__).parent.parent / "docs" / "generate" / "links.py"
+SOURCES = Path(__file__).parent.parent / "docs" / "generate"
+
+
+def loaded(name):
+    specification = importlib.util.spec_from_file_location(name, SOURCES / f"{name}.py")
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture
 def links():
-    specification = importlib.util.spec_from_file_location("links", SOURCE)
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
+    return loaded("links")
+
+
+def test_the_first_picture_is_that_of_the_records():
+    """After records were made anew: python docs/generate/first_picture.py"""
+    first_picture = loaded("first_picture")
+    shown = Image.open(first_picture.PICTURE)
+    assert ImageChops.difference(shown, first_picture.picture()).getbbox() is None
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """The evaluation of a model: on toy models whose samples are known, with an encoder in NumPy."""
 
+import csv
+import dataclasses
 import json
 import math
 import re
@@ -16,7 +18,8 @@ from kgen import fit, metrics
 from kgen.data.image_data import ImageData, Split
 from kgen.encoders import classifier
 from kgen.errors import KgenError
-from kgen.evaluation import Reference, evaluate, likelihood
+from kgen.evaluation import Reference, evaluate, likelihood, summary
+from kgen.evaluation.exports import escaped, write_csv, write_latex
 from kgen.evaluation.page import write_page
 from kgen.evaluation.tables import as_text, likelihood_in_words
 
@@ -47,6 +50,7 @@ class Toy:
 
     image_shape, levels = (4, 4, 1), 17
     can_sample, likelihood, classes = True, None, 0
+    trainable_weights = ()
 
     def __init__(self, draw):
         self.draw = draw
@@ -169,7 +173,7 @@ def test_without_an_encoder_the_reason_is_given(data):
     found = evaluate(Toy(perfect), unlabelled)
     assert found.rows == {}
     assert "sub-folder" in found.used["encoder"]
-    assert "sub-folder" in as_text("run", found)
+    assert "sub-folder" in as_text({"run": found})
 
 
 def test_images_of_another_kind_are_refused(data):
@@ -276,6 +280,194 @@ def test_progress_counts_samples_and_likelihoods(data):
     assert sum(counts) == 2 * COUNT
 
 
+# === Side by side ===
+
+
+class Encoder:
+    """`pixels`, and what a classifier says of itself."""
+
+    name, sha256 = "a classifier", "ab" * 32
+
+    def __init__(self, test_accuracy):
+        self.identity = dataclasses.make_dataclass("Identity", ["test_accuracy"])(test_accuracy)
+
+    def __call__(self, images):
+        return pixels(images)
+
+
+def garbage(count, seed, labels):
+    """White images, which are farther from the real ones than noise is."""
+    return np.full((count, 4, 4, 1), 16, "uint8")
+
+
+def test_all_runs_are_in_one_table_with_floor_and_ceiling_once(data):
+    found = {f"run-{number}": measured(perfect, data, seed=number) for number in range(3)}
+    (group,) = summary.groups(found)
+    assert [row for row, _ in group.table()] == [*found, summary.FLOOR, summary.CEILING]
+    text = as_text(found)
+    table = text[: text.index("parameters: trainable ones")]
+    lines = [line for line in table.splitlines() if line.startswith(("run-", "real", "noise"))]
+    assert len(lines) == 5
+    distance = found["run-1"].rows["samples"]["frechet_distance"]
+    assert f" {distance:.2f} " in lines[1]
+    assert text.index("Frechet distance") < text.index("seconds: ")
+
+
+def test_a_row_has_parameters_times_and_likelihood(data):
+    found = evaluate(
+        kgen.VAE((4, 4, 1), levels=17, latent_size=2, hidden=(8,)), data, encoder=pixels
+    )
+    found.seconds |= {"training": 90.0, "sampling": 0.5}
+    ((_, cells), *_) = summary.groups({"run": found})[0].table()
+    texts = dict(zip(summary.COLUMNS, map(str, cells), strict=True))
+    # 16 pixels -> 8 units -> 2 means and 2 variances; 2 latents -> 8 -> 16 pixels of 2 numbers
+    parameters = (16 * 8 + 8) + (8 * 4 + 4) + (2 * 8 + 8) + (8 * 32 + 32)
+    assert texts["parameters"] == str(parameters)
+    assert texts["training"] == "90 s"
+    assert texts["ms per sample"] == "2.5"
+    nats = found.likelihood["negative_log_prob_nats"]
+    assert re.fullmatch(rf"<= {nats:.2f} \+- [0-9.]+", texts["nats per image"])
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(45, "45 s"), (99.4, "99 s"), (600, "10.0 min"), (9000, "2.5 h")]
+)
+def test_seconds_in_words(seconds, words):
+    assert summary.duration(seconds) == words
+
+
+def test_figures_that_give_no_reason_are_not_doubted(data):
+    found = measured(perfect, data)
+    assert summary.groups({"run": found})[0].legend() == {}
+    assert found.as_json()["doubts"] == []
+
+
+def test_a_distance_above_the_ceiling_says_so_beside_it(data):
+    found = {"good": measured(perfect, data), "bad": measured(garbage, data)}
+    (group,) = summary.groups(found)
+    rows = {row: dict(zip(summary.COLUMNS, cells, strict=True)) for row, cells in group.table()}
+    assert rows["bad"]["Frechet distance"].letters == "a"
+    assert rows["bad"]["precision"].letters == ""
+    assert rows["good"]["Frechet distance"].letters == ""
+    assert "above the ceiling" in group.legend()["a"]
+    assert re.search(r"bad .* [0-9.]+ a ", as_text(found))
+
+
+@pytest.mark.parametrize(("accuracy", "doubted"), [(0.84, True), (0.85, False), (1.0, False)])
+def test_an_encoder_that_classifies_badly_is_named_beside_every_figure(data, accuracy, doubted):
+    found = evaluate(Explicit(perfect), data, encoder=Encoder(accuracy))
+    (group,) = summary.groups({"run": found})
+    for row, cells in group.table():
+        marks = dict(zip(summary.COLUMNS, (cell.letters for cell in cells), strict=True))
+        expected = "e" if doubted else ""
+        assert marks["Frechet distance"] == marks["coverage"] == expected, row
+        assert marks["nats per image"] == ""
+    assert ("84.0% of its test images" in group.legend().get("e", "")) is doubted
+
+
+@pytest.mark.parametrize(("images", "doubted"), [(79, True), (80, False)])  # of 8 features
+def test_few_samples_are_named_beside_every_figure(data, images, doubted):
+    found = measured(perfect, data, samples=images)
+    (group,) = summary.groups({"run": found})
+    (_, cells), *_ = group.table()
+    assert (cells[list(summary.COLUMNS).index("precision")].letters == "f") is doubted
+    assert ("79, fewer than 10 for each of the 8" in group.legend().get("f", "")) is doubted
+
+
+def test_a_run_without_samples_stands_beside_those_of_its_images(data):
+    model = Explicit(None)
+    model.can_sample = False
+    found = {"likely": evaluate(model, data), "sampled": measured(perfect, data)}
+    (group,) = summary.groups(found)
+    assert [row for row, _ in group.table()][:2] == ["likely", "sampled"]
+    (alone,) = summary.groups({"likely": found["likely"]})
+    assert len(alone.table()) == 1
+
+
+def test_figures_of_two_encoders_are_in_tables_of_their_own(data):
+    found = {
+        "a": measured(perfect, data),
+        "b": evaluate(Toy(perfect), data, encoder=Encoder(0.9)),
+        "c": measured(perfect, data),
+    }
+    assert [list(group.evaluations) for group in summary.groups(found)] == [["a", "c"], ["b"]]
+
+
+def test_csv_holds_every_figure_in_full(data, tmp_path):
+    found = {
+        "a, b": evaluate(Explicit(perfect), data, encoder=pixels),
+        "bad": measured(garbage, data),
+    }
+    write_csv(tmp_path / "a.csv", found)
+    with open(tmp_path / "a.csv", newline="") as file:
+        rows = {row["run"]: row for row in csv.DictReader(file)}
+    assert list(rows) == ["a, b", "bad", summary.FLOOR, summary.CEILING]
+    for name in ("frechet_distance", "recall", "memorized"):
+        assert float(rows["a, b"][name]) == found["a, b"].rows["samples"][name]
+    nats = found["a, b"].likelihood["negative_log_prob_nats"]
+    assert float(rows["a, b"]["negative_log_prob_nats"]) == nats
+    assert rows["bad"]["negative_log_prob_nats"] == ""
+    assert rows["bad"]["doubts"].startswith("above the ceiling")
+    assert {row["data"] for row in rows.values()} == {"toy"}
+
+
+def test_latex_is_one_table_whose_rows_are_whole(data, tmp_path):
+    write_latex(
+        tmp_path / "a.tex", {"runs/a_b": measured(perfect, data), "c&d": measured(garbage, data)}
+    )
+    lines = (tmp_path / "a.tex").read_text().splitlines()
+    rows = [line for line in lines if line.endswith(r"\\")]
+    assert len(rows) == 4
+    for row in rows:
+        assert len(re.findall(r"(?<!\\)&", row)) == len(summary.COLUMNS)
+    assert rows[0].startswith(r"runs/a\_b & ")
+    assert rows[1].startswith(r"c\&d & ")
+    assert "$^{\\mathrm{a}}$" in rows[1]
+    assert any(line.startswith(r"\par a: above the ceiling") for line in lines)
+
+
+def test_what_latex_reads_as_commands_is_escaped():
+    assert escaped("<= 3 +- 1% _ \\ {~}") == (
+        r"$\leq$ 3 $\pm$ 1\% \_ \textbackslash{} \{\textasciitilde{}\}"
+    )
+
+
+def test_runs_that_were_measured_are_shown_if_a_later_one_fails(monkeypatch, data, capsys):
+    def measured_in_turn(sources, options):
+        yield "first", measured(perfect, data)
+        raise KgenError("the second is damaged")
+
+    monkeypatch.setattr(verb, "evaluate_all", measured_in_turn)
+    monkeypatch.setattr(verb, "images_of", lambda *_: {})
+    monkeypatch.setattr(verb.run_folder, "check", lambda _: None)
+    with pytest.raises(KgenError, match="damaged"):
+        verb.main(["first", "second"])
+    assert "first" in capsys.readouterr().out
+
+
+def test_the_time_of_training_is_that_of_the_record(tmp_path):
+    for content, expected in (
+        ({"seconds": 12.5}, {"training": 12.5}),
+        ({}, {}),
+        ({"seconds": "long"}, {}),
+        ({"seconds": -1}, {}),
+    ):
+        (tmp_path / "run.json").write_text(json.dumps(content))
+        assert verb.training_time(tmp_path) == expected
+
+
+# === The page, and the verb ===
+
+
+def test_the_page_begins_with_the_table(data, tmp_path):
+    found = {f"run-{number}": measured(perfect, data) for number in range(2)}
+    write_page(tmp_path / "page.html", found)
+    page = (tmp_path / "page.html").read_text()
+    first = page[: page.index("</table>")]
+    assert "<svg" not in first
+    assert [first.count(f"<td>{row}</td>") for row in (*found, "real images (floor)")] == [1, 1, 1]
+
+
 def test_a_page_needs_nothing_but_itself(data, tmp_path):
     found = evaluate(Explicit(perfect), data, encoder=pixels)
     write_page(tmp_path / "page.html", {"<first>": found, "second": found})
@@ -304,15 +496,13 @@ def test_fit_measures_and_evaluate_prints_a_table_and_writes_json_and_a_page(
     tmp_path, monkeypatch, capsys
 ):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(classifier, "cache_folder", lambda: tmp_path / "data")
-    monkeypatch.setattr(classifier, "FEWEST_STEPS", 30)
-    monkeypatch.setattr(classifier, "MOST_STEPS", 30)
+    monkeypatch.setattr(classifier, "fit", None)  # the classifier of the digits comes with kgen
     fit.main([*SHORT_RUN, "--evaluate-every", "2"])
     header, first, second = Path("runs/vae-digits/history.csv").read_text().splitlines()
     column = header.split(",").index("frechet_distance")
     assert [row.split(",")[column] == "nan" for row in (first, second)] == [True, False]
-    arguments = ["runs/vae-digits", "--samples", "100", "--json", "a.json", "--html", "a.html"]
-    verb.main(arguments)
+    files = ("--json", "a.json", "--csv", "a.csv", "--latex", "a.tex", "--html", "a.html")
+    verb.main(["runs/vae-digits", "--samples", "100", *files])
     output, errors = capsys.readouterr()
     for words in (
         "FID",
@@ -324,9 +514,12 @@ def test_fit_measures_and_evaluate_prints_a_table_and_writes_json_and_a_page(
         assert words in output
     assert "100%" in errors
     found = json.loads(Path("a.json").read_text())["runs/vae-digits"]
-    assert set(found) == {"rows", "likelihood", "used", "seconds"}
+    assert set(found) == {"rows", "likelihood", "used", "seconds", "doubts"}
+    assert found["seconds"]["training"] > 0
     assert re.fullmatch("[0-9a-f]{64}", found["used"]["encoder_sha256"])
     assert Path("a.html").read_text().startswith("<!DOCTYPE html>")
+    assert "runs/vae-digits,digits,test,100," in Path("a.csv").read_text()
+    assert r"\begin{tabular}" in Path("a.tex").read_text()
 
 
 def test_evaluate_measures_by_the_encoder_that_is_named(tmp_path, monkeypatch, capsys):

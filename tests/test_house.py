@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,8 @@ MAY_IMPORT = {
     "backend_choice": {"errors"},
     "chosen_backend": {"backend_choice"},
     "files": BASIC,
-    "pictures": BASIC,
+    "plots": BASIC,
+    "pictures": BASIC | {"plots"},
     "capabilities": BASIC | {"models"},
     "callbacks": BASIC | CHECKS | {"encoders", "metrics"},
     "latent": BASIC | CHECKS,
@@ -34,7 +36,7 @@ MAY_IMPORT = {
     "data": BASIC,
     "backend": BASIC,
     "encoders": BASIC | {"data"},
-    "evaluation": BASIC | {"encoders", "metrics", "pictures"},
+    "evaluation": BASIC | {"encoders", "metrics", "pictures", "plots"},
     "layers": BASIC | {"backend"},
     "metrics": BASIC | {"backend", "data", "distributions"},
     "registration": BASIC | {"models"},
@@ -211,3 +213,19 @@ def test_importing_imports_no_framework(module):
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True
     )
     assert result.stdout.split() == []
+
+
+def test_what_a_file_of_the_package_reads_is_installed_with_it():
+    """Everything below kgen/ that is no Python is named as data of the package."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    named = {
+        path
+        for pattern in settings["package-data"]["kgen"]
+        for path in (ROOT / "kgen").glob(pattern)
+    }
+    others = {
+        path
+        for path in (ROOT / "kgen").rglob("*")
+        if path.is_file() and path.suffix != ".py" and "__pycache__" not in path.parts
+    }
+    assert named == others

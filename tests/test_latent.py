@@ -9,7 +9,7 @@ from scipy.spatial import geometric_slerp
 
 import kgen
 from kgen import KgenError
-from kgen.latent import interpolate, traverse
+from kgen.latent import interpolate, traverse, usage
 
 SHAPE = (2, 2, 1)
 
@@ -25,6 +25,15 @@ class Pixels:
     def decode(self, latents):
         self.decoded = latents
         return np.clip(np.round(latents), 0, 255).astype("uint8").reshape(-1, *SHAPE)
+
+
+class Sampled(Pixels):
+    """Samples vary by 0, 1, 10 and 100 levels from one to the next."""
+
+    can_sample = True
+
+    def sample(self, count, seed):
+        return pictures(*[[9, i % 2, 10 * (i % 2), 100 * (i % 2)] for i in range(count)])
 
 
 class Labelled(Pixels):
@@ -87,6 +96,59 @@ def test_traversing_two_dimensions_makes_rows_and_columns():
     assert not images.reshape(2, 2, 4)[..., 1:3].any()
 
 
+def test_usage_is_the_variance_over_images():
+    images = pictures([0, 5, 1, 0], [0, 5, 3, 8], [0, 5, 5, 4])
+    assert usage(Pixels(), images) == pytest.approx([0, 0, 8 / 3, 32 / 3])
+
+
+def test_usage_of_a_vae_is_the_activity_of_burda_and_others():
+    """The variance of the posterior mean; exactly 0 where the posterior knows nothing of x."""
+    model = kgen.VAE((8, 8, 1), levels=17, latent_size=3, hidden=(8,))
+    last = model.encoder.layers[-1]
+    _, bias = last.get_weights()
+    kernel = np.random.default_rng(0).normal(size=(8, 6))  # 3 means, 3 log variances
+    kernel[:, 1] = 0
+    last.set_weights([kernel, bias])
+    images = kgen.data.load("digits").test.images[:100]
+    used = usage(model, images)
+    mean, _ = model.encode(images)
+    np.testing.assert_allclose(used, mean.var(axis=0), rtol=1e-4, atol=1e-10)
+    assert used[1] < 1e-10
+    assert used[0] > 0.01
+    assert used[2] > 0.01
+    grid = traverse(model, images[0])  # not by dimension 1
+    expected = traverse(model, images[0], usage(model, model.sample(500, seed=0)).argsort()[:0:-1])
+    np.testing.assert_array_equal(grid, expected)
+
+
+def test_the_two_most_used_dimensions_are_turned_by_default():
+    images = traverse(Sampled(), pictures([9, 8, 7, 6])[0], values=[1, 2])
+    expected = traverse(Sampled(), pictures([9, 8, 7, 6])[0], (3, 2), values=[1, 2])
+    assert images.tolist() == expected.tolist()
+    assert images.reshape(2, 2, 4)[0, 1].tolist() == [9, 8, 2, 1]
+
+
+def test_the_label_is_that_of_the_samples_whose_use_is_measured():
+    model = kgen.CVAE(image_shape=(8, 8, 1), levels=17, latent_size=3, hidden=(8,), classes=4)
+    image = kgen.data.load("digits").test.images[0]
+    own = np.full(500, 2)
+    dimensions = usage(model, model.sample(500, labels=own, seed=0), own).argsort()[::-1][:2]
+    np.testing.assert_array_equal(
+        traverse(model, image, label=2), traverse(model, image, dimensions, label=2)
+    )
+
+
+def test_of_one_dimension_that_one_is_turned():
+    model = kgen.VAE((8, 8, 1), levels=17, latent_size=1, hidden=(8,))
+    assert traverse(model, None).shape == (1, 9, 8, 8, 1)
+
+
+def test_a_model_that_cannot_sample_is_told_its_dimensions():
+    model = kgen.Autoencoder((8, 8, 1), levels=17, latent_size=3, hidden=(8,))
+    with pytest.raises(KgenError, match=r"cannot sample.*dimensions=kgen\.latent\.usage"):
+        traverse(model, None)
+
+
 def test_labels_follow_their_rows():
     model = Labelled()
     interpolate(model, pictures([1] * 4, [2] * 4), pictures([3] * 4, [4] * 4), 3, labels=[7, 5])
@@ -127,3 +189,7 @@ def test_a_model_without_latents_is_refused():
         interpolate(blind, pictures([1] * 4), pictures([1] * 4))
     with pytest.raises(KgenError, match="with latents"):
         traverse(blind, None, 0)
+    with pytest.raises(KgenError, match="with latents"):
+        traverse(blind, None)
+    with pytest.raises(KgenError, match="with latents"):
+        usage(blind, pictures([1] * 4))

@@ -70,9 +70,10 @@ print("DCGAN:", kgen.evaluation.likelihood(dcgan, held_out, samples=1))
 # ## Features
 #
 # Distances between pixels say little: shift an image by one pixel, and it is far from itself. So
-# samples are compared by the features of a network that knows such images. `for_data` trains a
-# small classifier of this data set, by a fixed recipe, and keeps it; figures of another encoder are
-# not comparable, so its hash is part of every figure. Any function from images to features will do:
+# samples are compared by the features of a network that knows such images. `for_data` returns the
+# small classifier of this data set that comes with kgen; on images of your own it trains one, once.
+# Figures of another encoder are not comparable, so its hash is part of every figure. Any function
+# from images to features will do:
 
 
 # %%

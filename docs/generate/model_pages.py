@@ -213,8 +213,15 @@ def last_epoch(record):
 
 def quality(evaluation):
     """Sample quality, in the columns of `python -m kgen.evaluate`."""
-    from kgen.evaluation.tables import COLUMNS, EXPLANATION, cells, encoder_in_words
+    from kgen.evaluation import Evaluation
+    from kgen.evaluation.summary import doubts
+    from kgen.evaluation.tables import COLUMNS, EXPLANATION, details, encoder_in_words
 
-    rows = [[row, *cells(figures)] for row, figures in evaluation["rows"].items()]
-    encoder = encoder_in_words(evaluation["used"])
-    return f"\n{table(['', *COLUMNS], rows)}\n{cell(EXPLANATION)} Encoder: {encoder}.\n"
+    found = Evaluation(rows=evaluation["rows"], used=evaluation["used"])
+    rows = [[row, *map(str, cells)] for row, cells in details(found, found.rows)]
+    reasons = {}
+    for row in found.rows:
+        reasons |= doubts(row, found)
+    texts = [cell(EXPLANATION), *(f"{letter}: {why}." for letter, why in reasons.items())]
+    texts.append(f"Encoder: {encoder_in_words(found.used)}.")
+    return f"\n{table(['', *COLUMNS], rows)}\n{' '.join(texts)}\n"

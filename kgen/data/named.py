@@ -34,6 +34,17 @@ def read_named(name: str) -> ImageData:
     )
 
 
+def is_published(data: ImageData) -> bool:
+    """Whether `data` are, or were made from, the named set whose name they have.
+
+    A folder of the user's own may have that name, too.
+    """
+    known = SETS.get(data.name)
+    return known is not None and data.source.startswith(
+        tuple(release.source for release in known.releases)
+    )
+
+
 _TEN_DIGITS = tuple("0123456789")
 
 _CIFAR10 = 'CIFAR-10, Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009'

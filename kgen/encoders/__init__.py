@@ -6,14 +6,18 @@ they classify, `probabilities(images)`. Figures of different encoders are never 
 """
 
 from kgen.encoders.classifier import Classifier, trained_classifier
+from kgen.encoders.frozen import frozen_classifier
 from kgen.encoders.inception import Inception
 from kgen.errors import KgenError
 
-__all__ = ["Classifier", "Inception", "for_data", "trained_classifier"]
+__all__ = ["Classifier", "Inception", "for_data", "frozen_classifier", "trained_classifier"]
 
 
 def for_data(data, progress=False, name=None):
     """The encoder for a `kgen.data.ImageData`.
+
+    The classifier of a named set comes with kgen: it is the same for everybody, and nothing is
+    trained. For other images, or a named set of another size, one is trained on this machine.
 
     Args:
         data: the data set.
@@ -33,4 +37,4 @@ def for_data(data, progress=False, name=None):
         )
     if name == "inception" or (name is None and colour and not data.classes):
         return Inception(data.levels)
-    return trained_classifier(data, progress)
+    return frozen_classifier(data) or trained_classifier(data, progress)

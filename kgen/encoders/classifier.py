@@ -1,35 +1,36 @@
-"""A small classifier for each data set: trained once, by a fixed recipe, and kept.
+"""A small classifier for a data set of the user's own: trained once, by a fixed recipe, and kept.
 
-Its features are what the last hidden layer says of an image, 128 numbers. On grey 28x28 images they
-tell more than those of a network that was trained on colour photographs. Whoever reports a figure
-names the classifier by its hash, since another one has another scale.
+Its features are the outputs of the last hidden layer, 128 numbers an image. On grey 28x28 images
+they tell more than those of a network that was trained on colour photographs. Whoever reports a
+figure names the classifier by its hash, since another one has another scale: trained on another
+machine, it is another one. The named sets have classifiers that come with kgen (`frozen.py`).
 """
 
 import contextlib
 import hashlib
 import itertools
 import json
+import logging
 import sys
 from dataclasses import asdict, dataclass
 
 import numpy as np
 import tqdm
 
-from kgen import data as data_sets
 from kgen.data.files import cache_folder
 from kgen.errors import KgenError
 from kgen.files import cannot_write, whole_file, write_json
 
 RECIPE = 1  # of network, training and cache; another number, another encoder
 FEATURES = 128
+WIDTH = 16  # channels of the first convolution
 BATCH = 64
 EPOCHS = 4
 FEWEST_STEPS, MOST_STEPS = 750, 3750  # the most are four epochs of MNIST
 IMAGES_PER_CHUNK = 500
 SEED = 0
 
-# Sets that were published without labels, and those whose classifier knows their images instead.
-LABELLED = {"binarized_mnist": {"source": "mnist", "binarize": "static"}}
+logger = logging.getLogger("kgen")
 
 
 @dataclass(frozen=True)
@@ -38,15 +39,15 @@ class Identity:
 
     Attributes:
         name: of the data set it was trained on.
-        recipe: version of how.
+        recipe: version of how, or the script that trained it.
         data_sha256: of the images and labels it was trained and tested on.
         image_shape, levels, classes: of these.
-        test_accuracy: part of the test images it takes for what they are.
-        sha256: of its weights.
+        test_accuracy: share of the test images that it classifies correctly.
+        sha256: of the file of its weights.
     """
 
     name: str
-    recipe: int
+    recipe: int | str
     data_sha256: str
     image_shape: tuple[int, int, int]
     levels: int
@@ -59,14 +60,16 @@ class Classifier:
     """A trained classifier as encoder: uint8 images -> float32 features (n, 128).
 
     Attributes:
+        network: as of `build_network`, trained.
         identity: an `Identity`.
-        name, sha256: of it.
+        name: what it is called where figures by it are shown.
+        sha256: of its identity.
     """
 
-    def __init__(self, network, identity):
+    def __init__(self, network, identity, name):
         self.network = network
         self.identity = identity
-        self.name = f"classifier of {identity.name}"
+        self.name = name
         self.sha256 = identity.sha256
 
     def __call__(self, images):
@@ -87,23 +90,20 @@ class Classifier:
 
 
 def trained_classifier(data, progress=False):
-    """The classifier of a data set, from the cache, or trained and put there.
+    """The classifier of a data set of the user's own, from the cache, or trained and put there.
 
     Recipe: convolutions of 16, 32, 64, ... channels that halve the image down to 7 pixels or less,
     batch normalisation, ReLU; 128 hidden units, dropout 0.3; Adam with a rate that falls from 0.002
     to 0 over four epochs in batches of 64, but no fewer than 750 steps and no more than 3,750. It
-    takes a minute or two on two processor cores.
+    takes a minute or two on two processor cores, and says so in one line.
 
     Args:
-        data: a `kgen.data.ImageData` with labels; for a named set that was published without,
-            those of its source are used.
+        data: a `kgen.data.ImageData` with labels.
         progress: whether to show a bar while it trains.
 
     Raises:
         KgenError: for a set without labels.
     """
-    if data.name in LABELLED and not data.classes:
-        data = data_sets.load(**LABELLED[data.name])
     if data.classes < 2 or len(data.train) < BATCH:
         raise KgenError(
             f"Expected {BATCH} or more training images with labels of at least two classes for the "
@@ -153,14 +153,29 @@ def _cached(folder):
     if hashlib.sha256(content).hexdigest() != identity.sha256:
         return None
     network = build_network(identity.image_shape, identity.levels, identity.classes)
-    with np.load(folder / "weights.npz") as weights:
-        network.set_weights([weights[str(index)] for index in range(len(weights.files))])
-    return Classifier(network, identity)
+    read_weights(folder / "weights.npz", network)
+    return _own(network, identity)
+
+
+def _own(network, identity):
+    return Classifier(network, identity, f"classifier of {identity.name} trained on this machine")
 
 
 def _train(data, folder, progress):
+    height, width, channels = data.image_shape
+    logger.warning(
+        "kgen: no classifier comes with kgen for %s, %dx%dx%d, %d levels: one is trained now. "
+        "Figures by it compare only with figures by the same one, on this machine.",
+        *(data.name, height, width, channels, data.levels),
+    )
     network = build_network(data.image_shape, data.levels, data.classes)
-    fit(network, np.asarray(data.train.images), data.train.labels, progress)
+    images, labels = np.asarray(data.train.images), data.train.labels
+    order = np.random.default_rng(SEED)
+    batches = (
+        batch for _ in itertools.count() for batch in batches_of_epoch(images, labels, order)
+    )
+    steps = min(max(EPOCHS * (len(images) // BATCH), FEWEST_STEPS), MOST_STEPS)
+    fit(network, batches, steps, progress)
     identity = Identity(
         name=data.name,
         recipe=RECIPE,
@@ -169,22 +184,35 @@ def _train(data, folder, progress):
         levels=data.levels,
         classes=data.classes,
         test_accuracy=accuracy(network, np.asarray(data.test.images), data.test.labels),
-        sha256=_write_weights(folder / "weights.npz", network),
+        sha256=write_weights(folder / "weights.npz", network),
     )
     write_json(folder / "encoder.json", asdict(identity))
-    return Classifier(network, identity)
+    return _own(network, identity)
 
 
-def _write_weights(path, network):
-    """Writes the weights; returns the file's sha256."""
-    weights = {str(index): weight for index, weight in enumerate(network.get_weights())}
+def write_weights(path, network, dtype="float32"):
+    """Write a network's weights as numbers of `dtype`; returns the file's sha256."""
+    weights = {str(i): weight.astype(dtype) for i, weight in enumerate(network.get_weights())}
     with whole_file(path) as temporary:
         np.savez(temporary, **weights)
         return hashlib.sha256(temporary.read_bytes()).hexdigest()
 
 
-def build_network(image_shape, levels, classes):
-    """uint8 images -> {"features": (n, 128), "probabilities": (n, classes)}, untrained."""
+def read_weights(path, network):
+    """Read what `write_weights` wrote into a network of the same layers, as float32."""
+    with np.load(path) as weights:
+        network.set_weights(
+            [weights[str(index)].astype("float32") for index in range(len(weights.files))]
+        )
+
+
+def build_network(image_shape, levels, classes, width=WIDTH):
+    """uint8 images -> {"features": (n, 128), "probabilities": (n, classes)}, untrained.
+
+    Args:
+        image_shape, levels, classes: of the images and their labels.
+        width: channels of the first convolution; each further one has twice as many.
+    """
     import kgen.chosen_backend  # noqa: F401  # before Keras
 
     # isort: split
@@ -200,7 +228,7 @@ def build_network(image_shape, levels, classes):
     with float32():
         images = keras.Input(image_shape, dtype="uint8")
         x = layers.Rescaling(1.0 / (levels - 1))(images)
-        width, strides = 16, 1
+        strides = 1
         while strides == 1 or min(x.shape[1:3]) > 7:
             convolution = weighted(
                 layers.Conv2D, width, 3, strides=strides, padding="same", use_bias=False
@@ -228,24 +256,23 @@ def float32():
         keras.config.set_dtype_policy(before)
 
 
-def fit(network, images, labels, progress):
-    """Train `network` on uint8 images in an order that depends on nothing but their number."""
+def fit(network, batches, steps, progress, title="training the encoder, once"):
+    """Train `network` on `steps` of the batches (uint8 images, labels); the rate falls to 0."""
     import keras
 
-    per_epoch = len(images) // BATCH
-    steps = min(max(EPOCHS * per_epoch, FEWEST_STEPS), MOST_STEPS)
     rate = keras.optimizers.schedules.CosineDecay(2e-3, steps)
     learner = keras.Model(network.input, network.output["probabilities"])
     learner.compile(keras.optimizers.Adam(rate), keras.losses.SparseCategoricalCrossentropy())
-    order = np.random.default_rng(SEED)
-    batches = (
-        chosen
-        for _ in itertools.count()
-        for chosen in order.permutation(len(images))[: per_epoch * BATCH].reshape(-1, BATCH)
-    )
-    bar = tqdm.trange(steps, desc="training the encoder, once", disable=not progress)
-    for _, chosen in zip(bar, batches, strict=False):
-        learner.train_on_batch(images[chosen], labels[chosen])
+    bar = tqdm.trange(steps, desc=title, disable=not progress)
+    for _, (images, labels) in zip(bar, batches, strict=False):
+        learner.train_on_batch(images, labels)
+
+
+def batches_of_epoch(images, labels, order):
+    """Batches of 64 in an order drawn from the generator `order`, without a smaller last one."""
+    rows = order.permutation(len(images))[: len(images) // BATCH * BATCH]
+    for chosen in rows.reshape(-1, BATCH):
+        yield images[chosen], labels[chosen]
 
 
 def accuracy(network, images, labels):

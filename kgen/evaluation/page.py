@@ -4,13 +4,14 @@ import base64
 import io
 from importlib import resources
 
-from kgen import pictures
-from kgen.evaluation.tables import COLUMNS, EXPLANATION, cells, encoder_in_words, notes
+from kgen import pictures, plots
+from kgen.evaluation import summary, tables
+from kgen.evaluation.summary import CEILING, FLOOR, SAMPLES
 from kgen.files import whole_file
 
 
 def write_page(path, evaluations, title="Evaluation of generative models"):
-    """Write the page: plots over all runs, then tables and pictures of each.
+    """Write the page: a table with a row a run, plots over all runs, then each with its pictures.
 
     Args:
         path: of the HTML file to write, whole or not at all.
@@ -24,24 +25,39 @@ def write_page(path, evaluations, title="Evaluation of generative models"):
 
     source = resources.files("kgen.evaluation").joinpath("page.html").read_text()
     template = jinja2.Environment(autoescape=True).from_string(source)
+    groups = summary.groups(evaluations)
     page = template.render(
         title=title,
-        headings=list(COLUMNS),
-        explanation=EXPLANATION,
+        summary_headings=list(summary.COLUMNS),
+        headings=list(tables.COLUMNS),
+        explanations=[summary.EXPLANATION, tables.EXPLANATION],
+        groups=[_group(group) for group in groups],
         plots=[
-            (caption, jinja2.utils.markupsafe.Markup(svg)) for caption, svg in _plots(evaluations)
+            (caption, jinja2.utils.markupsafe.Markup(svg))
+            for group in groups
+            for caption, svg in _plots(group, f" ({tables.title(group)})" * (len(groups) > 1))
         ],
-        runs=[_run(name, found) for name, found in evaluations.items()],
     )
     with whole_file(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
 
 
+def _group(group):
+    reference = [FLOOR, CEILING]
+    return {
+        "title": tables.title(group),
+        "rows": group.table(),
+        "legend": group.legend(),
+        "runs": [_run(name, found) for name, found in group.evaluations.items()],
+        "reference": tables.details(group.reference, reference) if group.reference else [],
+    }
+
+
 def _run(name, found):
     return {
         "name": name,
-        "rows": [(row, cells(figures)) for row, figures in found.rows.items()],
-        "notes": notes(found),
+        "rows": tables.details(found, [SAMPLES]) if found.rows else [],
+        "notes": tables.notes(found),
         "pictures": list(_pictures(found)),
     }
 
@@ -61,79 +77,52 @@ def _png(image):
     return base64.b64encode(buffer.getvalue()).decode()
 
 
-def _plots(evaluations):
-    """(caption, SVG) of every comparison; only what was measured alike is in one plot."""
-    with_samples = {name: found for name, found in evaluations.items() if found.rows}
-    for used, group in _groups(with_samples, "data_sha256", "encoder_sha256", "encoder", "images"):
-        title = f"{used['data']}, {used['images']:,} images, {encoder_in_words(used)}"
-        yield f"Frechet distance; | that of other real images ({title})", _distances(group)
-        if used["images"] > 3:  # of fewer there are none
-            yield (
-                f"Precision and recall; x those of other real images ({title})",
-                _precisions(group),
-            )
-    with_likelihood = {name: found for name, found in evaluations.items() if found.likelihood}
-    for used, group in _groups(with_likelihood, "data_sha256", "split", "images"):
-        title = f"{used['data']}, {used['images']:,} images; of a bound, the bound"
-        yield f"Negative log-likelihood with its standard error ({title})", _likelihoods(group)
+def _plots(group, where):
+    """(caption, SVG) of every comparison of runs that were measured alike."""
+    with_samples = {name: found for name, found in group.evaluations.items() if found.rows}
+    if with_samples:
+        floor, ceiling = (group.reference.rows[name] for name in (FLOOR, CEILING))
+        caption = (
+            f"Frechet distance; of real images (floor, dashed) {floor['frechet_distance']:.4g}, "
+            f"of noise (ceiling) {ceiling['frechet_distance']:.4g}"
+        )
+        yield caption + where, _distances(with_samples, floor)
+        if floor["precision"] is not None:  # of few images there is none
+            caption = "Precision and recall; the cross: of other real images (floor)"
+            yield caption + where, _precisions(with_samples, floor)
+    with_likelihood = {name: found for name, found in group.evaluations.items() if found.likelihood}
+    if with_likelihood:
+        caption = "Negative log-likelihood, or its bound, with its standard error"
+        yield caption + where, _likelihoods(with_likelihood)
 
 
-def _groups(evaluations, *names):
-    """(what was used, evaluations) for every set of runs that agree in these names of `used`."""
-    groups = {}
-    for name, found in evaluations.items():
-        groups.setdefault(tuple(found.used[key] for key in names), {})[name] = found
-    for group in groups.values():
-        yield next(iter(group.values())).used, group
+def _distances(evaluations, floor):
+    distances = {
+        name: found.rows[SAMPLES]["frechet_distance"] for name, found in evaluations.items()
+    }
+    figure, axes = plots.bars(distances, "Frechet distance")
+    axes.axvline(floor["frechet_distance"], color="black", linestyle="--", linewidth=1)
+    return plots.svg(figure)
 
 
-def _distances(evaluations):
-    figure, axes = _new_figure(len(evaluations))
-    names = list(evaluations)
-    rows = [found.rows for found in evaluations.values()]
-    axes.barh(names, [row["samples"]["frechet_distance"] for row in rows])
-    floors = [row["real images (floor)"]["frechet_distance"] for row in rows]
-    axes.plot(floors, names, "|", color="black", markersize=14)
-    axes.invert_yaxis()
-    axes.set_xlabel("Frechet distance")
-    return _svg(figure)
-
-
-def _precisions(evaluations):
-    figure, axes = _new_figure(4)
-    for name, found in evaluations.items():
-        samples, floor = found.rows["samples"], found.rows["real images (floor)"]
-        (points,) = axes.plot(samples["recall"], samples["precision"], "o", label=name)
-        axes.plot(floor["recall"], floor["precision"], "x", color=points.get_color())
-    axes.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
-    axes.legend()
-    return _svg(figure)
+def _precisions(evaluations, floor):
+    figure = plots.new_figure(4.5, 4.2)
+    axes = figure.subplots()
+    for (name, found), style in zip(evaluations.items(), plots.styles(), strict=False):
+        samples = found.rows[SAMPLES]
+        label = plots.shortened(name)
+        axes.plot(samples["recall"], samples["precision"], linestyle="", label=label, **style)
+    place = floor["recall"], floor["precision"]
+    axes.plot(*place, "x", color="black", markersize=9, label=FLOOR)
+    axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), xlabel="recall", ylabel="precision")
+    plots.legend_beside(figure)
+    return plots.svg(figure)
 
 
 def _likelihoods(evaluations):
-    figure, axes = _new_figure(len(evaluations))
-    figures = [found.likelihood for found in evaluations.values()]
-    axes.barh(
-        list(evaluations),
-        [of_run["bits_per_dimension"] for of_run in figures],
-        xerr=[of_run["standard_error_bits"] for of_run in figures],
+    figures = {name: found.likelihood for name, found in evaluations.items()}
+    bits, errors = (
+        {name: found[part] for name, found in figures.items()}
+        for part in ("bits_per_dimension", "standard_error_bits")
     )
-    axes.invert_yaxis()
-    axes.set_xlabel("bits per dimension")
-    return _svg(figure)
-
-
-def _new_figure(rows):
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6, 1.2 + 0.5 * rows), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure, figure.subplots()
-
-
-def _svg(figure):
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg")
-    text = buffer.getvalue()
-    return text[text.index("<svg") :]  # without the XML declaration, which HTML has no place for
+    return plots.svg(plots.bars(bits, "bits per dimension", errors)[0])

@@ -1,4 +1,7 @@
-"""An evaluation in words and figures, for the terminal and for a page."""
+"""Evaluations in words and figures, for the terminal and for a page."""
+
+from kgen.evaluation import summary
+from kgen.evaluation.summary import CEILING, FLOOR, SAMPLES, Cell
 
 # {heading: (figure, format)}, in the order of the columns.
 COLUMNS = {
@@ -20,26 +23,73 @@ EXPLANATION = (
 )
 
 
-def cells(figures):
-    """The texts of one row, in the order of `COLUMNS`; "-" for what could not be measured."""
+def cells(figures, reasons=()):
+    """A `Cell` for each of `COLUMNS`; "-" for what could not be measured.
+
+    Args:
+        figures: {name: figure or None}.
+        reasons: letters of the doubts about them, as of `summary.doubts`.
+    """
     return [
-        "-" if figures[name] is None else pattern.format(figures[name])
+        Cell("-")
+        if figures[name] is None
+        else Cell(pattern.format(figures[name]), summary.letters(name, reasons))
         for name, pattern in COLUMNS.values()
     ]
 
 
-def as_text(name, found):
-    """The table of one run, its likelihood, and what was used, in lines of plain text."""
-    lines = ["", name]
-    if found.rows:
-        table = [["", *COLUMNS], *([row, *cells(figures)] for row, figures in found.rows.items())]
-        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-        lines += [
-            "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])])
-            for row in table
-        ]
-    lines += [f"{title}: {text}" for title, text in notes(found).items()]
+def as_text(evaluations):
+    """One table with a row a run, then what is known of each, in lines of plain text.
+
+    Args:
+        evaluations: {name of the run: `Evaluation`}.
+    """
+    groups = summary.groups(evaluations)
+    lines = [line for group in groups for line in ["", title(group), *_summary(group)]]
+    lines += ["", summary.EXPLANATION, EXPLANATION]
+    for group in groups:
+        for name, found in group.evaluations.items():
+            lines += ["", name]
+            lines += _aligned(list(COLUMNS), details(found, [SAMPLES])) if found.rows else []
+            lines += [f"{heading}: {text}" for heading, text in notes(found).items()]
+        if group.reference:
+            lines += ["", f"{FLOOR} and {CEILING}: {title(group)}"]
+            lines += _aligned(list(COLUMNS), details(group.reference, [FLOOR, CEILING]))
     return "\n".join(lines)
+
+
+def title(group):
+    """What the runs of a `summary.Group` were measured with."""
+    used = group.used
+    words = f"{used['data']}, split {used['split']}, {used['images']:,} images, seed {used['seed']}"
+    return f"{words}; {encoder_in_words(used)}" if "encoder" in used else words
+
+
+def details(found, rows):
+    """[(row, [`Cell` for each of `COLUMNS`])] for some rows of an `Evaluation`."""
+    return [(row, cells(found.rows[row], summary.doubts(row, found))) for row in rows]
+
+
+def _summary(group):
+    legend = (f"{letter}: {reason}" for letter, reason in group.legend().items())
+    return [*_aligned(list(summary.COLUMNS), group.table()), *legend]
+
+
+def _aligned(headings, rows):
+    """The lines of a table, its columns of equal width."""
+    names = ["", *(row for row, _ in rows)]
+    width = max(map(len, names))
+    columns = zip([Cell(heading) for heading in headings], *(line for _, line in rows), strict=True)
+    lines = zip([name.ljust(width) for name in names], *map(_column, columns), strict=True)
+    return ["  ".join(line).rstrip() for line in lines]
+
+
+def _column(cells):
+    """Texts to the right, the letters of doubts behind them."""
+    width = max(len(cell.text) for cell in cells)
+    space = max(len(cell.letters) for cell in cells)
+    behind = 1 + space if space else 0
+    return [cell.text.rjust(width) + f" {cell.letters}".ljust(behind)[:behind] for cell in cells]
 
 
 def notes(found):

@@ -1,6 +1,7 @@
 """One model, evaluated: its samples' quality and its likelihood, with what they were found by."""
 
 import contextlib
+import math
 import time
 from dataclasses import dataclass, field
 
@@ -10,6 +11,7 @@ from kgen.errors import KgenError
 from kgen.evaluation.likelihood import likelihood
 from kgen.evaluation.parts import in_parts
 from kgen.evaluation.quality import Reference, check_split, images_compared, quality
+from kgen.evaluation.summary import SAMPLES, doubts
 
 PICTURED = 64
 COPIES_PICTURED = 10
@@ -23,8 +25,9 @@ class Evaluation:
         rows: {"samples", "real images (floor)", "noise (ceiling)": {name: figure}}, as of
             `kgen.evaluation.quality`; empty for a model that cannot sample.
         likelihood: as of `kgen.evaluation.likelihood`; None where there is none.
-        used: encoder and its hash, numbers of images, split, k, seed, EMA.
-        seconds: {part: seconds}.
+        used: encoder and its hash, numbers of images and of features, split, k, seed, EMA,
+            trainable parameters.
+        seconds: {part: seconds}; "training", too, where `kgen.evaluate` measured a run.
         samples: the first 64 of them, uint8; None for a model that cannot sample.
         reference: the `Reference` it was compared with; None for a model that cannot sample.
         copies: uint8 (10, 2, height, width, channels): the samples that are nearest to training
@@ -40,9 +43,10 @@ class Evaluation:
     copies: np.ndarray | None = None
 
     def as_json(self):
-        """The figures as plain values, without the images."""
+        """The figures as plain values, without the images; with why some may not be trusted."""
         names = ("rows", "likelihood", "used", "seconds")
-        return {name: getattr(self, name) for name in names}
+        reasons = doubts(SAMPLES, self) if self.rows else {}
+        return {**{name: getattr(self, name) for name in names}, "doubts": list(reasons.values())}
 
 
 def evaluate(
@@ -99,6 +103,7 @@ def evaluate(
         "images": count,
         "seed": seed,
         "ema": getattr(model, "ema", None) or None,
+        "parameters": sum(math.prod(weight.shape) for weight in model.trainable_weights),
     }
     if model.can_sample:
         try:
@@ -111,6 +116,7 @@ def evaluate(
             found.used["encoder"] = f"none: {error}"
         else:
             found.used |= _identity(encoder)
+            found.used["features"] = found.reference.real.shape[1]
             _measure_samples(model, found, progress)
     with timed(found.seconds, "likelihood"):
         held_out = getattr(data, split).limit(count)

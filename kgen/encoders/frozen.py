@@ -1,0 +1,117 @@
+"""The classifiers that come with kgen, one for each named set: the same for everybody.
+
+They are what `benchmarks/train_classifiers.py` made once, so that figures of two people compare.
+Whoever trains one anew makes another encoder, of another hash.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from importlib import resources
+
+from kgen.data.named import is_published
+from kgen.encoders.classifier import WIDTH, Classifier, Identity, build_network, read_weights
+from kgen.errors import KgenError
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """A classifier whose weights are a file of the package, `weights/NAME.npz`.
+
+    Attributes:
+        identity: an `Identity`; its name is the file's.
+        sets: the named sets whose images it takes, where shape and levels are its own.
+        width: channels of the first convolution.
+    """
+
+    identity: Identity
+    sets: tuple[str, ...]
+    width: int = WIDTH
+
+    def fits(self, data):
+        """Whether a `kgen.data.ImageData` holds images of the kind it was trained on."""
+        its, own = self.identity, (tuple(data.image_shape), data.levels)
+        return data.name in self.sets and own == (its.image_shape, its.levels)
+
+    def path(self):
+        return resources.files("kgen.encoders").joinpath("weights", f"{self.identity.name}.npz")
+
+    def classifier(self):
+        """The `Classifier`; KgenError if the file is not the published one."""
+        identity = self.identity
+        with resources.as_file(self.path()) as path:
+            received = (
+                hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "no file"
+            )
+            if received != identity.sha256:
+                raise KgenError(
+                    f"Expected {path} with sha256 {identity.sha256}, received {received}: install "
+                    "kgen again."
+                )
+            network = build_network(
+                identity.image_shape, identity.levels, identity.classes, self.width
+            )
+            read_weights(path, network)
+        return Classifier(network, identity, f"kgen's classifier of {identity.name}")
+
+
+def _identity(name, image_shape, levels, test_accuracy, data_sha256, sha256):
+    recipe = "benchmarks/train_classifiers.py"
+    return Identity(name, recipe, data_sha256, image_shape, levels, 10, test_accuracy, sha256)
+
+
+FROZEN = (
+    Frozen(
+        _identity(
+            "digits",
+            (8, 8, 1),
+            levels=17,
+            data_sha256="39cdd278a4c51c0928f7111f251df3147c46de5f7510c1de3d45d371c20a46bd",
+            test_accuracy=1.0,  # of 359 images
+            sha256="500547e076a727e9c2dc1e3090ada28de102cce4e9e6dbfa32a2ef58e0a15286",
+        ),
+        sets=("digits",),
+    ),
+    Frozen(
+        _identity(
+            "mnist",
+            (28, 28, 1),
+            levels=256,
+            data_sha256="926569d52e9ea4d0d2b507ece16d462a91befac05b83e8376d62ce126c535a19",
+            test_accuracy=0.9952,
+            sha256="1abc21be273935a4c2a8ab5c6bf65b7d65e561b22b52783605b23166541056d7",
+        ),
+        sets=("mnist",),
+    ),
+    Frozen(
+        _identity(
+            "fashion_mnist",
+            (28, 28, 1),
+            levels=256,
+            data_sha256="5983fa8e0f2c10c61c5b84cdc72725821f859148d8ac787a58807f454df87b94",
+            test_accuracy=0.9193,
+            sha256="d48644069fcaaaeb1566e369359644fd82f9489ee8fa95f57d5d08987bd0c42e",
+        ),
+        sets=("fashion_mnist",),
+    ),
+)
+
+
+def frozen_classifier(data):
+    """The classifier that comes with kgen for images of this kind, or None.
+
+    Args:
+        data: a `kgen.data.ImageData`; a part of a named set (`limit`) is of its kind, one that was
+            resized or turned grey is not.
+
+    Raises:
+        KgenError: if the installed file is damaged.
+
+    Examples:
+        >>> data = kgen.data.load("digits")
+        >>> encoder = kgen.encoders.frozen_classifier(data)
+        >>> encoder(data.test.images[:5]).shape, encoder.identity.test_accuracy
+        ((5, 128), 1.0)
+    """
+    if not is_published(data):
+        return None
+    return next((frozen.classifier() for frozen in FROZEN if frozen.fits(data)), None)

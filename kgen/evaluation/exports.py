@@ -1,0 +1,93 @@
+"""Evaluations as files for other programs: CSV and LaTeX."""
+
+import csv
+import re
+
+from kgen.evaluation import summary
+from kgen.evaluation.tables import title
+from kgen.files import whole_file
+
+# What a row of the CSV file says of how it was measured, and what was found.
+MEASURED_WITH = ("data", "split", "images", "seed", "encoder", "encoder_sha256", "ema")
+FIGURES = (
+    "parameters",
+    "training_seconds",
+    "sampling_milliseconds",
+    "likelihood",
+    "samples",  # of a bound
+    "negative_log_prob_nats",
+    "standard_error_nats",
+    "bits_per_dimension",
+    "standard_error_bits",
+    *summary.OF_FEATURES,
+    "kernel_distance_deviation",
+)
+IN_LATEX = {
+    "<= ": r"$\leq$ ",
+    "+-": r"$\pm$",
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+}
+
+
+def write_csv(path, evaluations):
+    """Write the figures in full precision as CSV: a row a run, the floor and the ceiling once.
+
+    A figure that was not measured is empty.
+
+    Args:
+        path: of the file, written whole or not at all.
+        evaluations: {name of the run: `Evaluation`}.
+
+    Raises:
+        KgenError: if it cannot be written.
+    """
+    rows = [
+        {
+            "run": row,
+            **{name: group.used.get(name) for name in MEASURED_WITH},
+            "ema": group.evaluations[row].used["ema"] if row in group.evaluations else None,
+            **figures,
+            "doubts": "; ".join(group.reasons()[row].values()),
+        }
+        for group in summary.groups(evaluations)
+        for row, figures in group.figures().items()
+    ]
+    with whole_file(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        names = ["run", *MEASURED_WITH, *FIGURES, "doubts"]
+        writer = csv.DictWriter(file, names, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def write_latex(path, evaluations):
+    """Write the first table as LaTeX, a `tabular` for each set of runs that compare.
+
+    Args and errors as of `write_csv`.
+    """
+    lines = [line for group in summary.groups(evaluations) for line in _tabular(group)]
+    with whole_file(path) as temporary:
+        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _tabular(group):
+    yield f"% {title(group)}"
+    yield rf"\begin{{tabular}}{{l{'r' * len(summary.COLUMNS)}}}"
+    yield rf"{' & '.join(['', *summary.COLUMNS])} \\ \hline"
+    for row, cells in group.table():
+        yield rf"{' & '.join([escaped(row), *map(_in_latex, cells)])} \\"
+    yield r"\end{tabular}"
+    for letter, reason in group.legend().items():
+        yield rf"\par {letter}: {escaped(reason)}."
+
+
+def _in_latex(cell):
+    return escaped(cell.text) + (rf"$^{{\mathrm{{{cell.letters}}}}}$" if cell.letters else "")
+
+
+def escaped(text):
+    """A text for LaTeX: characters that it reads as commands are shown, <= and +- are symbols."""
+    special = "|".join(map(re.escape, IN_LATEX))
+    return re.sub(special, lambda found: IN_LATEX[found[0]], text)

@@ -1,0 +1,200 @@
+"""What all plots share: colours for any number of runs, legends beside the axes, ranges, files."""
+
+import contextlib
+import io
+import math
+from pathlib import Path
+
+import numpy as np
+
+from kgen.errors import KgenError
+from kgen.files import whole_file
+
+FORMATS = {
+    ".png": "png",
+    ".jpg": "jpeg",
+    ".jpeg": "jpeg",
+    ".webp": "webp",
+    ".tif": "tiff",
+    ".tiff": "tiff",
+    ".pdf": "pdf",
+    ".svg": "svg",
+}
+PIXELS = tuple(suffix for suffix in FORMATS if suffix != ".svg")
+MARKERS = "osD^v<>ph*P"  # 11, so that with ten colours 110 pairs differ
+LONGEST_NAME = 40  # characters
+LINE, CHARACTER = 0.2, 0.075  # inches that a legend takes for each
+# How many interquartile ranges beyond the quartiles a value is cut off: nothing of a normal
+# distribution, nor of one with tails as heavy as a log-likelihood's.
+FAR = 10
+LONGEST_BAR = 10  # times the median; longer ones are cut off
+
+
+def file_format(path, formats=tuple(FORMATS)):
+    """The format that a file's ending asks for; KgenError if it is none of `formats`."""
+    suffix = Path(path).suffix.lower()
+    if suffix not in formats:
+        raise KgenError(
+            f"Expected a file name that ends in {', '.join(formats)}, received {str(path)!r}: "
+            "choose one of these endings."
+        )
+    return FORMATS[suffix]
+
+
+def new_figure(width, height):
+    """A Matplotlib figure of so many inches that no window shows."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+@contextlib.contextmanager
+def saved_figure(path, width, height):
+    """A figure that is written to `path`, in the format of its ending, when the block succeeds."""
+    form = file_format(path)
+    figure = new_figure(width, height)
+    yield figure
+    with whole_file(path) as temporary:
+        figure.savefig(temporary, format=form, dpi=100)
+
+
+def svg(figure):
+    """The figure as an SVG element for a page."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg")
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]  # without the XML declaration, which HTML has no place for
+
+
+def styles():
+    """{"color", "marker"} without end: 110 in a row differ, neighbours in both."""
+    index = 0
+    while True:
+        yield {"color": f"C{index % 10}", "marker": MARKERS[index % len(MARKERS)]}
+        index += 1
+
+
+def shortened(name):
+    """A name of at most 40 characters, its middle left out where it has more."""
+    name = str(name)
+    half = LONGEST_NAME // 2
+    return name if len(name) <= LONGEST_NAME else f"{name[:half]}…{name[1 - half :]}"
+
+
+def legend_beside(figure):
+    """One legend of all that the figure's axes show, right of them, where it covers nothing.
+
+    The figure becomes wider, and taller where the legend has many lines.
+    """
+    handles, names = [], []
+    for axes in figure.axes:
+        own = zip(*axes.get_legend_handles_labels(), strict=True)
+        new = [(handle, name) for handle, name in own if name not in names]  # one for all panels
+        handles += [handle for handle, _ in new]
+        names += [name for _, name in new]
+    if not names:
+        return
+    width, height = figure.get_size_inches()
+    beside = 0.6 + CHARACTER * max(map(len, names))
+    figure.set_size_inches(width + beside, max(height, 0.5 + LINE * len(names)))
+    figure.legend(handles, names, loc="outside right upper", fontsize="small")
+
+
+def plain_range(*groups):
+    """(low, high) of what most of the values of each group lie in; what is far outside is cut off.
+
+    Args:
+        groups: arrays of numbers, any of which may be empty, NaN or infinite.
+    """
+    lows, highs = [], []
+    for values in groups:
+        values = np.asarray(values, "float64")
+        values = values[np.isfinite(values)]
+        if len(values):
+            first, third = np.quantile(values, [0.25, 0.75])
+            reach = FAR * (third - first)
+            # Of values that are nearly all equal: at least as far as a half-way usual range.
+            reach = reach or FAR * np.abs(values - first).mean()
+            near = values[(first - reach <= values) & (values <= third + reach)]
+            lows.append(near.min())
+            highs.append(near.max())
+    if not lows:
+        return 0.0, 1.0
+    low, high = min(lows), max(highs)
+    margin = 0.5 * max(1.0, abs(low)) if low == high else 0.0
+    return float(low - margin), float(high + margin)
+
+
+def left_out(values, low, high):
+    """In words, which of the values are not in low..high: "" or "2 below -310, 1 not finite"."""
+    values = np.asarray(values, "float64")
+    counts = {
+        f"below {low:.4g}": np.sum(np.isfinite(values) & (values < low)),
+        f"above {high:.4g}": np.sum(np.isfinite(values) & (values > high)),
+        "not finite": np.sum(~np.isfinite(values)),
+    }
+    return ", ".join(f"{count} {where}" for where, count in counts.items() if count)
+
+
+def bars(values, label, errors=None, log=False):
+    """A figure of horizontal bars with their numbers, and its axes.
+
+    A bar ten times as long as the median is cut off, and says so by an arrow; on a logarithmic axis
+    none is, and the axis starts at a power of ten.
+
+    Args:
+        values: {name: number}; one that is not finite has no bar.
+        label: what the numbers are, with their unit.
+        errors: {name: standard error} or None.
+        log: whether the axis is logarithmic; the numbers are then positive.
+    """
+    figure = new_figure(7, 1 + 0.35 * len(values))
+    axes = figure.subplots()
+    numbers = np.array([float(value) for value in values.values()])
+    end = math.inf if log else _longest(numbers)
+    lengths = np.where(np.isfinite(numbers), np.clip(numbers, -end, end), 0)
+    cut = np.abs(numbers) > end
+    spread = None if errors is None else np.where(cut, 0, [errors[name] for name in values])
+    rows = range(len(values))
+    drawn = axes.barh(rows, lengths, xerr=spread, color="C0")
+    texts = [
+        _in_short(number) + (" (cut off)" if far else "")
+        for number, far in zip(numbers, cut, strict=True)
+    ]
+    axes.bar_label(drawn, texts, padding=4, fontsize="small")
+    axes.set_yticks(rows, [shortened(name) for name in values])
+    axes.invert_yaxis()
+    axes.set_xlabel(label)
+    if log:
+        axes.set_xscale("log")
+        axes.set_xlim(*decades(numbers))
+    else:
+        axes.margins(x=0.35 if cut.any() else 0.15)  # for the numbers
+    return figure, axes
+
+
+def _in_short(number):
+    return f"{number:,.0f}" if 1000 <= abs(number) < 1e6 else f"{number:.4g}"
+
+
+def _longest(numbers):
+    """Where bars end, if some are ten times as long as the median: a bit beyond the others."""
+    sizes = np.abs(numbers[np.isfinite(numbers)])
+    usual = (
+        sizes[sizes <= LONGEST_BAR * np.quantile(sizes, 0.5, method="lower")] if len(sizes) else []
+    )
+    if len(usual) == len(sizes) or not max(usual):
+        return math.inf
+    return 1.2 * float(max(usual))
+
+
+def decades(numbers):
+    """The powers of ten (low, high) around positive numbers; all are above the low one."""
+    positive = [number for number in numbers if 0 < number < math.inf]
+    if not positive:
+        return 0.1, 1.0
+    low = math.ceil(math.log10(min(positive))) - 1
+    return 10.0**low, 10.0 ** max(math.ceil(math.log10(max(positive))), low + 1)
