@@ -43,15 +43,6 @@ def stacks(phases):
     return plots.svg(figure)
 
 
-def points(points):
-    figure, axes = _axes(12)
-    for (label, (seconds, distance)), style in zip(points.items(), plots.styles(), strict=False):
-        axes.plot(seconds, distance, linestyle="", label=plots.shortened(label), **style)
-    axes.set(xlabel="seconds of training", ylabel="Frechet distance", yscale="log")
-    plots.legend_beside(figure)
-    return plots.svg(figure)
-
-
 def _axes(rows):
     figure = plots.new_figure(7, 1.2 + 0.3 * rows)
     return figure, figure.subplots()

@@ -86,6 +86,7 @@ def usage(model, images, labels=None):
         >>> used.shape, used.argsort()[::-1][:2].shape  # the two most used
         ((20,), (2,))
     """
+    require(model, "has_latents")
     return _latents(model, images, labels).astype("float64").var(axis=0)
 
 
