@@ -110,12 +110,11 @@ def images_of(folder, options):
             f"Expected the images that {folder} was trained on, which are your own: --data PATH."
         )
     size, color = trained_with.get("size"), trained_with.get("color")
-    if trained_with.get("grayscale") is True:  # of an earlier release
-        color = "gray"
     return {
         "source": name,
         "size": size if type(size) is int else None,
         "mode": color if color in ("rgb", "gray") else None,
+        "grayscale": trained_with.get("grayscale") is True,
     }
 
 

@@ -160,7 +160,8 @@ def number_of_steps(images, options):
 
 
 def load_images(options):
-    images = data.load(options.data, size=options.size, mode=options.color)
+    grayscale = bool(options.grayscale)
+    images = data.load(options.data, size=options.size, mode=options.color, grayscale=grayscale)
     images = images.limit(options.limit) if options.limit else images
     if len(images.train) < options.batch_size:
         raise KgenError(

@@ -11,10 +11,9 @@ DEFAULTS = {"model": "vae", "data": "digits", "batch_size": 64, "seed": 0, "set"
 # What a run is continued with; `run.json` keeps it as it was given. A path of the user's own is not
 # kept: whoever sends a run could have files read that the user never named.
 KEPT = (
-    *("model", "data", "limit", "size", "color", "epochs", "batch_size", "seed"),
+    *("model", "data", "limit", "size", "color", "grayscale", "epochs", "batch_size", "seed"),
     *("evaluate_every", "checkpoint_every", "learning_rate", "set"),
 )
-FORMERLY_KEPT = ("grayscale",)  # True in runs of earlier releases, in place of `color`
 CHANGEABLE = ("data", "epochs", "checkpoint_every", "learning_rate")  # when a run is continued
 
 
@@ -53,9 +52,7 @@ def parser():
         choices=("rgb", "gray"),
         help="make all images colour, or all grey (default: as they are, all of one kind)",
     )
-    color.add_argument(
-        "--grayscale", dest="color", action="store_const", const="gray", help="as --color gray"
-    )
+    color.add_argument("--grayscale", action="store_true", default=None, help="as --color gray")
     parser.add_argument(
         "--set",
         metavar="KEY=VALUE",
@@ -130,7 +127,7 @@ def given_again(record, changes):
     """
     stored = record.get("options")
     needed = {"model", "epochs", "batch_size"}
-    if not isinstance(stored, dict) or not needed <= set(stored) <= {*KEPT, *FORMERLY_KEPT}:
+    if not isinstance(stored, dict) or not needed <= set(stored) <= set(KEPT):
         raise KgenError(f"Expected the options of a run in {changes.resume}/run.json: none there.")
     arguments = []
     for name, value in stored.items():

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kgen import cli, evaluate, fit, options, sample
+from kgen import cli, data, evaluate, fit, options, sample
 from kgen.errors import KgenError
 from kgen.run import commit
 
@@ -310,16 +310,12 @@ def test_a_mixture_of_colours_says_which_option_unites_them(hard_folder, tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("arguments", "color"),
-    [
-        ([], None),
-        (["--color", "rgb"], "rgb"),
-        (["--color", "gray"], "gray"),
-        (["--grayscale"], "gray"),
-    ],
+    ("arguments", "channels"),
+    [([], 1), (["--color", "rgb"], 3), (["--color", "gray"], 1), (["--grayscale"], 1)],
 )
-def test_grayscale_is_color_gray(arguments, color):
-    assert options.parser().parse_args(arguments).color == color
+def test_color_makes_all_images_of_a_set_so(arguments, channels):
+    given = options.with_defaults(options.parser().parse_args(arguments))
+    assert fit.load_images(given).image_shape == (8, 8, channels)
 
 
 @pytest.mark.parametrize("arguments", [["--color", "red"], ["--color", "rgb", "--grayscale"]])
@@ -329,22 +325,30 @@ def test_colours_that_are_none_or_two_are_an_error(arguments):
 
 
 @pytest.mark.parametrize(
-    ("stored", "color"),
-    [
-        ({"grayscale": True}, "gray"),
-        ({"color": "rgb"}, "rgb"),
-        ({"color": ["rgb"]}, None),
-        ({}, None),
-    ],
+    ("stored", "mode"),
+    [({"grayscale": True}, "gray"), ({"color": "rgb"}, "rgb"), ({"color": ["red"]}, None)],
 )
-def test_a_run_keeps_its_colours_those_of_earlier_releases_too(tmp_path, stored, color):
-    record = {"options": {"model": "vae", "epochs": 1, "batch_size": 8, **stored}}
+def test_a_run_is_continued_and_evaluated_in_its_colours(tmp_path, stored, mode):
+    write_pictures(tmp_path / "mixed")
+    record = {"options": {"model": "vae", "epochs": 1, "batch_size": 1, **stored}}
     (tmp_path / "run.json").write_text(json.dumps(record))
-    given = options.parser().parse_args(["--resume", str(tmp_path), "--data", "digits"])
-    evaluated = evaluate.parser().parse_args([str(tmp_path), "--data", "digits"])
-    assert evaluate.images_of(tmp_path, evaluated)["mode"] == color
-    if stored.get("color") != ["rgb"]:
-        assert options.given_again(record, given).color == color
+    own = ["--data", str(tmp_path / "mixed")]
+    evaluated = evaluate.images_of(tmp_path, evaluate.parser().parse_args([str(tmp_path), *own]))
+    given = options.parser().parse_args(["--resume", str(tmp_path), *own])
+    if mode is None:
+        with pytest.raises(KgenError, match="--color"):
+            options.given_again(record, given)
+        assert (evaluated["mode"], evaluated["grayscale"]) == (None, False)
+    else:
+        expected = data.load(tmp_path / "mixed", mode=mode).checksum
+        assert fit.load_images(options.given_again(record, given)).checksum == expected
+        assert data.load(**evaluated).checksum == expected
+
+
+def write_pictures(folder):
+    folder.mkdir()
+    for name in ("L", "RGB", "RGBA"):
+        Image.new(name, (6, 8), "red" if name != "L" else 128).save(folder / f"{name}.png")
 
 
 def test_damaged_pictures_are_listed_in_one_line(hard_folder, tmp_path):

@@ -100,6 +100,28 @@ def test_other_and_hidden_files_are_ignored(tmp_path):
     assert len(load(tmp_path).train) == 4
 
 
+def test_links_to_folders_are_followed_and_those_in_a_circle_are_not(tmp_path):
+    images = write_many(tmp_path / "elsewhere" / "cats", 3)
+    write_many(tmp_path / "photos" / "dogs", 3)
+    (tmp_path / "photos" / "cats").symlink_to(tmp_path / "elsewhere" / "cats")
+    (tmp_path / "elsewhere" / "cats" / "back").symlink_to(tmp_path / "photos")
+    (tmp_path / "photos" / "dogs" / "self").symlink_to(tmp_path / "photos" / "dogs")
+    data = load(tmp_path / "photos")
+    assert data.label_names == ("cats", "dogs")
+    assert np.array_equal(data.train.images[:2], images[1:])
+    assert len(data.train) + len(data.test) == 6
+
+
+def test_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch):
+    def refuse(folder):
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr("pathlib.Path.iterdir", refuse)
+    assert f"{tmp_path}: expected a folder that can be read (Permission denied)" in error_line(
+        tmp_path
+    )
+
+
 def test_images_beside_sub_folders_are_an_error(tmp_path):
     write_many(tmp_path / "cats", 5)
     write(tmp_path / "stray.png", some_images(1, 6, 8, 3)[0])

@@ -231,7 +231,7 @@ def test_of_few_samples_what_can_be_measured_is(data, count, measured_of_few, tm
     assert {name for name, figure in figures.items() if figure is not None} == (
         always | measured_of_few
     )
-    assert "samples" in as_text("run", found)
+    assert "samples" in as_text({"run": found})
     write_page(tmp_path / "page.html", {"run": found})
 
 

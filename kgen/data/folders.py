@@ -56,13 +56,11 @@ def read_folder(folder: Path, size: tuple[int, int] | None, mode: str | None) ->
 
 
 def _files(folder: Path) -> tuple[list[Path], list[Path]]:
-    """(image files, other files), but for hidden ones."""
+    """(image files, other files), but for hidden ones; links to folders are followed."""
     readable = pictures.suffixes()
     paths, others = [], []
-    for path in folder.rglob("*"):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if not hidden and path.is_file():
-            (paths if path.suffix.lower() in readable else others).append(path)
+    for path in _walk(folder, ()):
+        (paths if path.suffix.lower() in readable else others).append(path)
     if not paths:
         but = f" but {_described(folder, others)}" if others else ""
         raise KgenError(
@@ -70,6 +68,26 @@ def _files(folder: Path) -> tuple[list[Path], list[Path]]:
             " or convert them to PNG"
         )
     return paths, others
+
+
+def _walk(folder: Path, above: tuple[Path, ...]):
+    """The files at any depth in `folder`; not those of a link to one of the folders it lies in."""
+    here = (*above, folder.resolve())
+    try:
+        inside = list(folder.iterdir())
+    except OSError as error:
+        raise KgenError(
+            f"{folder}: expected a folder that can be read ({error.strerror}): change its rights,"
+            " or move it"
+        ) from error
+    for path in inside:
+        if path.name.startswith("."):
+            continue
+        if path.is_dir():
+            if not path.is_symlink() or path.resolve() not in here:
+                yield from _walk(path, here)
+        elif path.is_file():
+            yield path
 
 
 def _described(folder: Path, others: list[Path]) -> str:
