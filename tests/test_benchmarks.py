@@ -175,7 +175,7 @@ def test_a_failing_cell_is_recorded_with_its_reason():
 
 def test_a_gpu_that_is_not_there_is_no_processor(monkeypatch):
     monkeypatch.setattr("kgen.backend.device", lambda: "cpu")
-    with pytest.raises(KgenError, match="Expected a GPU that .* choose --device cpu"):
+    with pytest.raises(KgenError, match=r"Expected a GPU that .* choose --device cpu"):
         Subject(replace(CELL, device="gpu"), importing=0.0)
 
 
