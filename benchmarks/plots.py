@@ -52,5 +52,5 @@ def stacks(phases):
         left += widths
     axes.set_xlabel("seconds")
     axes.invert_yaxis()
-    axes.legend()
+    figure.legend(loc="outside upper center", ncols=len(PHASES), frameon=False)  # over no bar
     return _svg(figure)
