@@ -63,7 +63,8 @@ def by_cell(path):
 
 def sources(records):
     """The commits of records, in words."""
-    return " and ".join(sorted({f"commit {short(record['commit'])}" for record in records}))
+    commits = sorted({short(record["commit"]) for record in records})
+    return f"commit{'s' if len(commits) > 1 else ''} {', '.join(commits)}"
 
 
 def warnings(pairs):

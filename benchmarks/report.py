@@ -92,7 +92,8 @@ def introduction(records):
     """Sentences: what was measured, when, on what, with what, beside what load."""
     groups = conditions.groups(records)
     common, differing = conditions.common(groups), conditions.differing(groups)
-    what = f"{len(records)} cells (a model on a backend), measured {conditions.period(records)}"
+    cells = "1 cell" if len(records) == 1 else f"{len(records)} cells"
+    what = f"{cells} (a model on a backend), measured {conditions.period(records)}"
     words = [f"{name} {value}" for name, value in common.items() if name != "machine"]
     lines = [f"{what}: {', '.join(words)}."]
     if "machine" in common:

@@ -23,6 +23,7 @@ from benchmarks import cells, compare, load, machine, ratios, report, results, r
 from benchmarks.cells import BUDGETS, Budget, Cell, plan
 from benchmarks.provenance import commit, provenance, short, version
 from benchmarks.speed import profiling
+from benchmarks.speed.subject import Subject
 from kgen.errors import KgenError
 from kgen.models import REGISTRY
 
@@ -172,11 +173,10 @@ def test_a_failing_cell_is_recorded_with_its_reason():
     assert record["versions"]["theano"] == "not installed"
 
 
-@pytest.mark.skipif(machine.description()["accelerators"], reason="there is a GPU")
-def test_a_gpu_that_is_not_there_is_no_processor():
-    record = runner.run(replace(CELL, device="gpu"), provenance(BACKEND))
-    assert record["status"] == "failed"
-    assert "Expected a GPU that" in record["reason"].splitlines()[0]
+def test_a_gpu_that_is_not_there_is_no_processor(monkeypatch):
+    monkeypatch.setattr("kgen.backend.device", lambda: "cpu")
+    with pytest.raises(KgenError, match=r"Expected a GPU that .* choose --device cpu"):
+        Subject(replace(CELL, device="gpu"), importing=0.0)
 
 
 def test_a_cell_that_takes_too_long_is_recorded(monkeypatch):

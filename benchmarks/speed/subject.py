@@ -24,11 +24,19 @@ class Subject:
     Attributes:
         model, data, cell, budget.
         cold_start: {phase: seconds}.
+
+    Raises:
+        KgenError: if the cell asks for a GPU, and there is none.
     """
 
     def __init__(self, cell, importing):
         import kgen
 
+        if cell.device == "gpu" and kgen.backend.device() == "cpu":
+            raise kgen.KgenError(
+                f"Expected a GPU that {cell.backend} sees, received none: install {cell.backend} "
+                "for this GPU, or choose --device cpu."
+            )
         self.cell, self.budget = cell, BUDGETS[cell.budget]
         self.data = kgen.data.load(cell.data)
         self.cold_start = {"import": importing}
