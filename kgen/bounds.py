@@ -19,7 +19,7 @@ from kgen.errors import KgenError
 LONGEST = 60  # characters of a received value that a message shows
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Bounds:
     """The range of a number, and of the length of a tuple.
 
@@ -43,13 +43,18 @@ class Bounds:
         last = "to below" if self.open == "most" else "to"
         return f"{first} {self.least:,} {last} {self.most:,}"
 
+    __repr__ = __str__  # as `help` shows a signature
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Meaning:
     """What a tuple of fixed length is, and what to do about another value."""
 
     words: str
     remedy: str
+
+    def __repr__(self):
+        return self.words
 
 
 Count = Annotated[int, Bounds(1, 65_536)]  # units, channels, dimensions
@@ -71,6 +76,7 @@ ImageShape = Annotated[
     ),
 ]
 Number = Annotated[int, Bounds(1, 10**9)]  # of images, steps, epochs
+Samples = Annotated[int, Bounds(2, 10**9)]  # that are compared with as many others
 Seed = Annotated[int, Bounds(0, 2**32 - 1)]  # what NumPy, Keras and the frameworks all take
 
 
