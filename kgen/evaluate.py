@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from kgen import cli, data, run_folder
-from kgen.bounds import Repeats, Samples, Seed
+from kgen.bounds import Draws, Samples, Seed
 from kgen.errors import KgenError
 from kgen.files import write_json
 
@@ -31,7 +31,7 @@ def parser():
     parser.add_argument(
         "--bound-samples",
         metavar="K",
-        type=cli.number(Repeats),
+        type=cli.number(Draws),
         default=10,
         help="samples of a likelihood that is a bound (default 10)",
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from kgen.bounds import Repeats, Samples, Seed, checked
+from kgen.bounds import Draws, Samples, Seed, checked
 from kgen.errors import KgenError
 from kgen.evaluation.likelihood import likelihood
 from kgen.evaluation.parts import in_parts
@@ -91,7 +91,7 @@ def evaluate(
         ('bound', 100)
     """
     samples, seed = checked("samples", samples, Samples), checked("seed", seed, Seed)
-    bound_samples = checked("bound_samples", bound_samples, Repeats)
+    bound_samples = checked("bound_samples", bound_samples, Draws)
     check_images_of(model, data, split)
     count = images_compared(data, samples)
     found = Evaluation(reference=reference)
