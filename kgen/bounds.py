@@ -19,7 +19,7 @@ from kgen.errors import KgenError
 LONGEST = 60  # characters of a received value that a message shows
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Bounds:
     """The range of a number, and of the length of a tuple.
 
@@ -43,13 +43,18 @@ class Bounds:
         last = "to below" if self.open == "most" else "to"
         return f"{first} {self.least:,} {last} {self.most:,}"
 
+    __repr__ = __str__  # as `help` shows a signature
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Meaning:
     """What a tuple of fixed length is, and what to do about another value."""
 
     words: str
     remedy: str
+
+    def __repr__(self):
+        return self.words
 
 
 Count = Annotated[int, Bounds(1, 65_536)]  # units, channels, dimensions
@@ -67,10 +72,12 @@ ImageShape = Annotated[
     tuple[Side, Side, Side],
     Meaning(
         "(height, width, channels), whole numbers from 1 to 4,096",
-        "give all three, such as (28, 28, 1) for grey images",
+        "give three such numbers, (28, 28, 1) for grey images of 28x28",
     ),
 ]
 Number = Annotated[int, Bounds(1, 10**9)]  # of images, steps, epochs
+Draws = Annotated[int, Bounds(1, 100_000)]  # k of a likelihood that is a bound
+Samples = Annotated[int, Bounds(2, 10**9)]  # that are compared with as many others
 Seed = Annotated[int, Bounds(0, 2**32 - 1)]  # what NumPy, Keras and the frameworks all take
 
 
@@ -88,7 +95,7 @@ def checked(name, value, annotation, received=None):
     try:
         return _converted(value, annotation)
     except _Unfit as unfit:
-        shown = repr(value) if received is None else received
+        shown = " ".join((repr(value) if received is None else received).split())
         shown = shown if len(shown) <= LONGEST else f"{shown[:LONGEST]}..."
         words, remedy = in_words(annotation), unfit.remedy or "choose such a value"
         raise KgenError(f"Expected {name} to be {words}, received {shown}: {remedy}.") from None

@@ -1,10 +1,9 @@
 """`python -m kgen.evaluate RUN [RUN ...]`: how good trained models are, in one table or a page."""
 
 from pathlib import Path
-from typing import Annotated
 
 from kgen import cli, data, run_folder
-from kgen.bounds import Bounds, Repeats, Seed
+from kgen.bounds import Draws, Samples, Seed
 from kgen.errors import KgenError
 from kgen.files import write_json
 
@@ -25,14 +24,14 @@ def parser():
     parser.add_argument(
         "--samples",
         metavar="N",
-        type=cli.number(Annotated[int, Bounds(2, 10**9)]),
+        type=cli.number(Samples),
         default=10_000,
         help="images drawn, and compared with as many real ones (default 10000, or all there are)",
     )
     parser.add_argument(
         "--bound-samples",
         metavar="K",
-        type=cli.number(Repeats),
+        type=cli.number(Draws),
         default=10,
         help="samples of a likelihood that is a bound (default 10)",
     )

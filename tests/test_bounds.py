@@ -93,8 +93,8 @@ def test_what_python_callers_have_is_taken(value, annotation, expected):
 @pytest.mark.parametrize(
     ("value", "annotation", "words"),
     [
-        ((28, 28), ImageShape, "(28, 28): give all three, such as (28, 28, 1)"),
-        ((28, 28, 0), ImageShape, "(28, 28, 0): give all three"),
+        ((28, 28), ImageShape, "(28, 28): give three such numbers, (28, 28, 1) for grey"),
+        ((28, 28, 0), ImageShape, "(28, 28, 0): give three"),
         ((28, 28, 1.0), ImageShape, "(height, width, channels)"),
         (28, ImageShape, "received 28"),
         ("abc", Layers, "such as 500 or (200, 100)"),
@@ -108,6 +108,8 @@ def test_what_python_callers_have_is_taken(value, annotation, expected):
         (1, str, "to be a word"),
         ("x", int | None, "to be a whole number or None"),
         ("x" * 1000, Count, "xxx...: "),
+        (np.zeros((2, 2)), Count, "received array([[0., 0.], [0., 0.]])"),
+        (np.zeros((2, 2)), Layers, "a tuple such as"),
     ],
 )
 def test_what_is_wrong_is_one_line(value, annotation, words):

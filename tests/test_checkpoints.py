@@ -2,6 +2,7 @@
 
 import errno
 import json
+import math
 import os
 
 import keras
@@ -11,7 +12,9 @@ from conftest import SMALL
 from toys import Failing, Quadratic
 
 import kgen
+from kgen import fit as verb
 from kgen.errors import KgenError
+from kgen.files import as_json
 from kgen.models.saving import load
 from kgen.training.checkpoint import Checkpoints, Progress, Store
 from kgen.training.variables import named_variables, variable_groups
@@ -272,6 +275,49 @@ def test_weights_that_are_not_finite_leave_the_last_finite_checkpoint(tmp_path):
     assert (progress.epoch, progress.step) == (1, 0)
     with np.load(folder / "weights.npz") as weights:
         assert all(np.isfinite(weights[name]).all() for name in weights)
+
+
+def test_a_mean_that_was_not_measured_is_null_and_comes_back(tmp_path):
+    store = Store(tmp_path)
+    history = {"loss": [1.0, 2.0], "frechet_distance": [math.nan, 3.0], "other": [math.inf, 1.0]}
+    store.write(Progress(2, 0, 1.0, history), write_text)
+    strict_json(next(tmp_path.rglob("checkpoint.json")))
+    _, progress = store.newest()
+    assert progress.history["frechet_distance"][1] == 3.0
+    assert math.isnan(progress.history["frechet_distance"][0])
+    assert math.isnan(progress.history["other"][0])
+
+
+def strict_json(path):
+    """As other readers than Python's take it: without NaN and Infinity."""
+
+    def refuse(name):
+        raise ValueError(f"{path} holds {name}")
+
+    return json.loads(path.read_text(), parse_constant=refuse)
+
+
+def test_a_run_that_is_measured_now_and_then_writes_json_and_goes_on(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("kgen.encoders.for_data", lambda data: lambda x: x.reshape(len(x), -1) / 16)
+    run = ["--limit", "64", "--batch-size", "32", "--set", "hidden=(8,)", "--evaluate-every", "2"]
+    verb.main([*run, "--epochs", "1", "--out", "run"])
+    record = strict_json(tmp_path / "run" / "run.json")
+    assert record["last_epoch"]["frechet_distance"] is None
+    verb.main(["--resume", "run", "--epochs", "2"])
+    written = list((tmp_path / "run").rglob("*.json"))
+    assert len(written) == 6
+    records = {path.name: strict_json(path) for path in written}
+    assert records["run.json"]["last_epoch"]["frechet_distance"] > 0
+    rows = (tmp_path / "run" / "history.csv").read_text().splitlines()
+    assert "nan" in rows[1]
+    assert "nan" not in rows[2]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, np.float64("nan")])
+def test_json_has_null_for_what_is_no_number(value):
+    text = as_json({"a": [value, (1.5, {"b": value})], "c": np.float64(2.0)})
+    assert json.loads(text) == {"a": [None, [1.5, {"b": None}]], "c": 2.0}
 
 
 def test_checkpoint_json_says_what_it_holds(tmp_path):

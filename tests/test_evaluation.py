@@ -208,6 +208,21 @@ def test_a_conditional_model_is_refused_on_other_labels_before_anything_is_compu
 
 
 @pytest.mark.parametrize(
+    "wrong",
+    [{"samples": 1}, {"samples": 8.5}, {"bound_samples": 0}, {"seed": -1}, {"split": "all"}],
+)
+def test_numbers_out_of_their_bounds_are_refused_before_anything_is_computed(wrong, data):
+    with pytest.raises(KgenError, match=next(iter(wrong))):
+        evaluate(Conditional(), data, encoder=lambda images: 1 / 0, **wrong)
+
+
+def test_one_image_is_nothing_to_compare_with(data):
+    one = data.changed("one", test=data.test.limit(1))
+    with pytest.raises(KgenError, match="at least 2 training and 2 test images"):
+        evaluate(Toy(perfect), one, encoder=lambda images: 1 / 0)
+
+
+@pytest.mark.parametrize(
     ("count", "measured_of_few"),
     [
         (2, set()),

@@ -208,7 +208,9 @@ def likelihoods(record):
 
 
 def last_epoch(record):
-    return ", ".join(f"{term} {value:.4g}" for term, value in record["last_epoch"].items())
+    return ", ".join(
+        f"{term} {value:.4g}" for term, value in record["last_epoch"].items() if value is not None
+    )
 
 
 def quality(evaluation):

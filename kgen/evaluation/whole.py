@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from kgen.bounds import Draws, Samples, Seed, checked
 from kgen.errors import KgenError
 from kgen.evaluation.likelihood import likelihood
 from kgen.evaluation.parts import in_parts
@@ -65,8 +66,8 @@ def evaluate(
     Args:
         model: a trained model. One with an average of its weights (`ema`) samples from that.
         data: the `kgen.data.ImageData` to compare with, of the same shape and levels.
-        samples: images drawn and compared, and images whose likelihood is taken; fewer where a
-            split has fewer.
+        samples: images drawn and compared, and images whose likelihood is taken, from 2; fewer
+            where a split has fewer.
         split: "test" or "train".
         seed: of the samples, of the images chosen, and of a bound's noise.
         encoder: callable, uint8 images -> features (n, d); None for `kgen.encoders.for_data(data)`.
@@ -79,7 +80,8 @@ def evaluate(
         An `Evaluation`.
 
     Raises:
-        KgenError: for another split, or data that are not what the model models.
+        KgenError: for another split, numbers out of their bounds, or data that are not what the
+            model models: of another shape or other levels, without the labels it needs.
 
     Examples:
         >>> data = kgen.data.load("digits").limit(100)
@@ -92,6 +94,8 @@ def evaluate(
         >>> found.likelihood["likelihood"], found.used["images"]
         ('bound', 100)
     """
+    samples, seed = checked("samples", samples, Samples), checked("seed", seed, Seed)
+    bound_samples = checked("bound_samples", bound_samples, Draws)
     check_images_of(model, data, split)
     count = images_compared(data, samples)
     found = Evaluation(reference=reference)
@@ -153,6 +157,11 @@ def check_images_of(model, data, split="test"):
             f"Expected images of shape {expected[0]} with {expected[1]} levels, as the model's, "
             f"received {data.name}: {received[0]} with {received[1]} levels: load the images that "
             "the model was trained on, in the same way."
+        )
+    if min(len(data.train), len(data.test)) < 2:
+        raise KgenError(
+            f"Expected at least 2 training and 2 test images to compare with, received "
+            f"{len(data.train)} and {len(data.test)} in {data.name}: add images."
         )
     labels = getattr(data, split).labels
     if model.classes and labels is None:
