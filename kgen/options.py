@@ -22,7 +22,7 @@ def parser():
     parser.add_argument(
         "--data",
         metavar="NAME|PATH",
-        help="a named set, see --list, a folder of images, or an .npz or .npy file (default digits)",
+        help="a named set, see --list, a folder of images, an .npz or .npy file (default digits)",
     )
     parser.add_argument(
         "--epochs",
