@@ -27,7 +27,7 @@ def parser():
     parser.add_argument(
         "--data",
         metavar="NAME|PATH",
-        help="a named set, see --list, or a folder of images, or an .npz file (default digits)",
+        help="a named set, see --list, a folder of images, an .npz or .npy file (default digits)",
     )
     parser.add_argument(
         "--epochs",
