@@ -36,7 +36,7 @@ class Parser(argparse.ArgumentParser):
     """Reports a wrong argument as the verbs report every mistake: in one line."""
 
     def error(self, message):
-        raise KgenError(f"{message} (--help lists the options)")
+        raise KgenError(f"{message}: --help lists the options")
 
 
 def number(annotation):

@@ -91,7 +91,10 @@ def check_plain(path):
         FileNotFoundError: if there is nothing.
     """
     if not stat.S_ISREG(os.lstat(path).st_mode):
-        raise KgenError(f"Expected {path} to be a plain file, received a link, a pipe or a folder.")
+        raise KgenError(
+            f"Expected {path} to be a plain file, received a link, a pipe or a folder: put "
+            "the file itself there."
+        )
 
 
 def write_json(path, value, indent=2):
@@ -130,7 +133,9 @@ def read_json(path):
         if not isinstance(value, dict):
             raise ValueError(f"a {type(value).__name__}")
     except (OSError, ValueError, RecursionError) as error:
-        raise KgenError(f"Expected a JSON object in {path}, received: {error}") from error
+        raise KgenError(
+            f"Expected a JSON object in {path}, received {error}: take another copy of the file."
+        ) from error
     return value
 
 

@@ -140,7 +140,10 @@ def resume_in(folder, options, record):
             "pass their place as --data."
         )
     if progress.step >= number_of_steps(images, options) or not isinstance(resumed, list):
-        raise KgenError(f"Expected {folder}/run.json and its checkpoints to belong together.")
+        raise KgenError(
+            f"Expected {folder}/run.json and its checkpoints to belong together, received others: "
+            "take another copy of the folder."
+        )
     model = saving.load(checkpoint, continuing=True)
     if options.learning_rate:
         set_learning_rate(model, options.learning_rate)

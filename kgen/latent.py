@@ -40,13 +40,13 @@ def interpolate(model, first, second, steps=8, kind="linear", labels=None):
     """
     require(model, "has_latents")
     if kind not in ("linear", "spherical"):
-        raise KgenError(f"Expected kind 'linear' or 'spherical', received {kind!r}.")
+        raise KgenError(f"Expected kind 'linear' or 'spherical', received {kind!r}: choose one.")
     if steps < 2:
-        raise KgenError(f"Expected at least 2 steps, received {steps}.")
+        raise KgenError(f"Expected at least 2 steps, received {steps}: the ends count.")
     if len(first) != len(second):
         raise KgenError(
             f"Expected as many second images as first ones, received {len(first)} and "
-            f"{len(second)}."
+            f"{len(second)}: leave some out."
         )
     start, end = (_latents(model, images, labels) for images in (first, second))  # (n, d)
     way = np.linspace(0, 1, steps, dtype="float32")[:, None]  # (steps, 1)
@@ -126,7 +126,7 @@ def traverse(model, image, dimensions=None, values=None, label=None):
     if len(pair) not in (1, 2) or len(set(pair.tolist())) != len(pair) or not in_range:
         raise KgenError(
             f"Expected one dimension of 0..{model.latent_size - 1}, or two different ones, "
-            f"received {dimensions!r}."
+            f"received {dimensions!r}: leave dimensions out for the two most used."
         )
     values = np.linspace(-3, 3, 9) if values is None else np.asarray(values)
     if image is None:

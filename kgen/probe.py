@@ -72,9 +72,14 @@ def _check(model, train, test):
             "is given their labels: there would be nothing to find out."
         )
     if any(split.labels is None for split in (train, test)):
-        raise KgenError("Expected training and test images with labels, received some without.")
+        raise KgenError(
+            "Expected training and test images with labels, received some without: choose "
+            "a labelled set."
+        )
     if len(np.unique(train.labels)) < 2:
-        raise KgenError("Expected training images of at least 2 labels, received 1.")
+        raise KgenError(
+            "Expected training images of at least 2 labels, received 1: add images of another."
+        )
 
 
 def _plane(scores):

@@ -68,7 +68,10 @@ def locked(folder):
 def check(folder):
     """Raise KgenError unless `folder` is a folder that leads nowhere else, whoever made it."""
     if not folder.is_dir():
-        raise KgenError(f"Expected {folder} to be a run of kgen.fit, but there is no such folder.")
+        raise KgenError(
+            f"Expected {folder} to be a run of kgen.fit, but there is no such folder: look "
+            "into runs/."
+        )
     for path in folder.rglob("*"):
         if path.is_symlink():
             raise KgenError(f"Expected a run without links, received {path}: put the file there.")
@@ -102,6 +105,7 @@ def trained_model(folder):
         return folder / MODEL
     if not (folder / CHECKPOINTS).is_dir():
         raise KgenError(
-            f"Expected {folder} to be a run of kgen.fit, but there is no {folder / MODEL}."
+            f"Expected {folder} to be a run of kgen.fit, but there is no {folder / MODEL}: train "
+            "it, or name another folder."
         )
     return Store(folder / CHECKPOINTS).newest()[0]

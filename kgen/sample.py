@@ -34,7 +34,9 @@ def main(arguments=None):
     options = parser().parse_args(arguments)
     out = options.out or options.run / "samples.png"
     if out.suffix not in (".png", ".npy"):
-        raise KgenError(f"Expected --out to end in .png or .npy, received {out}.")
+        raise KgenError(
+            f"Expected --out to end in .png or .npy, received {out}: choose one of the two."
+        )
     run_folder.check(options.run)
     cli.choose_backend()
 

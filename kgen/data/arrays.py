@@ -110,7 +110,8 @@ def _checked_images(images: np.ndarray, where: str) -> np.ndarray:
             " ones"
         )
     if images.dtype != np.uint8:
-        raise KgenError(f"{where}: expected uint8 values 0..255, received {_described(images)}")
+        received, remedy = _described(images)
+        raise KgenError(f"{where}: expected uint8 values 0..255, received {received}: {remedy}")
     if images.ndim == 3:
         images = images[..., np.newaxis]
     if images.shape[-1] not in (1, 3):
@@ -121,10 +122,10 @@ def _checked_images(images: np.ndarray, where: str) -> np.ndarray:
     return images
 
 
-def _described(images: np.ndarray) -> str:
+def _described(images: np.ndarray) -> tuple[str, str]:
     """The dtype and range of images that are not uint8, and what to do about them."""
     if images.dtype.kind not in "biuf":
-        return f"{images.dtype}: convert the array to numbers"
+        return str(images.dtype), "convert the array to numbers"
     low, high = images.min(), images.max()
     if images.dtype.kind != "f" and low >= 0 and high <= 255:
         remedy = "cast, images.astype('uint8')"
@@ -132,4 +133,4 @@ def _described(images: np.ndarray) -> str:
         remedy = "multiply by 255 and cast, (images * 255).round().astype('uint8')"
     else:
         remedy = "rescale to 0..255 and cast, .round().astype('uint8')"
-    return f"{images.dtype} values {low}..{high}: {remedy}"
+    return f"{images.dtype} values {low}..{high}", remedy

@@ -86,7 +86,9 @@ def load(
         ('cat', 'dog')
     """
     if binarize not in (None, "static", "dynamic"):
-        raise KgenError(f'binarize: expected "static", "dynamic" or None, received {binarize!r}')
+        raise KgenError(
+            f'binarize: expected "static", "dynamic" or None, received {binarize!r}: choose one'
+        )
     data = _read(source, labels, height_and_width(size), colours(mode, grayscale))
     if data.train.labels is not None:
         warn_of_untrained(data.name, data.train.labels, range(data.classes), data.label_names)

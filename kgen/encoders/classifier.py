@@ -84,7 +84,7 @@ class Classifier:
         if images.dtype != np.uint8 or images.shape[1:] != expected:
             raise KgenError(
                 f"{self.name}: expected uint8 images of shape {expected}, received {images.dtype} "
-                f"of shape {images.shape[1:]}."
+                f"of shape {images.shape[1:]}: take the classifier of these images."
             )
         return self.network.predict(images, batch_size=IMAGES_PER_CHUNK, verbose=0)
 

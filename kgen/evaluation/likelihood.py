@@ -36,7 +36,9 @@ def likelihood(model, split, samples, seed=0, progress=None):
     if not model.likelihood:
         return None
     if len(split) < 2:
-        raise KgenError(f"Expected at least 2 images for a standard error, received {len(split)}.")
+        raise KgenError(
+            f"Expected at least 2 images for a standard error, received {len(split)}: add images."
+        )
     images = np.asarray(split.images)
     bound = {"samples": samples} if model.likelihood == "bound" else {}
 

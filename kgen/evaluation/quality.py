@@ -66,7 +66,7 @@ class Reference:
         if features.ndim != 2 or len(features) != len(images):
             raise KgenError(
                 f"Expected an encoder that returns features ({len(images)}, d), received an array "
-                f"of shape {features.shape}."
+                f"of shape {features.shape}: return one row an image."
             )
         return features
 

@@ -29,7 +29,7 @@ def _checked(name, features, at_least):
     if array.ndim != 2 or not array.shape[1] or array.dtype.kind not in "fiu":
         raise KgenError(
             f"Expected {name} features as real numbers (n, d), one row an image, received "
-            f"{array.dtype} of shape {array.shape}."
+            f"{array.dtype} of shape {array.shape}: give features.reshape(n, -1)."
         )
     if len(array) < at_least:
         raise KgenError(
@@ -41,6 +41,7 @@ def _checked(name, features, at_least):
     if strange.any():
         raise KgenError(
             f"Expected finite {name} features up to {LARGEST:g}, received others in "
-            f"{strange.sum()} of {len(array)} rows, the first in row {strange.argmax()}."
+            f"{strange.sum()} of {len(array)} rows, the first in row {strange.argmax()}: look at "
+            "the encoder and its inputs."
         )
     return array

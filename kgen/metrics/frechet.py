@@ -137,15 +137,20 @@ def _checked_moments(name, mean, covariance):
     if mean.ndim != 1 or covariance.shape != (mean.size, mean.size) or not kinds <= set("fiu"):
         raise KgenError(
             f"Expected a {name} mean (d,) and covariance (d, d) of real numbers, received "
-            f"{mean.dtype} of shape {mean.shape} and {covariance.dtype} of {covariance.shape}."
+            f"{mean.dtype} of shape {mean.shape} and {covariance.dtype} of {covariance.shape}: "
+            "give features.mean(0) and np.cov(features.T)."
         )
     mean, covariance = checked_features(mean=mean[None], covariance=covariance)
     scale = np.abs(covariance).max()
     if np.abs(covariance - covariance.T).max() > ASYMMETRY * scale:
-        raise KgenError(f"Expected a symmetric {name} covariance, received another matrix.")
+        raise KgenError(
+            f"Expected a symmetric {name} covariance, received another matrix: give "
+            "np.cov(features.T)."
+        )
     values, vectors = np.linalg.eigh((covariance + covariance.T) / 2)
     if values[0] < -ASYMMETRY * scale:
         raise KgenError(
-            f"Expected a {name} covariance without negative eigenvalues, received {values[0]:.3g}."
+            f"Expected a {name} covariance without negative eigenvalues, received {values[0]:.3g}: "
+            "give np.cov(features.T), in float64."
         )
     return mean[0], np.sqrt(np.maximum(values, 0))[:, None] * vectors.T

@@ -41,7 +41,8 @@ def kernel_distance(real, generated, subsets=100, subset_size=1000, seed=0):
     """
     if subsets < 1 or subset_size < 2:
         raise KgenError(
-            f"Expected at least 1 subset of at least 2 rows, received {subsets} of {subset_size}."
+            f"Expected at least 1 subset of at least 2 rows, received {subsets} of "
+            f"{subset_size}: give larger numbers."
         )
     real, generated = checked_features(2, real=real, generated=generated)
     fewest = min(len(real), len(generated))

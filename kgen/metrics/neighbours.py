@@ -85,7 +85,9 @@ def density_coverage(real, generated, neighbours=5):
 
 def _checked(real, generated, neighbours):
     if neighbours < 1:
-        raise KgenError(f"Expected at least 1 neighbour, received {neighbours}.")
+        raise KgenError(
+            f"Expected at least 1 neighbour, received {neighbours}: give 5, as papers do."
+        )
     real, generated = checked_features(neighbours + 1, real=real, generated=generated)
     if not np.ptp(real, axis=0).any():
         raise KgenError(

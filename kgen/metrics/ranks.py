@@ -28,7 +28,8 @@ def auroc(positives, negatives):
         shapes = " and ".join(str(group.shape) for group in values)
         raise KgenError(
             f"Expected positives (n,) and negatives (m,), at least one of each and none NaN, "
-            f"received shapes {shapes}, {sum(np.isnan(group).sum() for group in values)} NaN."
+            f"received shapes {shapes}, {sum(np.isnan(group).sum() for group in values)} NaN: "
+            "leave those out."
         )
     n, m = map(len, values)
     ranks = rankdata(np.concatenate(values))[:n]

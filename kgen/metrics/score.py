@@ -43,7 +43,7 @@ def inception_score(probabilities, splits=10):
         10.0
     """
     if splits < 1:
-        raise KgenError(f"Expected at least 1 split, received {splits}.")
+        raise KgenError(f"Expected at least 1 split, received {splits}: give 10, as papers do.")
     (rows,) = checked_features(splits, probabilities=probabilities)
     sums = rows.sum(axis=1)
     if (rows < 0).any() or np.abs(sums - 1).max() > ROUNDING:

@@ -97,29 +97,39 @@ def load(folder, continuing=False):
             _assign_variables(model, file, continuing)
     except FileNotFoundError as error:
         raise KgenError(
-            f"Expected a saved model in {folder}, but {error.filename or VARIABLES} is not there."
+            f"Expected a saved model in {folder}, but {error.filename or VARIABLES} is not there: "
+            "name the folder that kgen.save or kgen.fit wrote it to."
         ) from error
     except KgenError as error:
         raise KgenError(f"{folder}: {error}") from error
     # Whatever a constructor or a framework raises for arguments that nobody foresaw.
     except Exception as error:
-        raise KgenError(f"Expected a model saved by kgen in {folder}, received: {error}") from error
+        raise KgenError(
+            f"Expected a model saved by kgen in {folder}, received: {error}. Save it again, or "
+            "take another copy of it."
+        ) from error
     return model
 
 
 def _built(config, most_layers):
     if set(config) != {"model", "config"} or not isinstance(config["config"], dict):
-        raise KgenError(f"Expected 'model' and 'config' in {CONFIG}, received {list(config)[:9]}.")
+        raise KgenError(
+            f"Expected 'model' and 'config' in {CONFIG}, received {list(config)[:9]}: it is none "
+            "that kgen.save wrote, save the model again."
+        )
     model_class = models.get(config["model"])
     shape = config["config"].get("image_shape")
     is_shape = type(shape) is list and len(shape) == 3 and all(type(n) is int for n in shape)
     if not is_shape or min(shape) < 1 or math.prod(shape) > MOST_VALUES:
         raise KgenError(
             f"Expected an image_shape [height, width, channels] of at most {MOST_VALUES:,} values, "
-            f"received {str(shape)[:60]}."
+            f"received {str(shape)[:60]}: save the model again."
         )
     if any(type(value) is list and len(value) > most_layers for value in config["config"].values()):
-        raise KgenError(f"{CONFIG} asks for more layers than {VARIABLES} has arrays.")
+        raise KgenError(
+            f"Expected {VARIABLES} to have an array for every layer of {CONFIG}, received fewer: "
+            "they do not belong together."
+        )
     return model_class.from_config(config["config"])
 
 

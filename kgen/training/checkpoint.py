@@ -104,7 +104,10 @@ class Store:
             except KgenError as error:
                 logger.warning("kgen: damaged checkpoint %s left out: %s", path, error)
         found = f"{len(paths)} damaged ones" if paths else "none"
-        raise KgenError(f"Expected a checkpoint in {self.folder}, received {found}.")
+        raise KgenError(
+            f"Expected a checkpoint in {self.folder}, received {found}: take another copy of the "
+            "run, or start anew."
+        )
 
     def _paths(self):
         if self.folder.is_symlink() or not self.folder.is_dir():

@@ -50,7 +50,7 @@ def in_chunks(function, *arrays, size=256):
         KgenError: if there are no rows.
     """
     if not len(arrays[0]):
-        raise KgenError("Expected at least 1 image, received 0.")
+        raise KgenError("Expected at least 1 image, received 0: give some.")
     starts = range(0, len(arrays[0]), size)
     parts = [function(*(array[start : start + size] for array in arrays)) for start in starts]
     return keras.tree.map_structure(lambda *parts: np.concatenate(parts), *parts)
@@ -72,7 +72,7 @@ def sample_bound(log_weights, samples, noise, images, *labels):
         KgenError: if there are no samples or no images.
     """
     if samples < 1:
-        raise KgenError(f"Expected at least 1 sample, received {samples}.")
+        raise KgenError(f"Expected at least 1 sample, received {samples}: give a larger number.")
     starts = range(0, samples, SAMPLES_PER_CHUNK)
     counts = [min(SAMPLES_PER_CHUNK, samples - start) for start in starts]
 

@@ -109,7 +109,10 @@ def checked_optimizer(optimizer, players):
     received = list(getattr(optimizer, "members", ()))
     if set(received) != set(players):
         expected = f"a dict with the keys {list(players)}" if players else "a single one"
-        raise KgenError(f"Expected as optimizer {expected}, received {received or optimizer!r}.")
+        raise KgenError(
+            f"Expected as optimizer {expected}, received {received or optimizer!r}: leave it out "
+            "for the recommended one."
+        )
     optimizer = keras.optimizers.get(optimizer)
     for member in members_of(optimizer):
         _check_unscaled(member)

@@ -53,7 +53,7 @@ class Wasserstein(Adversarial):
         if self.label_smoothing:
             raise KgenError(
                 "Expected label_smoothing 0, for the Wasserstein loss has no targets to smooth, "
-                f"received {self.label_smoothing}."
+                f"received {self.label_smoothing}: leave it out."
             )
 
     def discriminator_criterion(self, real_logits, fake_logits):
