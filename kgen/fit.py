@@ -59,14 +59,10 @@ def make_known(model):
 
 def settings_of(options):
     """The arguments of the model that `--set` gives, checked."""
-    from kgen.training.parameters import constructor_parameters, parse_settings
+    from kgen.training.parameters import check_constructor, parse_settings
 
     model_class = models.get(options.model)
-    if not {"image_shape", "levels"} <= set(constructor_parameters(model_class)):
-        raise KgenError(
-            f"Expected {options.model} to take image_shape and levels, received another "
-            "constructor: add them, and pass them on to super().__init__."
-        )
+    check_constructor(model_class)
     if options.evaluate_every and not model_class.can_sample:
         raise KgenError(
             f"Expected a model that can sample for --evaluate-every, received {options.model}: "

@@ -64,7 +64,14 @@ SMALL = {
     "glow": {"scales": 2, "depth": 1, "width": 4},
 }
 
-LONGEST = ("test_cross_backend", "test_tutorials", "test_benchmarks", "test_cli", "test_resume")
+LONGEST = (
+    "test_cross_backend",
+    "test_pages",
+    "test_tutorials",
+    "test_benchmarks",
+    "test_cli",
+    "test_resume",
+)
 
 # Models are carried from backend to backend only where all three are installed; elsewhere there is
 # nothing to carry them to, and the file is not collected.

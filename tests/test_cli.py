@@ -199,6 +199,47 @@ def test_a_mistake_is_one_line(arguments, words, tmp_path, monkeypatch, capsys):
     assert not any(path.is_file() for path in tmp_path.rglob("*"))
 
 
+def one_line(main, arguments, capsys):
+    """The one line with which a verb, in this process, refuses."""
+    with pytest.raises(SystemExit) as stop:
+        cli.run(main, arguments)
+    assert stop.value.code == 2
+    (line,) = [x for x in capsys.readouterr().err.splitlines() if x.startswith("kgen: ")]
+    return line
+
+
+@pytest.fixture
+def unlabelled(tmp_path, monkeypatch):
+    """A folder with grey images in two files, one of them with labels."""
+    monkeypatch.chdir(tmp_path)
+    images = np.random.default_rng(0).integers(0, 256, (100, 8, 8, 1), "uint8")
+    np.savez("bare.npz", images=images)
+    np.savez("labelled.npz", images=images, labels=np.arange(100) % 4)
+    return tmp_path
+
+
+def test_what_cannot_be_measured_is_refused_before_a_run_is_begun(unlabelled, capsys):
+    run = [*SMALL, "--data", "bare.npz"]
+    assert "sub-folder" in one_line(fit.main, [*run, "--evaluate-every", "1"], capsys)
+    assert not (unlabelled / "runs").exists() or not any((unlabelled / "runs").iterdir())
+    fit.main([*run, "--out", "run"])
+    before = (unlabelled / "run" / "run.json").read_bytes()
+    again = ["--resume", "run", "--data", "bare.npz", "--epochs", "3", "--evaluate-every", "1"]
+    assert "--evaluate-every: leave it out" in one_line(fit.main, again, capsys)
+    assert (unlabelled / "run" / "run.json").read_bytes() == before
+
+
+def test_a_conditional_model_is_not_evaluated_on_images_without_labels(unlabelled, capsys):
+    fit.main([*SMALL, "--data", "bare.npz", "--out", "plain"])
+    fit.main([*SMALL, "--model", "cvae", "--data", "labelled.npz", "--out", "run"])
+    capsys.readouterr()
+    both = ["plain", "run", "--data", "bare.npz", "--json", "figures.json"]
+    assert "Expected labelled images for a CVAE" in one_line(evaluate.main, both, capsys)
+    assert not (unlabelled / "figures.json").exists()
+    conditional = [*SMALL, "--model", "cvae", "--data", "bare.npz"]
+    assert "train on labelled images" in one_line(fit.main, conditional, capsys)
+
+
 def test_unknown_backend(tmp_path):
     assert "'numpy'" in refused([], tmp_path, KERAS_BACKEND="numpy")
 

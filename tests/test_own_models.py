@@ -46,6 +46,11 @@ class Shapeless(kgen.GenerativeModel):
         super().__init__((8, 8, 1), 17)
 
 
+class Closed(kgen.GenerativeModel):
+    def __init__(self, image_shape, levels):
+        super().__init__(image_shape, levels)
+
+
 class NoModel:
     pass
 '''
@@ -138,9 +143,10 @@ def test_naming_a_class_that_no_run_is_of_is_refused(folder, capsys):
     ("place", "words"),
     [
         ("own_model:Mean", "write own_model.py"),
-        ("own_models:Meen", "name one of Mean, Shapeless"),
+        ("own_models:Meen", "name one of Mean, Shapeless, Closed"),
         ("own_models:NoModel", "to be a kgen.GenerativeModel"),
-        ("own_models:Shapeless", "to take image_shape and levels"),
+        ("own_models:Shapeless", "without image_shape, levels, **kwargs: add them"),
+        ("own_models:Closed", "without **kwargs: add them"),
         (":Mean", "as module:Class"),
         ("own_models:", "as module:Class"),
         ("own_models:Mean()", "as module:Class"),

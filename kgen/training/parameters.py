@@ -28,6 +28,19 @@ def constructor_parameters(model_class):
     return parameters
 
 
+def check_constructor(model_class):
+    """Raise KgenError unless a class can be made for any images, and from its saved arguments."""
+    taken = constructor_parameters(model_class)
+    needed = [name for name in ("image_shape", "levels") if name not in taken]
+    own = next(filter(None, map(_parameters, model_class.__mro__)))
+    needed += [] if _takes_more(own) else ["**kwargs"]
+    if needed:
+        raise KgenError(
+            f"Expected {model_class.__name__} to take image_shape, levels and **kwargs, received a "
+            f"constructor without {', '.join(needed)}: add them, for super().__init__."
+        )
+
+
 def _takes_more(parameters):
     """Whether there is a `**kwargs` among them."""
     return any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
