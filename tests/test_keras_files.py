@@ -129,16 +129,17 @@ def latents_and_labels():
     backend.name() == "torch" or find_spec("tensorflow") is None,
     reason="Keras writes a SavedModel by TensorFlow, from models on TensorFlow and JAX",
 )
+@pytest.mark.filterwarnings("ignore:The `native_serialization`")  # Keras' call of jax2tf
 @pytest.mark.parametrize("create", [vae, cgan])
 def test_a_sampler_becomes_a_saved_model(create, tmp_path):
     import tensorflow as tf
 
     model, (latents, labels) = create(), latents_and_labels()
     model.sampler().export(tmp_path / "exported", verbose=False)
-    serve = tf.saved_model.load(tmp_path / "exported").serve
+    loaded = tf.saved_model.load(tmp_path / "exported")
     for count in (5, 3):  # in batches of any size
         inputs = [latents[:count], labels[:count]] if model.classes else latents[:count]
-        assert same(serve(inputs).numpy(), model.sample(5, seed=0)[:count])
+        assert same(loaded.serve(inputs).numpy(), model.sample(5, seed=0)[:count])
 
 
 @pytest.mark.skipif(backend.name() != "torch", reason="torch.export is PyTorch's")
