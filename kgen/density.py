@@ -143,8 +143,8 @@ def classify(model, images, prior=None, samples=1, seed=0):
         >>> found.labels.shape, found.posterior.sum(axis=1).round(6)
         ((3,), array([1., 1., 1.]))
     """
-    require(model, "likelihood", "conditional")
-    if not model.classes:
+    if not getattr(model, "classes", 0):
+        require(model, "likelihood", "conditional")
         raise KgenError(
             f"Expected a model that is given labels, received {type(model).__name__} without: "
             "create it with classes and train it on labels."

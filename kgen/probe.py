@@ -69,7 +69,7 @@ def _check(model, train, test):
     if getattr(model, "classes", 0):
         raise KgenError(
             f"Expected a model that encodes images alone, received {type(model).__name__}, which "
-            "is given their labels: there would be nothing to find out."
+            "is given their labels, so that there is nothing to find out: train one without, a vae."
         )
     if any(split.labels is None for split in (train, test)):
         raise KgenError(

@@ -223,21 +223,46 @@ def test_a_non_finite_loss_is_raised_otherwise(create, ending):
 
 
 class Interrupting(callbacks.Callback):
+    """Before some step of the second epoch."""
+
+    def __init__(self, step):
+        super().__init__()
+        self.step, self.epoch = step, None
+
     def on_epoch_begin(self, epoch, logs=None):
-        if epoch == 1:
+        self.epoch = epoch
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if (self.epoch, batch) == (1, self.step):
             raise InterruptedError
 
 
+# With a backup after every second step, the last is that of the second epoch's first step, or of
+# the first epoch's second.
+BACKUPS = [("epoch", 0, 1), (2, 2, 1), (2, 0, 2), (3, 0, 1)]
+
+
+@pytest.mark.parametrize(("save_freq", "interrupted_at", "epochs"), BACKUPS)
 @every_kind
-def test_training_goes_on_where_it_was_backed_up(create, tmp_path):
+def test_training_goes_on_where_it_was_backed_up(
+    create, save_freq, interrupted_at, epochs, tmp_path
+):
     """Bit for bit: weights, slots, noise and order of the images, in a model of another seed."""
     whole = created(create)
-    fit(whole)
+    expected = fit(whole)
+
+    def backup():
+        return callbacks.BackupAndRestore(tmp_path / "backup", save_freq=save_freq)
+
     with pytest.raises(InterruptedError):
-        fit(created(create), callbacks.BackupAndRestore(tmp_path / "backup"), Interrupting())
+        fit(created(create), backup(), Interrupting(interrupted_at))
     restored = created(create, seed=1)
-    history = fit(restored, callbacks.BackupAndRestore(tmp_path / "backup"))
-    assert len(history[loss_of(whole)]) == 1
+    history = fit(restored, backup())
+    assert {len(values) for values in history.values()} == {epochs}
+    if interrupted_at == 0:  # else its means are of what was left of the epoch
+        assert {name: values[-1] for name, values in history.items()} == {
+            name: values[-1] for name, values in expected.items()
+        }
     assert_same(state_of(restored), state_of(whole))
 
 

@@ -1,8 +1,11 @@
 """Training steps that PyTorch runs from a recording. (The contract: they equal steps run as is.)"""
 
 import gc
+import os
+import subprocess
 import sys
 import weakref
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -162,6 +165,52 @@ def test_a_users_own_mode_for_denormals_is_kept(mode):
         assert (sys.float_info.min * 0.5 == 0.0) == mode
     finally:
         torch.set_flush_denormal(False)
+
+
+THREADS = """
+import os, signal, sys, torch, keras
+
+def threads():
+    return len(os.listdir("/proc/self/task"))
+
+def flushed():  # of 200,000 numbers, so many that two threads halve them
+    return int((torch.full((200_000,), 1.5e-38) * 0.5 == 0.0).sum())
+
+def in_a_child():
+    child = os.fork()
+    if child == 0:
+        signal.alarm(30)  # instead of waiting for ever
+        os._exit(0 if flushed() == 0 else 1)
+    return os.waitpid(child, 0)[1]
+
+before = threads()
+import numpy as np, kgen.backend
+assert threads() == before, "importing starts threads"
+assert in_a_child() == 0, "a child hangs after the import"
+assert flushed() == 0, "importing changes other numbers"
+
+class Computing(keras.callbacks.Callback):
+    found = []
+    def on_train_batch_end(self, batch, logs=None):
+        self.found.append(flushed())
+
+model = kgen.VAE((8, 8, 1), levels=17, latent_size=2, hidden=(4,))
+model.compile()
+model.fit(np.zeros((32, 8, 8, 1), "uint8"), verbose=0, callbacks=[Computing()])
+assert Computing.found == [100_000], "the second thread does not flush while it trains"
+assert in_a_child() == 0, "a child hangs after training"
+assert flushed() == 0, "training changes other numbers"
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="forks, and counts threads as Linux does")
+def test_threads_are_those_of_training_while_it_lasts():
+    """Importing starts none. They flush denormals in training, and for nobody else."""
+    root = str(Path(kgen.__file__).parent.parent)
+    environment = {**os.environ, "OMP_NUM_THREADS": "2", "PYTHONPATH": root}
+    command = [sys.executable, "-c", THREADS]
+    found = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert found.returncode == 0, found.stderr
 
 
 # === Kernels in memory ===

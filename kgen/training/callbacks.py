@@ -1,10 +1,13 @@
 """Keras' callback list without a wait for the device after every batch."""
 
 import importlib.util
+import json
 import logging
 import time
+from pathlib import Path
 
 import keras
+import numpy as np
 from keras import ops
 
 from kgen.errors import KgenError
@@ -57,8 +60,22 @@ class CallbackList(keras.callbacks.CallbackList):
 
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
-        if self.batches is not None:  # `BackupAndRestore` has restored the seed of the order, too
-            self.batches.seed = self.model.seed
+        if self.batches is not None:
+            self._go_on_from_backup()
+
+    def _go_on_from_backup(self):
+        """What Keras leaves out: the order of the images, and the batches of an epoch begun.
+
+        That epoch's means are those of the batches that were left, for the file holds none.
+        """
+        self.batches.seed = self.model.seed
+        for callback in self.callbacks:
+            if isinstance(callback, keras.callbacks.BackupAndRestore):
+                place = _place_within_epoch(callback)
+                if place is not None:
+                    epoch, self.initial_step = divmod(place, self.batches.steps_per_epoch)
+                    self.model._initial_epoch += epoch  # as the callback sets it
+                    self.means = list(map(np.zeros_like, self.means))
 
     def on_train_end(self, logs=None):
         model = self.model
@@ -168,6 +185,14 @@ def _check_installed(name, *packages):
 
 def _follows_a_schedule(optimizer):
     return not isinstance(optimizer.get_config()["learning_rate"], float)
+
+
+def _place_within_epoch(backup):
+    """Steps of an epoch after which `BackupAndRestore` wrote, None for whole epochs or no file."""
+    path = Path(backup.backup_dir, "training_metadata.json")  # the name is Keras' own affair
+    if backup.save_freq == "epoch" or not path.exists():
+        return None
+    return json.loads(path.read_text())["batch"] + 1
 
 
 def _ends_at_nan(callback):

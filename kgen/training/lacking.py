@@ -56,9 +56,11 @@ class Lacking:
 
         - `sampler.save("sampler.keras")`, on every backend. `keras.saving.load_model` reads it
           after `import kgen`, for some of its layers are kgen's.
-        - `sampler.export("folder")`: a TensorFlow SavedModel, on TensorFlow and JAX; it needs
-          neither Keras nor kgen: `tf.saved_model.load("folder").serve(latents)`.
-        - `torch.export.export(sampler, (latents,))`, on PyTorch, a program without Keras.
+        - `sampler.export("folder")`, on TensorFlow and JAX (with TensorFlow installed): a
+          SavedModel, which needs neither Keras nor kgen. `loaded = tf.saved_model.load("folder")`,
+          then `loaded.serve(latents)`, of any number of rows.
+        - `torch.export.export(sampler, (latents,))`, on PyTorch: a program without Keras, for as
+          many rows as these latents have.
         """
         self._lacks("has_sampler", "sampler")
 
