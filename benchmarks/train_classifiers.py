@@ -34,14 +34,12 @@ class Recipe:
         epochs: over the training images.
         shift: pixels by which an image is moved at most, up or down and left or right.
         mirrored: whether every second image is mirrored.
-        width: channels of the first convolution.
         source: name of the set with the images and labels; None for the classifier's own.
     """
 
     epochs: int
     shift: int
     mirrored: bool = False
-    width: int = classifier.WIDTH
     source: str | None = None
 
 
@@ -64,7 +62,7 @@ def main():
 
 def train(name, recipe):
     data = kgen.data.load(recipe.source or name, binarize="dynamic" if recipe.source else None)
-    network = classifier.build_network(data.image_shape, data.levels, data.classes, recipe.width)
+    network = classifier.build_network(data.image_shape, data.levels, data.classes)
     steps = recipe.epochs * (len(data.train) // classifier.BATCH)
     classifier.fit(network, batches(data.train, recipe), steps, progress=True, title=name)
     path = FOLDER / f"{name}.npz"

@@ -35,6 +35,7 @@ def for_data(data, progress=False, name=None):
             f"Expected colour images for Inception-V3, received {data.name} of shape "
             f"{tuple(data.image_shape)}: use the data set's classifier."
         )
-    if name == "inception" or (name is None and colour and not data.classes):
+    frozen = None if name == "inception" else frozen_classifier(data)
+    if name == "inception" or (frozen is None and name is None and colour and not data.classes):
         return Inception(data.levels)
-    return frozen_classifier(data) or trained_classifier(data, progress)
+    return frozen or trained_classifier(data, progress)
