@@ -3,6 +3,9 @@
 An encoder is any callable that maps uint8 images (n, height, width, channels) to float features
 (n, d), such as one of your own. Those here have a `name`, a `sha256` of their weights and, where
 they classify, `probabilities(images)`. Figures of different encoders are never comparable.
+
+The classifiers of the named sets come with kgen; `kgen.encoders.frozen.FROZEN` has the accuracy and
+the sha256 of each.
 """
 
 from kgen.encoders.classifier import Classifier, trained_classifier
