@@ -5,7 +5,8 @@
 Writes kgen/encoders/weights/NAME.npz (float16) and prints what `kgen/encoders/frozen.py` is to say
 of it, with the Frechet distance between 10,000 training and the test images beside it. New weights
 are a new encoder: figures of the old ones do not compare with theirs, and records have to be made
-again.
+again. Those that come with kgen were trained on one thread of a processor, the ones of the digits
+and of MNIST on PyTorch, the others on TensorFlow; elsewhere the recipe gives similar ones.
 
 The networks are those of `kgen.encoders.classifier`, trained longer than on a user's own images,
 and on images that are shifted, and mirrored where the mirror image is as common.
