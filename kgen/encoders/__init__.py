@@ -3,6 +3,9 @@
 An encoder is any callable that maps uint8 images (n, height, width, channels) to float features
 (n, d), such as one of your own. Those here have a `name`, a `sha256` of their weights and, where
 they classify, `probabilities(images)`. Figures of different encoders are never comparable.
+
+The classifiers of the named sets come with kgen; `kgen.encoders.frozen.FROZEN` has the accuracy and
+the sha256 of each.
 """
 
 from kgen.encoders.classifier import Classifier, trained_classifier
@@ -35,6 +38,7 @@ def for_data(data, progress=False, name=None):
             f"Expected colour images for Inception-V3, received {data.name} of shape "
             f"{tuple(data.image_shape)}: use the data set's classifier."
         )
-    if name == "inception" or (name is None and colour and not data.classes):
+    frozen = None if name == "inception" else frozen_classifier(data)
+    if name == "inception" or (frozen is None and name is None and colour and not data.classes):
         return Inception(data.levels)
-    return frozen_classifier(data) or trained_classifier(data, progress)
+    return frozen or trained_classifier(data, progress)

@@ -23,7 +23,6 @@ from kgen.files import cannot_write, whole_file, write_json
 
 RECIPE = 1  # of network, training and cache; another number, another encoder
 FEATURES = 128
-WIDTH = 16  # channels of the first convolution
 BATCH = 64
 EPOCHS = 4
 FEWEST_STEPS, MOST_STEPS = 750, 3750  # the most are four epochs of MNIST
@@ -206,13 +205,8 @@ def read_weights(path, network):
         )
 
 
-def build_network(image_shape, levels, classes, width=WIDTH):
-    """uint8 images -> {"features": (n, 128), "probabilities": (n, classes)}, untrained.
-
-    Args:
-        image_shape, levels, classes: of the images and their labels.
-        width: channels of the first convolution; each further one has twice as many.
-    """
+def build_network(image_shape, levels, classes):
+    """uint8 images -> {"features": (n, 128), "probabilities": (n, classes)}, untrained."""
     import kgen.chosen_backend  # noqa: F401  # before Keras
 
     # isort: split
@@ -228,7 +222,7 @@ def build_network(image_shape, levels, classes, width=WIDTH):
     with float32():
         images = keras.Input(image_shape, dtype="uint8")
         x = layers.Rescaling(1.0 / (levels - 1))(images)
-        strides = 1
+        width, strides = 16, 1
         while strides == 1 or min(x.shape[1:3]) > 7:
             convolution = weighted(
                 layers.Conv2D, width, 3, strides=strides, padding="same", use_bias=False

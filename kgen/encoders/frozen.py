@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib import resources
 
 from kgen.data.named import is_published
-from kgen.encoders.classifier import WIDTH, Classifier, Identity, build_network, read_weights
+from kgen.encoders.classifier import Classifier, Identity, build_network, read_weights
 from kgen.errors import KgenError
 
 
@@ -20,12 +20,10 @@ class Frozen:
     Attributes:
         identity: an `Identity`; its name is the file's.
         sets: the named sets whose images it takes, where shape and levels are its own.
-        width: channels of the first convolution.
     """
 
     identity: Identity
     sets: tuple[str, ...]
-    width: int = WIDTH
 
     def fits(self, data):
         """Whether a `kgen.data.ImageData` holds images of the kind it was trained on."""
@@ -47,9 +45,7 @@ class Frozen:
                     f"Expected {path} with sha256 {identity.sha256}, received {received}: install "
                     "kgen again."
                 )
-            network = build_network(
-                identity.image_shape, identity.levels, identity.classes, self.width
-            )
+            network = build_network(identity.image_shape, identity.levels, identity.classes)
             read_weights(path, network)
         return Classifier(network, identity, f"kgen's classifier of {identity.name}")
 
@@ -88,10 +84,34 @@ FROZEN = (
             (28, 28, 1),
             levels=256,
             data_sha256="5983fa8e0f2c10c61c5b84cdc72725821f859148d8ac787a58807f454df87b94",
-            test_accuracy=0.9193,
-            sha256="d48644069fcaaaeb1566e369359644fd82f9489ee8fa95f57d5d08987bd0c42e",
+            test_accuracy=0.9301,
+            sha256="85e4b8b9c9ac394a0b08b940c8003a85e44f944064255ecc66c4790abe913e7d",
         ),
         sets=("fashion_mnist",),
+    ),
+    # Of MNIST's images, drawn binary anew in every epoch: the published set has no labels.
+    Frozen(
+        _identity(
+            "binarized_mnist",
+            (28, 28, 1),
+            levels=2,
+            data_sha256="d414dcf2e33ee102a29450ba9c8af8d4ccc64877341ad9f935979fa2eb99b207",
+            test_accuracy=0.9893,
+            sha256="f2807124881d9f1ec220bb29142233c530465552292e717a2dc8772946f67783",
+        ),
+        sets=("binarized_mnist", "mnist"),
+    ),
+    # Of the subset of 10,000 training and 1,000 test images: a weak one.
+    Frozen(
+        _identity(
+            "cifar10",
+            (32, 32, 3),
+            levels=256,
+            data_sha256="ddc9c532639a3db1f149e2672d62fead35efe4db2743590c4e4c4ccfad6ad18e",
+            test_accuracy=0.645,
+            sha256="4ebe692185be0b7034dba16d6b41ffeae66a44d57c1fd69f08af223cf7b40801",
+        ),
+        sets=("cifar10",),
     ),
 )
 
