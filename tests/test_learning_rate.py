@@ -111,3 +111,12 @@ def test_a_schedule_becomes_a_constant_when_a_run_goes_on(tmp_path, monkeypatch)
     model = kgen.load("run/model")
     assert rates(model) == pytest.approx([0.02])
     assert np.max(states(model)[0]) == 4  # iterations of both epochs
+
+
+def test_a_model_stays_compiled_as_it_was():
+    model = kgen.VAE((8, 8, 1), levels=17, latent_size=2, hidden=(8,))
+    for how in ({"run_eagerly": True, "steps_per_execution": 3}, {}):
+        model.compile(**how)
+        before = model.run_eagerly, model.steps_per_execution, model.jit_compile_inference
+        kgen.training.set_learning_rate(model, 1e-3)
+        assert (model.run_eagerly, model.steps_per_execution, model.jit_compile_inference) == before

@@ -1,7 +1,7 @@
 """A constant learning rate in place of an optimizer's own, without losing what it has learned."""
 
 from kgen.bounds import LearningRate, checked
-from kgen.training.optimizers import OptimizerGroup
+from kgen.training.optimizers import OptimizerGroup, members_of
 
 
 def set_learning_rate(model, rate):
@@ -25,8 +25,8 @@ def set_learning_rate(model, rate):
     """
     rate = checked("learning_rate", rate, LearningRate)
     before = model.optimizer
-    model.compile(with_learning_rate(before, rate))
-    for old, new in zip(_members(before), _members(model.optimizer), strict=True):
+    model.compile(with_learning_rate(before, rate), **dict(model.compiled_how))
+    for old, new in zip(members_of(before), members_of(model.optimizer), strict=True):
         for value, variable in zip(_state(old), _state(new), strict=True):
             variable.assign(value)
 
@@ -37,10 +37,6 @@ def with_learning_rate(optimizer, rate):
         members = optimizer.members.items()
         return OptimizerGroup({player: with_learning_rate(m, rate) for player, m in members})
     return type(optimizer).from_config({**optimizer.get_config(), "learning_rate": rate})
-
-
-def _members(optimizer):
-    return optimizer.members.values() if isinstance(optimizer, OptimizerGroup) else [optimizer]
 
 
 def _state(optimizer):

@@ -51,6 +51,11 @@ class Trained(Configured):
             jit_compile=jit_compile,
             run_eagerly=run_eagerly,
         )
+        self.compiled_how = (  # Keras keeps what "auto" stands for
+            ("steps_per_execution", steps_per_execution),
+            ("jit_compile", jit_compile),
+            ("run_eagerly", run_eagerly),
+        )
         self.jit_compile_inference = jit_compile is True
         if jit_compile == "auto" and not run_eagerly:
             self.jit_compile = backend.jit_compile_pays(self)
