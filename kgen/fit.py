@@ -78,6 +78,7 @@ def start_in(folder, options, images, settings):
 
     kgen.set_seed(options.seed)
     model = models.create(options.model, images, **settings)
+    check_models_images(model, images)
     model.compile()
     if options.learning_rate:
         kgen.training.set_learning_rate(model, options.learning_rate)
@@ -168,6 +169,22 @@ def load_images(options):
             f"{len(images.train)}: pass a smaller --batch-size."
         )
     return images
+
+
+def check_models_images(model, images):
+    """Raise KgenError if `--set` made a model of other images than these."""
+    wanted = {"image_shape": images.image_shape, "levels": images.levels, "classes": images.classes}
+    made = {name: getattr(model, name) for name in wanted}
+    wrong = {
+        "image_shape": made["image_shape"] != wanted["image_shape"],
+        "levels": made["levels"] < wanted["levels"],
+        "classes": made["classes"] and not 0 < wanted["classes"] <= made["classes"],
+    }
+    for name in (name for name, is_wrong in wrong.items() if is_wrong):
+        raise KgenError(
+            f"Expected a model for the {name} {wanted[name]} of {images.name}, received "
+            f"{made[name]}: leave {name} out of --set, or choose other images."
+        )
 
 
 def measurements_of(images, options):

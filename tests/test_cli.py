@@ -175,6 +175,9 @@ def test_list_shows_models_and_data_sets(capsys):
         (["--model", "wgan", "--set", "critic_steps=1000000000"], "from 1 to 1,000"),
         (["--model", "glow", "--set", "scales=99"], "from 1 to 12"),
         (["--model", "pixelcnn", "--set", "blocks=100000"], "from 1 to 1,000"),
+        (["--set", "levels=2"], "the levels 17 of digits, received 2: leave levels out"),
+        (["--set", "image_shape=(4,4,1)"], "the image_shape (8, 8, 1) of digits"),
+        (["--model", "cvae", "--set", "classes=3"], "the classes 10 of digits, received 3"),
         (["--seed", "4294967296"], "from 0 to 4,294,967,295, received '4294967296'"),
         (["--seed", "-1"], "from 0 to 4,294,967,295"),
         (["--size", "10000000"], "from 1 to 4,096"),
@@ -238,6 +241,8 @@ def test_a_conditional_model_is_not_evaluated_on_images_without_labels(unlabelle
     assert not (unlabelled / "figures.json").exists()
     conditional = [*SMALL, "--model", "cvae", "--data", "bare.npz"]
     assert "train on labelled images" in one_line(fit.main, conditional, capsys)
+    classes = [*SMALL, "classes=3", "--model", "cvae", "--data", "bare.npz"]
+    assert "the classes 0 of bare" in one_line(fit.main, classes, capsys)
 
 
 def test_unknown_backend(tmp_path):
