@@ -2,6 +2,7 @@
 
 from kgen.training.images import check_batch, check_images
 from kgen.training.inference import in_chunks, inference, keras_sampler, sample_bound
+from kgen.training.lacking import Lacking
 from kgen.training.model import GenerativeModel
 from kgen.training.optimizers import OptimizerGroup
 from kgen.training.players import statistics_kept
@@ -10,6 +11,7 @@ from kgen.training.terms import NonFiniteLossError
 
 __all__ = [
     "GenerativeModel",
+    "Lacking",
     "NonFiniteLossError",
     "OptimizerGroup",
     "check_batch",
