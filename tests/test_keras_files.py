@@ -117,6 +117,35 @@ def test_the_seeds_of_another_model_are_refused(tmp_path):
         vae().load_weights(tmp_path / "x.weights.h5")
 
 
+# === Optimizers ===
+
+
+def as_pytorch_writes(optimizer):
+    """How Keras serialises Adam there."""
+    written = keras.saving.serialize_keras_object(optimizer)
+    module = "keras.src.backend.torch.optimizers.torch_adam"
+    return {**written, "module": module, "registered_name": "Adam"}
+
+
+def test_optimizers_from_pytorch_are_those_of_the_backend():
+    adam = keras.optimizers.Adam(0.25)
+    for model, optimizer in (
+        (vae(), keras.optimizers.Adam(0.25)),
+        (cgan(), {player: keras.optimizers.Adam(0.25) for player in kgen.CGAN.players}),
+    ):
+        model.compile(optimizer)
+        config = model.get_compile_config()
+        if model.players:
+            members = config["optimizer"]["config"]["members"]
+            members.update({player: as_pytorch_writes(adam) for player in members})
+        else:
+            config["optimizer"] = as_pytorch_writes(adam)
+        model.compile_from_config(config)
+        for member in getattr(model.optimizer, "members", {"": model.optimizer}).values():
+            assert type(member) is type(adam)
+            assert float(array(member.learning_rate)) == 0.25
+
+
 # === Samplers ===
 
 
