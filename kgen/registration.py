@@ -33,7 +33,8 @@ def homes():
     from kgen import models
 
     layers = dict.fromkeys(LAYERS, "kgen.layers")
-    return {**models.homes(), **layers, **dict.fromkeys(OPTIMIZERS, "kgen.training")}
+    own = {name: module for name, module in models.homes().items() if module.startswith("kgen.")}
+    return {**own, **layers, **dict.fromkeys(OPTIMIZERS, "kgen.training")}
 
 
 def register():

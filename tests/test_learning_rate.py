@@ -10,7 +10,8 @@ from keras import ops
 
 import kgen
 from kgen import fit
-from kgen.training.learning_rate import _members, _state
+from kgen.training.learning_rate import _state
+from kgen.training.optimizers import members_of
 
 DIGITS = kgen.data.load("digits").limit(64)
 RUN = ["--limit", "64", "--batch-size", "32", "--set", "hidden=(16,)"]
@@ -24,11 +25,11 @@ def trained(name):
 
 
 def rates(model):
-    return [float(ops.convert_to_numpy(m.learning_rate)) for m in _members(model.optimizer)]
+    return [float(ops.convert_to_numpy(m.learning_rate)) for m in members_of(model.optimizer)]
 
 
 def states(model):
-    return [ops.convert_to_numpy(v) for m in _members(model.optimizer) for v in _state(m)]
+    return [ops.convert_to_numpy(v) for m in members_of(model.optimizer) for v in _state(m)]
 
 
 @pytest.mark.parametrize("name", ["vae", "glow", "gan", "wgan"])  # schedules, constants, both

@@ -8,7 +8,7 @@ from pathlib import Path
 from texts import cell, first_sentence, linked, table
 
 from kgen import models
-from kgen.training import GenerativeModel
+from kgen.training import GenerativeModel, Lacking
 
 RECORDS = Path(__file__).parents[2] / "benchmarks" / "records"
 
@@ -122,7 +122,8 @@ def methods(model_class):
     rows = []
     for home in model_class.__mro__[: model_class.__mro__.index(GenerativeModel)]:
         for name, method in vars(home).items():
-            known = hasattr(GenerativeModel, name) and name != "sample"
+            of_a_capability = name == "sample" or name in vars(Lacking)
+            known = hasattr(GenerativeModel, name) and not of_a_capability
             if inspect.isfunction(method) and not name.startswith("_") and not known:
                 text = first_sentence(method)
                 if text and not any(row[0].startswith(f"`{name}(") for row in rows):

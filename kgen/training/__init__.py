@@ -3,6 +3,7 @@
 import kgen.chosen_backend  # noqa: F401  # before Keras
 from kgen.training.images import as_array, check_batch, check_images
 from kgen.training.inference import in_chunks, inference, keras_sampler, sample_bound
+from kgen.training.lacking import Lacking
 from kgen.training.learning_rate import set_learning_rate
 from kgen.training.model import GenerativeModel
 from kgen.training.optimizers import OptimizerGroup
@@ -12,6 +13,7 @@ from kgen.training.terms import NonFiniteLossError
 
 __all__ = [
     "GenerativeModel",
+    "Lacking",
     "NonFiniteLossError",
     "OptimizerGroup",
     "as_array",

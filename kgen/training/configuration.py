@@ -23,6 +23,21 @@ def check_policy(name):
         )
 
 
+def _of_any_backend(config):
+    """A serialised object in which optimizers are the public ones.
+
+    On PyTorch Keras writes down classes of its own, which fail on the other backends.
+    """
+    if isinstance(config, list):
+        return [_of_any_backend(entry) for entry in config]
+    if not isinstance(config, dict):
+        return config
+    config = {name: _of_any_backend(value) for name, value in config.items()}
+    if str(config.get("module")).startswith("keras.src.backend."):
+        config |= {"module": "keras.optimizers", "registered_name": None}
+    return config
+
+
 class Configured(keras.Model):
     """A model whose configuration is its constructor's arguments, kept as attributes.
 
@@ -39,7 +54,7 @@ class Configured(keras.Model):
 
     def compile_from_config(self, config):
         """Called by `keras.saving.load_model`; Keras' own skips models with their own `compile`."""
-        config = keras.saving.deserialize_keras_object(config)
+        config = keras.saving.deserialize_keras_object(_of_any_backend(config))
         names = ("optimizer", "steps_per_execution", "jit_compile", "run_eagerly")
         self.compile(**{name: config[name] for name in names})
 

@@ -35,6 +35,8 @@ class GenerativeModel(Lacking, Trained):
     `recommended_optimizer` and overrides `train_step` and `test_step`, in ordinary stateful style,
     with one `minimize(loss_function, player, ...)` per move and `track(...)` at the end.
 
+    What else a model can do is said by the attributes of `Lacking`.
+
     Args:
         image_shape: (height, width, channels).
         levels: values per pixel and channel, 0..levels-1: 2 for binary images, 256 for 8-bit ones.
