@@ -9,7 +9,8 @@ again. Those that come with kgen were trained on one thread of a processor, the 
 and of MNIST on PyTorch, the others on TensorFlow; elsewhere the recipe gives similar ones.
 
 The networks are those of `kgen.encoders.classifier`, trained longer than on a user's own images,
-and on images that are shifted, and mirrored where the mirror image is as common.
+and on images that are shifted, and mirrored where the mirror image is as common. A new named
+set with labels needs a recipe here.
 """
 
 import argparse

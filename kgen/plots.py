@@ -142,8 +142,8 @@ def left_out(values, low, high):
 def bars(values, label, errors=None, log=False):
     """A figure of horizontal bars with their numbers, and its axes.
 
-    A bar ten times as long as the median is cut off, and says so by an arrow; on a logarithmic axis
-    none is, and the axis starts at a power of ten.
+    A bar more than ten times as long as the median is cut off, and says so beside its number; on a
+    logarithmic axis none is, and the axis starts at a power of ten.
 
     Args:
         values: {name: number}; one that is not finite has no bar.

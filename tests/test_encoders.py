@@ -72,15 +72,11 @@ every_file = pytest.mark.parametrize("frozen", FROZEN, ids=lambda frozen: frozen
 
 
 def test_every_named_set_has_one():
-    fitting = {
-        (name, frozen.identity.image_shape, frozen.identity.levels)
-        for frozen in FROZEN
-        for name in frozen.sets
-    }
-    assert {name for name, *_ in fitting} == set(data_sets.names())
-    assert {(name, levels) for name, _, levels in fitting} >= {
-        (name, known.levels) for name, known in SETS.items()
-    }
+    """A new one needs a recipe in benchmarks/train_classifiers.py."""
+    fitting = {(name, frozen.identity.levels) for frozen in FROZEN for name in frozen.sets}
+    published = {(name, known.levels) for name, known in SETS.items() if known.label_names}
+    assert published | {("binarized_mnist", 2)} <= fitting
+    assert {name for name, _ in fitting} <= set(SETS)
 
 
 @kinds
