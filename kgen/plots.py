@@ -139,22 +139,20 @@ def left_out(values, low, high):
     return ", ".join(f"{count} {where}" for where, count in counts.items() if count)
 
 
-def bars(values, label, errors=None, log=False):
+def bars(values, label, errors=None):
     """A figure of horizontal bars with their numbers, and its axes.
 
-    A bar more than ten times as long as the median is cut off, and says so beside its number; on a
-    logarithmic axis none is, and the axis starts at a power of ten.
+    A bar more than ten times as long as the median is cut off, and says so beside its number.
 
     Args:
         values: {name: number}; one that is not finite has no bar.
         label: what the numbers are, with their unit.
         errors: {name: standard error} or None.
-        log: whether the axis is logarithmic; the numbers are then positive.
     """
     figure = new_figure(7, 1 + 0.35 * len(values))
     axes = figure.subplots()
     numbers = np.array([float(value) for value in values.values()])
-    end = math.inf if log else _longest(numbers)
+    end = _longest(numbers)
     lengths = np.where(np.isfinite(numbers), np.clip(numbers, -end, end), 0)
     cut = np.abs(numbers) > end
     spread = None if errors is None else np.where(cut, 0, [errors[name] for name in values])
@@ -168,11 +166,7 @@ def bars(values, label, errors=None, log=False):
     axes.set_yticks(rows, [shortened(name) for name in values])
     axes.invert_yaxis()
     axes.set_xlabel(label)
-    if log:
-        axes.set_xscale("log")
-        axes.set_xlim(*decades(numbers))
-    else:
-        axes.margins(x=0.35 if cut.any() else 0.15)  # for the numbers
+    axes.margins(x=0.35 if cut.any() else 0.15)  # for the numbers
     return figure, axes
 
 
@@ -189,12 +183,3 @@ def _longest(numbers):
     if len(usual) == len(sizes) or not max(usual):
         return math.inf
     return 1.2 * float(max(usual))
-
-
-def decades(numbers):
-    """The powers of ten (low, high) around positive numbers; all are above the low one."""
-    positive = [number for number in numbers if 0 < number < math.inf]
-    if not positive:
-        return 0.1, 1.0
-    low = math.ceil(math.log10(min(positive))) - 1
-    return 10.0**low, 10.0 ** max(math.ceil(math.log10(max(positive))), low + 1)

@@ -115,16 +115,6 @@ def test_without_entries_there_is_no_legend():
     assert figure.legends == []
 
 
-@pytest.mark.parametrize(
-    ("numbers", "low", "high"),
-    [([2700, 48000], 1e3, 1e5), ([1000], 1e2, 1e3), ([0.02, 0.5], 1e-2, 1), ([], 0.1, 1)],
-)
-def test_a_logarithmic_axis_of_bars_starts_at_a_power_of_ten_below_all(numbers, low, high):
-    assert plots.decades(numbers) == pytest.approx((low, high))
-    _, axes = plots.bars(dict(enumerate(numbers)), "images per second", log=True)
-    assert axes.get_xlim() == pytest.approx((low, high))
-
-
 def test_a_bar_of_a_run_that_failed_does_not_flatten_the_others():
     values = {"a": 10.0, "b": 12.0, "c": 20.0, "d": 1e11, "e": np.nan, "f": 13500.0}
     _, axes = plots.bars(values, "Frechet distance")
