@@ -10,6 +10,7 @@ import shlex
 import statistics
 
 from kgen import cli, data, models, run_folder
+from kgen.capabilities import require
 from kgen.errors import KgenError
 from kgen.options import (
     STEPS_OF_A_SHORT_RUN,
@@ -60,6 +61,8 @@ def start_in(folder, options, images):
     settings = parse_settings(models.get(options.model), options.set)
     kgen.set_seed(options.seed)
     model = models.create(options.model, images, **settings)
+    if options.evaluate_every:
+        require(model, "can_sample")
     model.compile()
     steps = number_of_steps(images, options)
     options.epochs = options.epochs or max(10, math.ceil(STEPS_OF_A_SHORT_RUN / steps))
