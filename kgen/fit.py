@@ -10,6 +10,7 @@ import shlex
 import statistics
 
 from kgen import cli, data, models, run_folder
+from kgen.capabilities import require
 from kgen.errors import KgenError
 from kgen.options import (
     STEPS_OF_A_SHORT_RUN,
@@ -79,6 +80,8 @@ def start_in(folder, options, images, settings):
     kgen.set_seed(options.seed)
     model = models.create(options.model, images, **settings)
     check_models_images(model, images)
+    if options.evaluate_every:
+        require(model, "can_sample")
     model.compile()
     if options.learning_rate:
         kgen.training.set_learning_rate(model, options.learning_rate)

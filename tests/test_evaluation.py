@@ -507,6 +507,14 @@ def test_figures_of_two_encoders_are_in_plots_of_their_own(data, tmp_path):
     assert (tmp_path / "two.html").read_text().count("<svg") == 4
 
 
+def test_fit_refuses_to_measure_samples_of_a_model_without_any(tmp_path):
+    """Before anything is trained or written."""
+    arguments = ["--model", "autoencoder", "--evaluate-every", "1", "--out", str(tmp_path / "run")]
+    with pytest.raises(KgenError, match="draws new images, received Autoencoder"):
+        fit.main(arguments)
+    assert not (tmp_path / "run").exists()
+
+
 def test_fit_measures_and_evaluate_prints_a_table_and_writes_json_and_a_page(
     tmp_path, monkeypatch, capsys
 ):
