@@ -42,12 +42,12 @@ def show_list():
 def start(options):
     cli.choose_backend()
     make_known(options.model)
-    settings = settings_of(options)
+    # Images and folder first: their mistakes show before a framework takes seconds to import.
     images = load_images(options)
     folder = run_folder.new(options.out, f"{options.model.rpartition(':')[2]}-{images.name}")
     try:
         with run_folder.locked(folder):
-            start_in(folder, options, images, settings)
+            start_in(folder, options, images)
     finally:
         if run_folder.is_empty(folder):
             folder.rmdir()
@@ -55,15 +55,21 @@ def start(options):
 
 def make_known(model):
     """Import a model of the user's own; check the name of another."""
-    models.import_own(model) if models.is_own(model) else models.check_name(model)
+    if models.is_own(model):
+        models.import_own(model)
+
+        from kgen.training.parameters import check_constructor
+
+        check_constructor(models.get(model))
+    else:
+        models.check_name(model)
 
 
 def settings_of(options):
     """The arguments of the model that `--set` gives, checked."""
-    from kgen.training.parameters import check_constructor, parse_settings
+    from kgen.training.parameters import parse_settings
 
     model_class = models.get(options.model)
-    check_constructor(model_class)
     if options.evaluate_every and not model_class.can_sample:
         raise KgenError(
             f"Expected a model that can sample for --evaluate-every, received {options.model}: "
@@ -72,11 +78,12 @@ def settings_of(options):
     return parse_settings(model_class, options.set)
 
 
-def start_in(folder, options, images, settings):
+def start_in(folder, options, images):
     import kgen
     from kgen.run import circumstances
     from kgen.training.checkpoint import Progress, Store
 
+    settings = settings_of(options)
     kgen.set_seed(options.seed)
     model = models.create(options.model, images, **settings)
     check_models_images(model, images)

@@ -170,9 +170,16 @@ def test_a_signal_finishes_the_step_and_says_how_to_continue(
     assert_same(tmp_path / "run", straight("vae"))
 
 
-def test_an_exploding_model_stops_and_leaves_its_last_finite_checkpoint(tmp_path, capsys):
+def test_an_exploding_model_stops_and_leaves_its_last_finite_checkpoint(
+    tmp_path, capsys, monkeypatch
+):
+    def exploding(self, images, labels, training):
+        _, terms = kgen.VAE.objective(self, images, labels, training)
+        return terms["kl"] * float("inf"), terms
+
+    monkeypatch.setattr(kgen.BetaVAE, "objective", exploding)
     given = ["--model", "beta_vae", "--limit", "100", "--batch-size", "32", "--epochs", "2"]
-    settings = ["--set", "beta=3e38", "hidden=(16,)", "--out", str(tmp_path / "run")]
+    settings = ["--set", "hidden=(16,)", "--out", str(tmp_path / "run")]
     with pytest.raises(SystemExit) as stop:
         cli.run(fit.main, [*given, *settings])
     assert stop.value.code == 1

@@ -22,7 +22,7 @@ import numpy as np
 from keras import ops
 
 from kgen.errors import KgenError
-from kgen.files import check_plain, read_json, whole_folder, without_non_finite, write_json
+from kgen.files import as_json, check_plain, read_json, whole_folder, without_non_finite
 from kgen.training.terms import NonFiniteLossError, check_finite
 from kgen.training.variables import named_variables
 
@@ -85,7 +85,7 @@ class Store:
             files = {file.name: _checksum(file.read_bytes()) for file in temporary.iterdir()}
             content = without_non_finite({**progress.content(), "files": files})
             record = {"content": content, "checksum": _checksum(_canonical(content))}
-            write_json(temporary / RECORD, record)
+            (temporary / RECORD).write_text(as_json(record, indent=2) + "\n")
         position = (progress.epoch, progress.step)
         so_far = [other for other in self._paths() if _position(other) <= position]
         for other in set(self._paths()) - set(so_far[-KEPT:]):
