@@ -370,7 +370,7 @@ class Recording(Batches):
 @pytest.fixture
 def recording(monkeypatch):
     monkeypatch.setattr(Recording, "asked", ())
-    monkeypatch.setattr("kgen.training.model.Batches", Recording)
+    monkeypatch.setattr("kgen.training.trained.Batches", Recording)
     return Recording
 
 
