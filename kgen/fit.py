@@ -43,13 +43,9 @@ def start(options):
     make_known(options.model)
     settings = settings_of(options)
     images = load_images(options)
-    folder = run_folder.new(options.out, f"{options.model.rpartition(':')[2]}-{images.name}")
-    try:
-        with run_folder.locked(folder):
-            start_in(folder, options, images, settings)
-    finally:
-        if run_folder.is_empty(folder):
-            folder.rmdir()
+    name = f"{options.model.rpartition(':')[2]}-{images.name}"
+    with run_folder.begun(options.out, name) as folder:
+        start_in(folder, options, images, settings)
 
 
 def make_known(model):
@@ -85,7 +81,7 @@ def start_in(folder, options, images, settings):
     measurements = measurements_of(images, options)
     steps = number_of_steps(images, options)
     options.epochs = options.epochs or max(10, math.ceil(STEPS_OF_A_SHORT_RUN / steps))
-    progress = Progress()
+    progress = Progress(batch_size=options.batch_size)
     # Before `run.json`, so that what says it is a run can be continued; and before the first step,
     # so that a place that cannot be written shows now.
     store = Store(folder / run_folder.CHECKPOINTS)
@@ -107,6 +103,8 @@ def start_in(folder, options, images, settings):
 def resume(options):
     check_changes(options)
     folder = options.resume
+    # Before anything in the folder is touched: it may be no run, but full of somebody's files.
+    given_again(run_folder.read_record(folder), options)
     run_folder.check(folder)
     with run_folder.locked(folder):
         record = run_folder.read_record(folder)
@@ -129,6 +127,11 @@ def resume_in(folder, options, record):
             f"Expected more than the {progress.epoch} epochs that {folder} was trained for: pass "
             "--epochs N."
         )
+    if (options.epochs, 0) < progress.position:
+        raise KgenError(
+            f"Expected at least {progress.epoch + bool(progress.step)} epochs, for {folder} stands "
+            f"{progress}, received {options.epochs}: pass a larger --epochs, or none."
+        )
     images = load_images(options)
     described, resumed = record.get("data"), record.get("resumed", [])
     if not isinstance(described, dict) or described.get("checksum") != images.checksum:
@@ -136,7 +139,9 @@ def resume_in(folder, options, record):
             f"Expected the images that {folder} was trained on, received others in {options.data}: "
             "pass their place as --data."
         )
-    if progress.step >= number_of_steps(images, options) or not isinstance(resumed, list):
+    same_batches = progress.batch_size in (None, options.batch_size)
+    fits = same_batches and progress.step < number_of_steps(images, options)
+    if not fits or not isinstance(resumed, list):
         raise KgenError(
             f"Expected {folder}/run.json and its checkpoints to belong together, received others: "
             "take another copy of the folder."
@@ -203,7 +208,7 @@ def train(model, images, folder, options, record, progress, measurements):
     steps = number_of_steps(images, options)
     print(f"{options.model} on {images.name}: {options.epochs} epochs of {steps} steps")
     if progress.epoch or progress.step:
-        print(f"continues after {progress.epoch} epochs and {progress.step} steps")
+        print(f"continues {progress}")
     print(f"backend: {kgen.backend.name()} {kgen.backend.version()} on {kgen.backend.device()}")
     again = [] if options.data in data.names() else ["--data", str(options.data)]
     named = ["--model", options.model] if models.is_own(options.model) else []
