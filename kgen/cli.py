@@ -39,7 +39,17 @@ def _status_of(main, arguments):
         return _failed(error, 1)
     except KeyboardInterrupt as interruption:  # Interrupted, or Ctrl-C anywhere else
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process ends: one more adds nothing
-        return _failed(str(interruption) or "interrupted", getattr(interruption, "status", 130))
+        status = _failed(str(interruption) or "interrupted", getattr(interruption, "status", 130))
+        if not getattr(interruption, "between_steps", False):
+            _end_at_once(status)
+        return status
+
+
+def _end_at_once(status):
+    """End without Python's own end: JAX, interrupted in the middle of a step, crashes there."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def _failed(message, status):
@@ -120,7 +130,9 @@ def choose_backend():
 
 
 def quieten():
-    """Settings that must stand before a framework is imported; the user's own are kept."""
+    """Settings that must stand before a framework is imported; the user's own are kept where they matter."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # no start-up notes of TensorFlow and XLA
     # PyTorch runs two teams of threads, which on few cores spin against each other: 10x slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Keras imports Matplotlib, which ends at a name it does not know; the verbs open no window.
+    os.environ["MPLBACKEND"] = "agg"

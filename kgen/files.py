@@ -98,10 +98,11 @@ def remove_partial(folder, names):
     """
     for path in Path(folder).glob(f"{PARTIAL}*"):
         name = PARTIAL_NAME.fullmatch(path.name)
-        if not name or not re.fullmatch(names, name[1]) or not stat.S_ISDIR(os.lstat(path).st_mode):
+        if not name or not re.fullmatch(names, name[1]):
             continue
-        if set(os.listdir(path)) <= {name[1], f"{name[1]}{REPLACED}"}:
-            shutil.rmtree(path, ignore_errors=True)
+        with contextlib.suppress(OSError):  # what is no folder, or cannot be looked into
+            if set(os.listdir(path)) <= {name[1], f"{name[1]}{REPLACED}"}:
+                shutil.rmtree(path)
 
 
 def cannot_write(path, error):

@@ -224,7 +224,7 @@ def train(model, images, folder, options, record, progress, measurements):
         stopping=lambda: interruption.requested,
     )
     place = {"initial_epoch": progress.epoch, "initial_step": progress.step}
-    with recorder, interruption, ProgressBar(progress) as progress_bar:
+    with interruption, recorder, ProgressBar(progress) as progress_bar:
         model.fit(
             images.train.images,
             images.train.labels,

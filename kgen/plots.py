@@ -3,7 +3,6 @@
 import contextlib
 import io
 import math
-import os
 from pathlib import Path
 
 import numpy as np
@@ -43,19 +42,10 @@ def file_format(path, formats=tuple(FORMATS)):
 
 
 def new_figure(width, height):
-    """A Matplotlib figure of so many inches that no window shows.
+    """A Matplotlib figure of so many inches that no window shows."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
 
-    Raises:
-        KgenError: if `MPLBACKEND` keeps Matplotlib from being imported.
-    """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ValueError as error:
-        raise KgenError(
-            f"Expected MPLBACKEND to name a backend of Matplotlib, received "
-            f"{os.environ.get('MPLBACKEND')!r}: unset it."
-        ) from error
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure

@@ -87,7 +87,7 @@ class ProgressBar(keras.callbacks.Callback):
 class Interruption(keras.callbacks.Callback):
     """Ctrl-C and SIGTERM end training after the step they come in, a second one at once.
 
-    A context around `fit`, and the last of its callbacks. In the middle of a step there would be
+    A context around `fit` and what follows it, and the last of its callbacks. In the middle of a step there would be
     nothing to save on JAX: the old state is given away when the step begins, the new one arrives
     when it ends. Nor at an epoch's last step: what its validation is about to reset would be lost.
 
@@ -96,6 +96,7 @@ class Interruption(keras.callbacks.Callback):
 
     Attributes:
         requested: the first signal that came, or None.
+        at_once: whether a second one came.
     """
 
     reads_batch_logs = False
@@ -103,7 +104,7 @@ class Interruption(keras.callbacks.Callback):
     def __init__(self, advice):
         super().__init__()
         self.advice = advice
-        self.requested = None
+        self.requested, self.at_once = None, False
 
     def __enter__(self):
         self.handlers = {number: signal.getsignal(number) for number in SIGNALS}
@@ -126,9 +127,10 @@ class Interruption(keras.callbacks.Callback):
             self._stop(between_steps=True)
 
     def _request(self, number, frame):
-        if self.requested:
+        before, self.requested = self.requested, self.requested or number
+        if before and not self.at_once:  # what the second one began, a third would disturb
+            self.at_once = True
             self._stop(between_steps=False)
-        self.requested = number
 
     def _stop(self, between_steps):
         advice = f"interrupted, to continue: {self.advice}"
@@ -175,6 +177,9 @@ class Recorder(keras.callbacks.Callback):
         try:
             if kind is None or getattr(error, "between_steps", False):
                 checkpoint.write(self.folder / MODEL, self.progress, self._save)
+        except KeyboardInterrupt as interruption:
+            status = _status(type(interruption), interruption)
+            raise
         except KgenError as failure:
             status = _status(KgenError, failure)
             advice = f"Then save it: python -m kgen.fit --resume {self.folder}"

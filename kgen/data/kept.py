@@ -43,7 +43,11 @@ class KeptImages:
         None if there is no array, or one of another checksum. It can be written to like any array:
         what is changed stays in memory.
         """
-        for path in self.folder.glob(f"{self.key}_*.npy"):
+        try:
+            paths = list(self.folder.glob(f"{self.key}_*.npy"))
+        except OSError:  # a cache that cannot be looked into is none
+            return None
+        for path in paths:
             # What is no array shows as ValueError, OSError, EOFError, SyntaxError, ...
             with contextlib.suppress(Exception):
                 check_plain(path)
