@@ -130,7 +130,7 @@ def choose_backend():
 
 
 def quieten():
-    """Settings that must stand before a framework is imported; the user's own are kept where they matter."""
+    """Settings that must stand before a framework is imported; the user's own of the first two."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # no start-up notes of TensorFlow and XLA
     # PyTorch runs two teams of threads, which on few cores spin against each other: 10x slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -87,9 +87,10 @@ class ProgressBar(keras.callbacks.Callback):
 class Interruption(keras.callbacks.Callback):
     """Ctrl-C and SIGTERM end training after the step they come in, a second one at once.
 
-    A context around `fit` and what follows it, and the last of its callbacks. In the middle of a step there would be
-    nothing to save on JAX: the old state is given away when the step begins, the new one arrives
-    when it ends. Nor at an epoch's last step: what its validation is about to reset would be lost.
+    A context around `fit` and what follows it, and the last of its callbacks. In the middle of a
+    step there would be nothing to save on JAX: the old state is given away when the step begins,
+    the new one arrives when it ends. Nor at an epoch's last step: what its validation is about to
+    reset would be lost.
 
     Args:
         advice: how to continue, for the one line that is printed.
