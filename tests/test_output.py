@@ -129,6 +129,18 @@ def test_training_ends_whole_whatever_becomes_of_its_output(redirected, tmp_path
         json.loads(path.read_text())
 
 
+def test_an_interrupted_process_ends_without_what_python_does_at_its_end():
+    """On JAX, interrupted in the middle of a step, that crashes (exit status -11)."""
+    code = (
+        "import atexit, sys; from kgen import cli; atexit.register(print, 'at exit')\n"
+        "def main(_): print('printed'); raise KeyboardInterrupt\n"
+        "cli.run(main)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert found.returncode == 130
+    assert (found.stdout, found.stderr) == ("printed\n", "kgen: interrupted\n")
+
+
 # === Names ===
 
 

@@ -29,6 +29,7 @@ from kgen.training.variables import named_variables
 RECORD = "checkpoint.json"
 KEPT = 2
 SECONDS_BETWEEN = 600.0  # checkpoints inside of a long epoch
+MOST = 10**9  # epochs, or steps of one: less than that
 NAME = re.compile(r"epoch-(\d{1,9})-step-(\d{1,9})")
 
 logger = logging.getLogger("kgen")
@@ -176,7 +177,7 @@ def _check(progress, position):
     history = progress.history
     whole = (
         progress.position == position
-        and all(type(number) is int and number >= 0 for number in position)
+        and all(type(number) is int and 0 <= number < MOST for number in position)
         and type(progress.seconds) is float
         and isinstance(history, dict)
         and all(isinstance(means, list) for means in history.values())
