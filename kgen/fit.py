@@ -129,7 +129,7 @@ def resume_in(folder, options, record):
         )
     if (options.epochs, 0) < progress.position:
         raise KgenError(
-            f"Expected at least {progress.epoch + bool(progress.step)} epochs, for {folder} stands "
+            f"Expected at least {progress.epoch + bool(progress.step)} epochs, as {folder} stands "
             f"{progress}, received {options.epochs}: pass a larger --epochs, or none."
         )
     images = load_images(options)
@@ -139,9 +139,12 @@ def resume_in(folder, options, record):
             f"Expected the images that {folder} was trained on, received others in {options.data}: "
             "pass their place as --data."
         )
-    same_batches = progress.batch_size in (None, options.batch_size)
-    fits = same_batches and progress.step < number_of_steps(images, options)
-    if not fits or not isinstance(resumed, list):
+    if progress.batch_size not in (None, options.batch_size):
+        raise KgenError(
+            f"Expected the batch size {progress.batch_size} that {folder} was trained with, "
+            f"received {options.batch_size} in its run.json: take another copy of the folder."
+        )
+    if progress.step >= number_of_steps(images, options) or not isinstance(resumed, list):
         raise KgenError(
             f"Expected {folder}/run.json and its checkpoints to belong together, received others: "
             "take another copy of the folder."
