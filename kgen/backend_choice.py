@@ -1,5 +1,6 @@
 """Which backend Keras is about to import, where the user has not said."""
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -7,6 +8,7 @@ import sys
 from pathlib import Path
 
 from kgen.errors import KgenError
+from kgen.files import check_plain, open_plain
 
 BACKENDS = ("tensorflow", "jax", "torch")  # Keras' own default first; packages of the same names
 
@@ -23,6 +25,7 @@ def choose_backend():
     """
     if "keras" in sys.modules:
         return
+    _check_configuration()
     installed = [name for name in BACKENDS if _is_installed(name)]
     wish = os.environ.get("KERAS_BACKEND")
     if not wish:
@@ -50,12 +53,23 @@ def _is_installed(package):
     return found is not None and found.origin is not None  # no mere folder of that name
 
 
+def _configuration():
+    """Keras' configuration file, looked for where Keras does."""
+    home = os.path.expanduser("~")
+    default = os.path.join(home if os.access(home, os.W_OK) else "/tmp", ".keras")
+    return Path(os.path.expanduser(os.environ.get("KERAS_HOME", default)), "keras.json")
+
+
+def _check_configuration():
+    """Raise KgenError if Keras, which reads the file in any case, would wait for a pipe's end."""
+    with contextlib.suppress(FileNotFoundError):
+        check_plain(_configuration(), follow=True)
+
+
 def _configured():
-    """The backend that Keras' configuration file names, looked for where Keras does; else None."""
-    home = Path.home()
-    default = (home if os.access(home, os.W_OK) else Path("/tmp")) / ".keras"
-    folder = Path(os.environ.get("KERAS_HOME", default)).expanduser()
+    """The backend that Keras' configuration file names, or None."""
     try:
-        return json.loads((folder / "keras.json").read_bytes()).get("backend")
+        with open_plain(_configuration(), follow=True) as file:
+            return json.load(file).get("backend")
     except (OSError, ValueError, AttributeError):  # none, or none that Keras would take
         return None

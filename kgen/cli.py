@@ -2,34 +2,59 @@
 
 import argparse
 import os
+import signal
 import sys
 import typing
 
-from kgen import backend_choice, run_folder
+from kgen import backend_choice, output, run_folder
 from kgen.bounds import LONGEST, checked, in_words
-from kgen.errors import KgenError
+from kgen.errors import KgenError, printable
 
 
 def run(main, arguments=None):
-    """Run a verb; a user's mistake becomes one line on standard error and exit status 2."""
-    # A name in any script is shown, by escapes where the terminal has no letters for it.
-    sys.stdout.reconfigure(errors="backslashreplace")
-    try:
-        sys.exit(main(arguments))
-    except KgenError as error:
-        fail(error, 2)
-    except FloatingPointError as error:  # a non-finite loss
-        fail(error, 1)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
-    except KeyboardInterrupt as interruption:  # Interrupted, or Ctrl-C anywhere else
-        fail(str(interruption) or "interrupted", getattr(interruption, "status", 130))
+    """Run a verb, and end the process with its exit status.
 
-
-def fail(message, status):
-    print(f"kgen: {' '.join(str(message).split())}", file=sys.stderr)
+    0; 1 for a loss that became non-finite, or text that could not be printed though all else was
+    done; 2 for a user's mistake; 128 and a signal's number. All but 0 print one line.
+    """
+    with output.unfailing() as streams:
+        status = _status_of(main, arguments)
+        lost = output.lost(*streams)
+        if lost:
+            working = next((stream for stream in reversed(streams) if not stream.error), None)
+            print(f"kgen: {lost}. All else was done.", file=working or streams[1])
+        if any(stream.error for stream in streams):
+            status = status or 1
     sys.exit(status)
+
+
+def _status_of(main, arguments):
+    try:
+        return main(arguments) or 0
+    except SystemExit as end:  # of --help
+        return end.code
+    except KgenError as error:
+        return _failed(error, 2)
+    except FloatingPointError as error:  # a non-finite loss
+        return _failed(error, 1)
+    except KeyboardInterrupt as interruption:  # Interrupted, or Ctrl-C anywhere else
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process ends: one more adds nothing
+        status = _failed(str(interruption) or "interrupted", getattr(interruption, "status", 130))
+        if not getattr(interruption, "between_steps", False):
+            _end_at_once(status)
+        return status
+
+
+def _end_at_once(status):
+    """End without Python's own end: JAX, interrupted in the middle of a step, crashes there."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def _failed(message, status):
+    print(f"kgen: {printable(message)}", file=sys.stderr)
+    return status
 
 
 class Parser(argparse.ArgumentParser):
@@ -80,7 +105,11 @@ def load_models(folders, own):
                 "leave it out, a run knows which model of kgen it is."
             )
         kgen.models.import_own(place)
-    loaded = {folder: kgen.load(run_folder.trained_model(folder)) for folder in folders}
+    loaded = {}
+    for folder in folders:
+        path, described = run_folder.trained_model(folder)
+        loaded[folder] = kgen.load(path)
+        print(described)
     for place in own:
         if not any(type(model) is kgen.models.get(place) for model in loaded.values()):
             raise KgenError(
@@ -101,7 +130,9 @@ def choose_backend():
 
 
 def quieten():
-    """Settings that must stand before a framework is imported; the user's own are kept."""
+    """Settings that must stand before a framework is imported; the user's own of the first two."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # no start-up notes of TensorFlow and XLA
     # PyTorch runs two teams of threads, which on few cores spin against each other: 10x slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Keras imports Matplotlib, which ends at a name it does not know; the verbs open no window.
+    os.environ["MPLBACKEND"] = "agg"

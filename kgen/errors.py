@@ -1,11 +1,17 @@
-"""The one error type for mistakes that the user can mend, and the end that a signal asks for."""
+"""The one error type for mistakes that the user can mend, the end that a signal asks for, and how
+the text of both, and of what kgen logs, becomes one line that does nothing to a terminal."""
+
+import logging
+
+LONGEST_WORD, LONGEST_LINE = 300, 2000  # characters
 
 
 class KgenError(ValueError):
     """A mistake the user can mend.
 
     Its message is one line that says what was expected, what was received, and what to do.
-    The command-line verbs print that line and exit with status 2.
+    The command-line verbs print that line and exit with status 2. Names in it may be strangers':
+    see `printable`.
 
     Examples:
         >>> kgen.VAE((8, 8, 1), levels=1)  # doctest: +ELLIPSIS
@@ -13,14 +19,55 @@ class KgenError(ValueError):
         kgen.errors.KgenError: Expected levels to be a whole number from 2 to 256, received 1: ...
     """
 
+    def __init__(self, message):
+        super().__init__(printable(message))
+
 
 class Interrupted(KeyboardInterrupt):
     """A signal ended training; the message says how to continue.
 
     Attributes:
         status: with which the process ends, 128 and the signal's number.
+        between_steps: whether it came where the model's state is whole.
     """
 
-    def __init__(self, message, signal):
+    def __init__(self, message, signal, between_steps):
         super().__init__(message)
         self.status = 128 + signal
+        self.between_steps = between_steps
+
+
+def printable(text):
+    r"""Anybody's text as one line: control characters escaped, what is long without its middle.
+
+    Marks that turn the direction of writing count as control characters.
+
+    Examples:
+        >>> from kgen.errors import printable
+        >>> print(printable("a name\n with \x1b[31m colour"))
+        a name with \x1b[31m colour
+        >>> len(printable("x" * 10**6))
+        300
+    """
+    words = (_shortened(word, LONGEST_WORD) for word in str(text).split())
+    return _shortened(escaped(" ".join(words)), LONGEST_LINE)
+
+
+def escaped(text, kept=""):
+    """The text with escapes, such as \\x1b, for what is neither printable nor among `kept`."""
+    return "".join(
+        letter if letter.isprintable() or letter in kept else ascii(letter)[1:-1] for letter in text
+    )
+
+
+def _shortened(text, longest):
+    half = longest // 2
+    return text if len(text) <= longest else f"{text[:half]}…{text[1 - half :]}"
+
+
+def _make_printable(record):
+    record.msg, record.args = printable(record.getMessage()), ()
+    return True
+
+
+logging.getLogger("kgen").addFilter(_make_printable)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from kgen import cli, data, run_folder
 from kgen.bounds import Draws, Samples, Seed
-from kgen.errors import KgenError
+from kgen.errors import KgenError, printable
 from kgen.files import write_json
 
 
@@ -145,7 +145,7 @@ def evaluate_all(sources, options):
             encoder = encoders.for_data(images, name=options.encoder)
         parts = model.can_sample + bool(model.likelihood)
         total = parts * images_compared(images, options.samples)
-        with tqdm.tqdm(total=total, unit="image", desc=str(folder)) as bar:
+        with tqdm.tqdm(total=total, unit="image", desc=printable(folder)) as bar:
             found = evaluate(
                 model,
                 images,

@@ -1,9 +1,11 @@
-"""Files and folders that are either whole or not there, and cautious reading of small ones."""
+"""Files and folders that are either whole or not there, and cautious reading of others'."""
 
 import contextlib
+import errno
 import json
 import math
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -12,6 +14,9 @@ from pathlib import Path
 from kgen.errors import KgenError
 
 PARTIAL = ".partial-"  # how the temporary folders begin that a killed process leaves behind
+PARTIAL_NAME = re.compile(rf"{re.escape(PARTIAL)}(.+)\.[a-z0-9_]{{8}}")  # the end is mkdtemp's
+REPLACED = ".old"  # how a folder's name ends for as long as another one takes its place
+NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 LARGEST_JSON = 2**24  # bytes; a configuration has a thousand, a history of 10,000 epochs a million
 
 
@@ -34,16 +39,32 @@ def whole_file(path):
 
 @contextlib.contextmanager
 def whole_folder(path):
-    """As `whole_file`, for a folder of plain files, which replaces one of the same name."""
+    """As `whole_file`, for a folder of plain files, which replaces one of the same name.
+
+    Of the old one only what the new one does not have is kept: somebody else's.
+    """
     path = Path(path)
     with _temporary(path) as temporary:
         temporary.mkdir()
         yield temporary
         for file in (*temporary.iterdir(), temporary):
             _flush(file)
-        shutil.rmtree(path, ignore_errors=True)
-        os.replace(temporary, path)
+        _exchange(temporary, path)
         _flush(path.parent)
+
+
+def _exchange(new, path):
+    old = new.with_name(f"{new.name}{REPLACED}")
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(path, old)
+        os.replace(new, path)
+    except BaseException:
+        if old.exists() and not path.exists():
+            os.rename(old, path)
+        raise
+    for other in set(os.listdir(old) if old.exists() else ()) - set(os.listdir(path)):
+        os.rename(old / other, path / other)
 
 
 @contextlib.contextmanager
@@ -70,10 +91,18 @@ def _flush(path):
         os.close(descriptor)
 
 
-def remove_partial(folder):
-    """Remove what a killed process left half-written anywhere in `folder`."""
-    for path in list(Path(folder).rglob(f"{PARTIAL}*")):
-        shutil.rmtree(path, ignore_errors=True)
+def remove_partial(folder, names):
+    """Remove what a killed process left half-written in `folder`, of the files `names` (a regex).
+
+    Another folder that happens to be called so, and what lies deeper, stays.
+    """
+    for path in Path(folder).glob(f"{PARTIAL}*"):
+        name = PARTIAL_NAME.fullmatch(path.name)
+        if not name or not re.fullmatch(names, name[1]):
+            continue
+        with contextlib.suppress(OSError):  # what is no folder, or cannot be looked into
+            if set(os.listdir(path)) <= {name[1], f"{name[1]}{REPLACED}"}:
+                shutil.rmtree(path)
 
 
 def cannot_write(path, error):
@@ -84,17 +113,82 @@ def cannot_write(path, error):
     )
 
 
-def check_plain(path):
+def cannot_read(path, error):
+    """The KgenError for a file or folder that could not be looked at."""
+    reason = getattr(error, "strerror", None) or str(error)
+    return KgenError(f"Expected to read {path}, but: {reason}. Change its rights, or name another.")
+
+
+def kind(path):
+    """ "file", "folder", "other" (a pipe, a device, ...), or None for nothing; links are followed.
+
+    Raises:
+        KgenError: if nobody may look, or the path is none: too long, for one.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError) as error:
+        if getattr(error, "errno", None) in NOT_THERE:
+            return None
+        raise cannot_read(path, error) from error
+    return {stat.S_IFREG: "file", stat.S_IFDIR: "folder"}.get(stat.S_IFMT(mode), "other")
+
+
+def expanded(path):
+    """The path with the home that its `~` stands for; KgenError if there is no such user."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise KgenError(
+            f"Expected a home folder for the ~ in {path}, received none: write the path in full."
+        ) from error
+
+
+def check_plain(path, follow=False):
     """Raise KgenError unless `path` is a file itself: no link to another, no pipe, no folder.
+
+    Args:
+        path: what is about to be read. Reading a pipe would wait without end.
+        follow: whether a link to a file will do.
 
     Raises:
         FileNotFoundError: if there is nothing.
     """
-    if not stat.S_ISREG(os.lstat(path).st_mode):
+    try:
+        mode = (os.stat if follow else os.lstat)(path).st_mode
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError) as error:
+        raise cannot_read(path, error) from error
+    if not stat.S_ISREG(mode):
         raise KgenError(
             f"Expected {path} to be a plain file, received a link, a pipe or a folder: put "
             "the file itself there."
         )
+
+
+def open_plain(path, follow=False):
+    """A file opened for its bytes, if `check_plain` lets it pass, also where it is exchanged since.
+
+    Raises:
+        KgenError: as `check_plain`.
+        OSError: if it is not there, or cannot be opened.
+    """
+    check_plain(path, follow)
+    opener = _open_without_waiting if follow else _open_no_link
+    file = open(path, "rb", opener=opener)  # noqa: SIM115  # the caller closes it
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise KgenError(f"Expected {path} to stay a plain file, received a pipe: try again.")
+    return file
+
+
+def _open_without_waiting(path, flags):
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _open_no_link(path, flags):
+    return _open_without_waiting(path, flags | getattr(os, "O_NOFOLLOW", 0))
 
 
 def write_json(path, value, indent=2):
@@ -127,9 +221,11 @@ def read_json(path):
     """
     check_plain(path)
     try:
-        if os.path.getsize(path) > LARGEST_JSON:
+        with open_plain(path) as file:
+            content = file.read(LARGEST_JSON + 1)
+        if len(content) > LARGEST_JSON:
             raise ValueError(f"more than {LARGEST_JSON:,} bytes")
-        value = json.loads(Path(path).read_bytes(), object_pairs_hook=_unique)
+        value = json.loads(content, object_pairs_hook=_unique)
         if not isinstance(value, dict):
             raise ValueError(f"a {type(value).__name__}")
     except (OSError, ValueError, RecursionError) as error:

@@ -44,13 +44,9 @@ def start(options):
     make_known(options.model)
     # Images and folder first: their mistakes show before a framework takes seconds to import.
     images = load_images(options)
-    folder = run_folder.new(options.out, f"{options.model.rpartition(':')[2]}-{images.name}")
-    try:
-        with run_folder.locked(folder):
-            start_in(folder, options, images)
-    finally:
-        if run_folder.is_empty(folder):
-            folder.rmdir()
+    name = f"{options.model.rpartition(':')[2]}-{images.name}"
+    with run_folder.begun(options.out, name) as folder:
+        start_in(folder, options, images)
 
 
 def make_known(model):
@@ -95,7 +91,7 @@ def start_in(folder, options, images):
     measurements = measurements_of(images, options)
     steps = number_of_steps(images, options)
     options.epochs = options.epochs or max(10, math.ceil(STEPS_OF_A_SHORT_RUN / steps))
-    progress = Progress()
+    progress = Progress(batch_size=options.batch_size)
     # Before `run.json`, so that what says it is a run can be continued; and before the first step,
     # so that a place that cannot be written shows now.
     store = Store(folder / run_folder.CHECKPOINTS)
@@ -117,6 +113,8 @@ def start_in(folder, options, images):
 def resume(options):
     check_changes(options)
     folder = options.resume
+    # Before anything in the folder is touched: it may be no run, but full of somebody's files.
+    given_again(run_folder.read_record(folder), options)
     run_folder.check(folder)
     with run_folder.locked(folder):
         record = run_folder.read_record(folder)
@@ -139,12 +137,22 @@ def resume_in(folder, options, record):
             f"Expected more than the {progress.epoch} epochs that {folder} was trained for: pass "
             "--epochs N."
         )
+    if (options.epochs, 0) < progress.position:
+        raise KgenError(
+            f"Expected at least {progress.epoch + bool(progress.step)} epochs, as {folder} stands "
+            f"{progress}, received {options.epochs}: pass a larger --epochs, or none."
+        )
     images = load_images(options)
     described, resumed = record.get("data"), record.get("resumed", [])
     if not isinstance(described, dict) or described.get("checksum") != images.checksum:
         raise KgenError(
             f"Expected the images that {folder} was trained on, received others in {options.data}: "
             "pass their place as --data."
+        )
+    if progress.batch_size not in (None, options.batch_size):
+        raise KgenError(
+            f"Expected the batch size {progress.batch_size} that {folder} was trained with, "
+            f"received {options.batch_size} in its run.json: take another copy of the folder."
         )
     if progress.step >= number_of_steps(images, options) or not isinstance(resumed, list):
         raise KgenError(
@@ -213,7 +221,7 @@ def train(model, images, folder, options, record, progress, measurements):
     steps = number_of_steps(images, options)
     print(f"{options.model} on {images.name}: {options.epochs} epochs of {steps} steps")
     if progress.epoch or progress.step:
-        print(f"continues after {progress.epoch} epochs and {progress.step} steps")
+        print(f"continues {progress}")
     print(f"backend: {kgen.backend.name()} {kgen.backend.version()} on {kgen.backend.device()}")
     again = [] if options.data in data.names() else ["--data", str(options.data)]
     named = ["--model", options.model] if models.is_own(options.model) else []
@@ -229,7 +237,7 @@ def train(model, images, folder, options, record, progress, measurements):
         stopping=lambda: interruption.requested,
     )
     place = {"initial_epoch": progress.epoch, "initial_step": progress.step}
-    with recorder, interruption, ProgressBar(progress) as progress_bar:
+    with interruption, recorder, ProgressBar(progress) as progress_bar:
         model.fit(
             images.train.images,
             images.train.labels,

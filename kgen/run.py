@@ -26,6 +26,7 @@ from kgen import backend, pictures
 from kgen.errors import Interrupted, KgenError
 from kgen.files import whole_file, write_json
 from kgen.run_folder import MODEL, RECORD
+from kgen.training import checkpoint
 
 PICTURES = 20  # at most so many sample grids a run
 IMAGES_PER_PICTURE = 64
@@ -86,15 +87,17 @@ class ProgressBar(keras.callbacks.Callback):
 class Interruption(keras.callbacks.Callback):
     """Ctrl-C and SIGTERM end training after the step they come in, a second one at once.
 
-    A context around `fit`, and the last of its callbacks. In the middle of a step there would be
-    nothing to save on JAX: the old state is given away when the step begins, the new one arrives
-    when it ends. Nor at an epoch's last step: what its validation is about to reset would be lost.
+    A context around `fit` and what follows it, and the last of its callbacks. In the middle of a
+    step there would be nothing to save on JAX: the old state is given away when the step begins,
+    the new one arrives when it ends. Nor at an epoch's last step: what its validation is about to
+    reset would be lost.
 
     Args:
         advice: how to continue, for the one line that is printed.
 
     Attributes:
-        requested: the signal that came, or None.
+        requested: the first signal that came, or None.
+        at_once: whether a second one came.
     """
 
     reads_batch_logs = False
@@ -102,7 +105,7 @@ class Interruption(keras.callbacks.Callback):
     def __init__(self, advice):
         super().__init__()
         self.advice = advice
-        self.requested = None
+        self.requested, self.at_once = None, False
 
     def __enter__(self):
         self.handlers = {number: signal.getsignal(number) for number in SIGNALS}
@@ -118,27 +121,30 @@ class Interruption(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         if self.requested and batch + 1 < self.params["steps"]:
             _ = self.model  # reading it brings the state home on JAX
-            self._stop()
+            self._stop(between_steps=True)
 
     def on_epoch_end(self, epoch, logs=None):
         if self.requested and epoch + 1 < self.params["epochs"]:
-            self._stop()
+            self._stop(between_steps=True)
 
     def _request(self, number, frame):
-        if self.requested:
-            self._stop()
-        self.requested = number
+        before, self.requested = self.requested, self.requested or number
+        if before and not self.at_once:  # what the second one began, a third would disturb
+            self.at_once = True
+            self._stop(between_steps=False)
 
-    def _stop(self):
-        raise Interrupted(f"interrupted, to continue: {self.advice}", self.requested)
+    def _stop(self, between_steps):
+        advice = f"interrupted, to continue: {self.advice}"
+        raise Interrupted(advice, self.requested, between_steps)
 
 
 class Recorder(keras.callbacks.Callback):
     """Writes a run's folder; used as a context around `fit`, and as one of its callbacks.
 
-    When training ends, or is interrupted by the user, the model is saved as it is; when a loss
-    becomes non-finite it is not. `run.json` says which of these happened. A picture or a table that
-    cannot be made is reported once; training goes on.
+    When training ends, or is interrupted between two steps, the model is saved as it is, with how
+    far it is trained, as in a checkpoint; in the middle of a step, or when a loss becomes
+    non-finite, it is not. `run.json` says which of these happened. A picture or a table that cannot
+    be made is reported once; training goes on.
 
     Args:
         folder: an existing folder.
@@ -168,9 +174,13 @@ class Recorder(keras.callbacks.Callback):
 
     def __exit__(self, kind, error, traceback):
         status = _status(kind, error)
+        self.progress.count_seconds()
         try:
-            if kind is None or issubclass(kind, KeyboardInterrupt):
-                kgen.save(self.model, self.folder / MODEL)
+            if kind is None or getattr(error, "between_steps", False):
+                checkpoint.write(self.folder / MODEL, self.progress, self._save)
+        except KeyboardInterrupt as interruption:
+            status = _status(type(interruption), interruption)
+            raise
         except KgenError as failure:
             status = _status(KgenError, failure)
             advice = f"Then save it: python -m kgen.fit --resume {self.folder}"
@@ -178,7 +188,6 @@ class Recorder(keras.callbacks.Callback):
         finally:
             if self.history:
                 self._attempt("losses.png", pictures.save_loss_plot, self.history)
-            self.progress.count_seconds()
             self._attempt(RECORD, lambda _: self._write_record(status))
 
     def on_epoch_end(self, epoch, logs=None):
@@ -188,6 +197,9 @@ class Recorder(keras.callbacks.Callback):
         every = -(-self.epochs // PICTURES)
         if (epoch + 1) % every == 0 or epoch + 1 == self.epochs:
             self._attempt(f"samples/epoch-{epoch + 1:03d}.png", self._draw_samples)
+
+    def _save(self, folder):
+        kgen.save(self.model, folder)
 
     def _attempt(self, name, write, *arguments):
         try:

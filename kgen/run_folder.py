@@ -2,17 +2,53 @@
 
 import contextlib
 import itertools
+import logging
+import os
 import shutil
+import stat
 from pathlib import Path
 
 from kgen.errors import KgenError
-from kgen.files import cannot_write, read_json, remove_partial
+from kgen.files import cannot_read, cannot_write, kind, read_json, remove_partial
 
 RECORD, MODEL, CHECKPOINTS, LOCK = "run.json", "model", "checkpoints", ".lock"
+# Where a run is written, and what (regular expressions): a killed process leaves them half-written.
+WRITTEN = {
+    "": r"run\.json|history\.csv|losses\.png|samples\.png|model",
+    CHECKPOINTS: r"epoch-\d+-step-\d+",
+    "samples": r"epoch-\d+\.png",
+    MODEL: r"model\.json|variables\.safetensors",
+}
+
+logger = logging.getLogger("kgen")
 
 
-def new(out, name):
-    """A new, empty folder: `out`, else the first of runs/NAME, runs/NAME-2, ... that is free."""
+@contextlib.contextmanager
+def begun(out, name):
+    """A new folder for this process alone: `out`, or runs/NAME, runs/NAME-2, ..., the first free.
+
+    Unless a run is begun in it, what this process made goes again: the folder, too, if it did.
+
+    Raises:
+        KgenError: if `out` is no empty folder, or it cannot be written.
+    """
+    folder, made = _new(out, name)
+    try:
+        with locked(folder):
+            try:
+                yield folder
+            finally:
+                if not (folder / RECORD).exists():
+                    shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
+                    (folder / LOCK).unlink(missing_ok=True)
+    finally:
+        if made:
+            with contextlib.suppress(OSError):  # it is not empty: a run, or somebody else's files
+                folder.rmdir()
+
+
+def _new(out, name):
+    """(an empty folder, whether it was made here)."""
     if out is not None:
         candidates = [out]
     else:
@@ -20,9 +56,10 @@ def new(out, name):
         candidates = itertools.chain([Path("runs", name)], numbered)
     for folder in candidates:
         try:
-            if out is None or not is_empty(folder):
-                folder.mkdir(parents=True)
-            return folder
+            if out is not None and folder.is_dir() and not any(folder.iterdir()):
+                return folder, False
+            folder.mkdir(parents=True)
+            return folder, True
         except FileExistsError:
             continue
         except OSError as error:
@@ -30,21 +67,18 @@ def new(out, name):
     raise KgenError(f"Expected a new folder, but {out} exists already: choose another --out.")
 
 
-def is_empty(folder):
-    return folder.is_dir() and not any(folder.iterdir())
-
-
 @contextlib.contextmanager
 def locked(folder):
     """The folder is this process's; the lock ends with the process, however that ends.
 
-    A folder in which nothing was written is left as it was found.
+    The lock's file stays, unless it was made here and the block refuses to go on.
 
     Raises:
         KgenError: if another process uses it, or it cannot be written.
     """
     import filelock
 
+    made = _check_lock(folder / LOCK)
     lock = filelock.FileLock(folder / LOCK, timeout=0)
     try:
         lock.acquire()
@@ -56,25 +90,61 @@ def locked(folder):
     except OSError as error:
         raise cannot_write(folder, error) from error
     try:
-        remove_partial(folder)
+        for place, names in WRITTEN.items():
+            remove_partial(folder / place, names)
         yield
+    except KgenError:
+        if made:
+            (folder / LOCK).unlink(missing_ok=True)
+        raise
     finally:
-        if {path.name for path in folder.rglob("*") if path.is_file()} == {LOCK}:
-            for path in folder.iterdir():
-                path.unlink() if path.name == LOCK else shutil.rmtree(path)
         lock.release()
+
+
+def _check_lock(path):
+    """Whether the lock is yet to be made; KgenError if its place is taken by somebody's file."""
+    try:
+        status = os.lstat(path)
+    except FileNotFoundError:
+        return True
+    except OSError as error:
+        raise cannot_read(path, error) from error
+    if not stat.S_ISREG(status.st_mode) or status.st_size:
+        raise KgenError(
+            f"Expected {path} to be the empty file by which kgen locks a run, received another: "
+            "move it away."
+        )
+    return False
 
 
 def check(folder):
     """Raise KgenError unless `folder` is a folder that leads nowhere else, whoever made it."""
-    if not folder.is_dir():
+    _check_folder(folder)
+    for parent, folders, files in os.walk(folder, onerror=_refuse):
+        for path in (Path(parent, name) for name in (*folders, *files)):
+            try:
+                is_link = stat.S_ISLNK(os.lstat(path).st_mode)
+            except OSError as error:
+                _refuse(error)
+                continue
+            if is_link:
+                raise KgenError(
+                    f"Expected a run without links, received {path}: put the file there."
+                )
+
+
+def _check_folder(folder):
+    if kind(folder) != "folder":
         raise KgenError(
             f"Expected {folder} to be a run of kgen.fit, but there is no such folder: look "
             "into runs/."
         )
-    for path in folder.rglob("*"):
-        if path.is_symlink():
-            raise KgenError(f"Expected a run without links, received {path}: put the file there.")
+
+
+def _refuse(error):
+    """What is gone belongs to a process that trains in the folder."""
+    if not isinstance(error, FileNotFoundError):
+        raise cannot_read(error.filename, error) from error
 
 
 def read_record(folder):
@@ -86,6 +156,7 @@ def read_record(folder):
     try:
         return read_json(folder / RECORD)
     except FileNotFoundError as error:
+        _check_folder(folder)
         raise KgenError(
             f"Expected {folder} to be a run of kgen.fit, but there is no {RECORD}: nothing was "
             "trained in it. Start anew, with another --out."
@@ -93,19 +164,33 @@ def read_record(folder):
 
 
 def trained_model(folder):
-    """The folder of a run's model, for `kgen.load`: as training ended, or its last checkpoint.
+    """A run's newest model: (its folder, for `kgen.load`; how far it is trained, in words).
+
+    That is `model/`, written as training ends, unless it is missing, damaged or older than the last
+    good checkpoint.
 
     Raises:
         KgenError: if there is neither.
     """
-    from kgen.training.checkpoint import Store
+    from kgen.training import checkpoint
 
     check(folder)
-    if (folder / MODEL).is_dir():
-        return folder / MODEL
-    if not (folder / CHECKPOINTS).is_dir():
+    model, states = folder / MODEL, []
+    if kind(folder / CHECKPOINTS) == "folder":
+        with contextlib.suppress(KgenError):  # each damaged one is reported by a line
+            states.append(checkpoint.Store(folder / CHECKPOINTS).newest())
+    if kind(model / checkpoint.RECORD):
+        try:
+            states.append((model, checkpoint.read(model)))
+        except KgenError as error:
+            logger.warning("kgen: damaged model %s left out: %s", model, error)
+    if not states and kind(model / checkpoint.RECORD) is None and kind(model) == "folder":
+        return model, f"{folder}: {MODEL}, which does not say how far it is trained"
+    if not states:
         raise KgenError(
-            f"Expected {folder} to be a run of kgen.fit, but there is no {folder / MODEL}: train "
-            "it, or name another folder."
+            f"Expected {folder} to be a run of kgen.fit, but there is no good {model} and no good "
+            "checkpoint: train it, or name another folder."
         )
-    return Store(folder / CHECKPOINTS).newest()[0]
+    # Of two that are as far the last one, the model.
+    path, progress = max(reversed(states), key=lambda state: state[1].position)
+    return path, f"{folder}: {path.relative_to(folder)}, {progress}"

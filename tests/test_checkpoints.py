@@ -110,6 +110,7 @@ def test_what_was_written_is_read(tmp_path):
         "step": 7,
         "seconds": 1.5,
         "history": {"loss": [0.1, 0.1]},
+        "batch_size": None,
     }
 
 
@@ -306,7 +307,7 @@ def test_a_run_that_is_measured_now_and_then_writes_json_and_goes_on(tmp_path, m
     assert record["last_epoch"]["frechet_distance"] is None
     verb.main(["--resume", "run", "--epochs", "2"])
     written = list((tmp_path / "run").rglob("*.json"))
-    assert len(written) == 6
+    assert len(written) == 7
     records = {path.name: strict_json(path) for path in written}
     assert records["run.json"]["last_epoch"]["frechet_distance"] > 0
     rows = (tmp_path / "run" / "history.csv").read_text().splitlines()

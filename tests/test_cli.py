@@ -78,6 +78,7 @@ def test_fit_writes_every_file_of_a_run(trained):
         "run.json",
         "history.csv",
         "losses.png",
+        "model/checkpoint.json",
         "model/model.json",
         "model/variables.safetensors",
         "samples/epoch-001.png",

@@ -23,7 +23,7 @@ CHECKS = {"capabilities"}  # it reads the registry, `models/__init__.py`, which 
 MAY_IMPORT = {
     "errors": set(),
     "bounds": {"errors"},
-    "backend_choice": {"errors"},
+    "backend_choice": {"errors", "files"},
     "chosen_backend": {"backend_choice"},
     "files": BASIC,
     "plots": BASIC,

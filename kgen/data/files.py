@@ -1,5 +1,6 @@
 """Where the files of a named set are: KGEN_DATA_DIR, else the cache, else the web."""
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from kgen.data.image_data import Split
 from kgen.errors import KgenError
+from kgen.files import check_plain, expanded, kind, open_plain
 
 LARGEST_DOWNLOAD = 2**30  # bytes; the largest file of a named set has 170 million
 
@@ -56,11 +58,11 @@ def cache_folder() -> Path:
 
 def _data_folder(name: str) -> Path | None:
     root = os.environ.get("KGEN_DATA_DIR")
-    return Path(root).expanduser() / name if root else None
+    return expanded(root) / name if root else None
 
 
 def _missing(release: Release, folder: Path | None) -> list[str]:
-    return [file for file in release.files if folder is None or not (folder / file).is_file()]
+    return [file for file in release.files if folder is None or kind(folder / file) != "file"]
 
 
 def _verify(release: Release, folder: Path) -> None:
@@ -75,7 +77,7 @@ def _verify(release: Release, folder: Path) -> None:
 
 def _sha256(path: Path) -> str:
     try:
-        with path.open("rb") as content:
+        with open_plain(path, follow=True) as content:
             return hashlib.file_digest(content, "sha256").hexdigest()
     except OSError as error:
         raise KgenError(f"{path}: expected a readable file ({error.strerror}): mend it") from error
@@ -98,6 +100,9 @@ def _retrieve(url: str, sha256: str, path: Path) -> None:
     pooch writes beside `path` and renames the verified file, so that `path` is never half-written.
     """
     import pooch
+
+    with contextlib.suppress(FileNotFoundError):
+        check_plain(path, follow=True)  # pooch reads what is there
 
     def download(url, temporary, _):
         with open(temporary, "wb") as file:

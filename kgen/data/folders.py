@@ -13,6 +13,7 @@ from kgen.data.image_data import ImageData, Split, warn_of_range
 from kgen.data.kept import KeptImages
 from kgen.data.layout import layout
 from kgen.errors import KgenError
+from kgen.files import kind
 
 SECONDS_WORTH_KEEPING = 1.0
 _NAMED = 3  # suffixes of other files that a warning names
@@ -83,10 +84,11 @@ def _walk(folder: Path, above: tuple[Path, ...]):
     for path in inside:
         if path.name.startswith("."):
             continue
-        if path.is_dir():
+        found = kind(path)
+        if found == "folder":
             if not path.is_symlink() or path.resolve() not in here:
                 yield from _walk(path, here)
-        elif path.is_file():
+        elif found == "file":
             yield path
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from kgen.data import files
 from kgen.data.pictures import Reach
 from kgen.errors import KgenError
-from kgen.files import whole_file
+from kgen.files import check_plain, whole_file
 
 _FORMAT = 2  # to be raised when the same files come to give other pixels
 
@@ -43,9 +43,14 @@ class KeptImages:
         None if there is no array, or one of another checksum. It can be written to like any array:
         what is changed stays in memory.
         """
-        for path in self.folder.glob(f"{self.key}_*.npy"):
+        try:
+            paths = list(self.folder.glob(f"{self.key}_*.npy"))
+        except OSError:  # a cache that cannot be looked into is none
+            return None
+        for path in paths:
             # What is no array shows as ValueError, OSError, EOFError, SyntaxError, ...
             with contextlib.suppress(Exception):
+                check_plain(path)
                 images = np.asarray(np.load(path, mmap_mode="c", allow_pickle=False))
                 _, of_8_bits, of_16_bits, _ = path.name.split("_")
                 reach = int(of_8_bits), int(of_16_bits)

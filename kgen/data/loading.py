@@ -2,7 +2,6 @@
 
 import difflib
 import os
-from pathlib import Path
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from kgen.data.labels import warn_of_untrained
 from kgen.data.named import SETS, read_named
 from kgen.data.transforms import binarized, colours, height_and_width, reshaped
 from kgen.errors import KgenError
+from kgen.files import expanded, kind
 
 
 def names() -> dict[str, str]:
@@ -99,10 +99,10 @@ def _read(source, labels, size, mode) -> ImageData:
     if isinstance(source, np.ndarray):
         return reshaped(read_array(source, labels), size, mode)
     if not isinstance(source, str | os.PathLike):
-        kind = type(source).__name__
+        received = type(source).__name__
         raise KgenError(
-            f"load: expected a name, a path or a numpy array, received {kind}: if it holds images,"
-            " give numpy.asarray(...)"
+            f"load: expected a name, a path or a numpy array, received {received}: if it holds"
+            " images, give numpy.asarray(...)"
         )
     if labels is not None:
         raise KgenError(
@@ -111,11 +111,17 @@ def _read(source, labels, size, mode) -> ImageData:
         )
     if source in SETS:
         return reshaped(read_named(source), size, mode)
-    path = Path(source).expanduser()
-    if path.is_dir():
+    path = expanded(source)
+    found = kind(path)
+    if found == "folder":
         return read_folder(path, size, mode)
-    if path.is_file():
+    if found == "file":
         return reshaped(read_file(path), size, mode)
+    if found:
+        raise KgenError(
+            f"{path}: expected a folder of images, or an .npz or .npy file, received a pipe or a"
+            " device: save what it gives to a file"
+        )
     raise KgenError(_unknown(str(source)))
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from kgen.data import pictures
 from kgen.errors import KgenError
+from kgen.files import open_plain
 
 _SIGNATURES = (b"\x93NUMPY", b"PK\x03\x04", b"PK\x05\x06")  # .npy; .npz is a zip archive
 _HDF5 = frozenset({".h5", ".hdf5", ".hdf", ".he5"})
@@ -20,15 +21,19 @@ def read(path: Path, keys: tuple[str, ...]) -> np.ndarray | dict[str, np.ndarray
     _check_kind(path)
     try:
         # Opened here, as numpy leaves a damaged archive open.
-        with path.open("rb") as file:
+        with open_plain(path, follow=True) as file:
             if file.read(8).startswith(_SIGNATURES):
                 file.seek(0)
                 content = np.load(file, allow_pickle=False)
                 if isinstance(content, np.ndarray):
                     return content
                 with content:
-                    return {key: content[key] for key in keys if key in content}
-        reason = "it has no signature of numpy's"
+                    arrays = {key: content[key] for key in keys if key in content}
+                if all(isinstance(array, np.ndarray) for array in arrays.values()):
+                    return arrays
+                reason = "a member is no array"
+            else:
+                reason = "it has no signature of numpy's"
     # Damage shows as OSError, ValueError, EOFError, TypeError, BadZipFile, ...
     except Exception as error:
         reason = " ".join(str(error).split())

@@ -9,7 +9,6 @@ machine, it is another one. The named sets have classifiers that come with kgen 
 import contextlib
 import hashlib
 import itertools
-import json
 import logging
 import sys
 from dataclasses import asdict, dataclass
@@ -19,7 +18,7 @@ import tqdm
 
 from kgen.data.files import cache_folder
 from kgen.errors import KgenError
-from kgen.files import cannot_write, whole_file, write_json
+from kgen.files import cannot_write, open_plain, read_json, whole_file, write_json
 
 RECIPE = 1  # of network, training and cache; another number, another encoder
 FEATURES = 128
@@ -144,10 +143,11 @@ def _alone(folder, progress):
 def _cached(folder):
     """The classifier in a folder; None if there is none, or it is not whole."""
     try:
-        record = json.loads((folder / "encoder.json").read_text())
-        content = (folder / "weights.npz").read_bytes()
+        record = read_json(folder / "encoder.json")
+        with open_plain(folder / "weights.npz") as file:
+            content = file.read()
         identity = Identity(**{**record, "image_shape": tuple(record["image_shape"])})
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, KeyError):
         return None
     if hashlib.sha256(content).hexdigest() != identity.sha256:
         return None

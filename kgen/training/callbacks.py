@@ -1,7 +1,6 @@
 """Keras' callback list without a wait for the device after every batch."""
 
 import importlib.util
-import json
 import logging
 import time
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 from keras import ops
 
 from kgen.errors import KgenError
+from kgen.files import kind, read_json
 from kgen.training.optimizers import members_of
 from kgen.training.terms import NonFiniteLossError, check_finite
 
@@ -190,9 +190,9 @@ def _follows_a_schedule(optimizer):
 def _place_within_epoch(backup):
     """Steps of an epoch after which `BackupAndRestore` wrote, None for whole epochs or no file."""
     path = Path(backup.backup_dir, "training_metadata.json")  # the name is Keras' own affair
-    if backup.save_freq == "epoch" or not path.exists():
+    if backup.save_freq == "epoch" or kind(path) is None:
         return None
-    return json.loads(path.read_text())["batch"] + 1
+    return read_json(path)["batch"] + 1
 
 
 def _ends_at_nan(callback):

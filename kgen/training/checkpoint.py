@@ -29,6 +29,7 @@ from kgen.training.variables import named_variables
 RECORD = "checkpoint.json"
 KEPT = 2
 SECONDS_BETWEEN = 600.0  # checkpoints inside of a long epoch
+MOST = 10**9  # epochs, or steps of one: less than that
 NAME = re.compile(r"epoch-(\d{1,9})-step-(\d{1,9})")
 
 logger = logging.getLogger("kgen")
@@ -43,13 +44,24 @@ class Progress:
         step: steps of the next epoch that are trained, less than it has.
         seconds: spent on it, without what was lost by a process that was killed.
         history: {term: [its mean in each epoch]}.
+        batch_size: of the steps; None for what was not trained by `kgen.fit`.
     """
 
     epoch: int = 0
     step: int = 0
     seconds: float = 0.0
     history: dict = field(default_factory=dict)
+    batch_size: int | None = None
     _counted: float = field(default_factory=time.monotonic, init=False, repr=False)
+
+    @property
+    def position(self):
+        return self.epoch, self.step
+
+    def __str__(self):
+        parts = {"epoch": self.epoch} | ({"step": self.step} if self.step else {})
+        counted = (f"{n} {name}{'s' * (n != 1)}" for name, n in parts.items())
+        return f"after {' and '.join(counted)}"
 
     def count_seconds(self):
         """Add what has passed since it was last called, or this was made."""
@@ -79,15 +91,8 @@ class Store:
         Raises:
             KgenError: if it cannot be written; those that were there still are.
         """
-        path = self.folder / f"epoch-{progress.epoch}-step-{progress.step}"
-        with whole_folder(path) as temporary:
-            save(temporary)
-            files = {file.name: _checksum(file.read_bytes()) for file in temporary.iterdir()}
-            content = without_non_finite({**progress.content(), "files": files})
-            record = {"content": content, "checksum": _checksum(_canonical(content))}
-            (temporary / RECORD).write_text(as_json(record, indent=2) + "\n")
-        position = (progress.epoch, progress.step)
-        so_far = [other for other in self._paths() if _position(other) <= position]
+        write(self.folder / f"epoch-{progress.epoch}-step-{progress.step}", progress, save)
+        so_far = [other for other in self._paths() if _position(other) <= progress.position]
         for other in set(self._paths()) - set(so_far[-KEPT:]):
             shutil.rmtree(other, ignore_errors=True)
 
@@ -100,7 +105,7 @@ class Store:
         paths = self._paths()
         for path in reversed(paths):
             try:
-                return path, _read(path)
+                return path, read(path, _position(path))
             except KgenError as error:
                 logger.warning("kgen: damaged checkpoint %s left out: %s", path, error)
         found = f"{len(paths)} damaged ones" if paths else "none"
@@ -120,8 +125,26 @@ def _position(path):
     return tuple(int(number) for number in NAME.fullmatch(path.name).groups())
 
 
-def _read(path):
-    """The `Progress` of a checkpoint, all of whose checksums hold."""
+def write(path, progress, save):
+    """Write one checkpoint, the folder `path`, whole; arguments and errors are `Store.write`'s."""
+    with whole_folder(path) as temporary:
+        save(temporary)
+        files = {file.name: _checksum(file.read_bytes()) for file in temporary.iterdir()}
+        content = without_non_finite({**progress.content(), "files": files})
+        record = {"content": content, "checksum": _checksum(_canonical(content))}
+        (temporary / RECORD).write_text(as_json(record, indent=2) + "\n")
+
+
+def read(path, position=None):
+    """The `Progress` of the checkpoint `path`, all of whose checksums hold.
+
+    Args:
+        path: a folder.
+        position: (epoch, step) that it must have, or None.
+
+    Raises:
+        KgenError: what is wrong with it, in words that are part of a sentence.
+    """
     try:
         if path.is_symlink():
             raise KgenError("a link")
@@ -137,7 +160,7 @@ def _read(path):
             if _checksum((path / name).read_bytes()) != expected:
                 raise KgenError(f"the checksum of {name} is another one")
         progress = Progress(**content)
-        _check(progress, _position(path))
+        _check(progress, position or progress.position)
         _restore_non_finite(progress.history)
     except (OSError, TypeError) as error:
         raise KgenError(str(error)) from error
@@ -153,7 +176,8 @@ def _files(files):
 def _check(progress, position):
     history = progress.history
     whole = (
-        (progress.epoch, progress.step) == position
+        progress.position == position
+        and all(type(number) is int and 0 <= number < MOST for number in position)
         and type(progress.seconds) is float
         and isinstance(history, dict)
         and all(isinstance(means, list) for means in history.values())
