@@ -18,13 +18,14 @@ def require(model, *capabilities):
     """Raise a KgenError, which names the registered models that have them, for one that has not.
 
     Args:
-        model: a `GenerativeModel`, or what has the attributes that are used of one.
+        model: a `GenerativeModel`, its class, or what has the attributes that are used of one.
         capabilities: of `CAPABILITIES`.
     """
     if not all(getattr(model, capability, None) for capability in capabilities):
         expected = " and ".join(CAPABILITIES[capability] for capability in capabilities)
+        received = model if isinstance(model, type) else type(model)
         raise KgenError(
-            f"Expected a model {expected}, received {type(model).__name__}: take one of "
+            f"Expected a model {expected}, received {received.__name__}: take one of "
             f"{names_with(*capabilities)}."
         )
 

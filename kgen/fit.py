@@ -66,11 +66,8 @@ def settings_of(options):
     from kgen.training.parameters import parse_settings
 
     model_class = models.get(options.model)
-    if options.evaluate_every and not model_class.can_sample:
-        raise KgenError(
-            f"Expected a model that can sample for --evaluate-every, received {options.model}: "
-            "leave the option out."
-        )
+    if options.evaluate_every:
+        require(model_class, "can_sample")
     return parse_settings(model_class, options.set)
 
 
@@ -83,8 +80,6 @@ def start_in(folder, options, images):
     kgen.set_seed(options.seed)
     model = models.create(options.model, images, **settings)
     check_models_images(model, images)
-    if options.evaluate_every:
-        require(model, "can_sample")
     model.compile()
     if options.learning_rate:
         kgen.training.set_learning_rate(model, options.learning_rate)
