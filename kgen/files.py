@@ -1,6 +1,8 @@
 """Files and folders that are either whole or not there, and cautious reading of small ones."""
 
 import contextlib
+import errno
+import hashlib
 import json
 import math
 import os
@@ -12,6 +14,7 @@ from pathlib import Path
 from kgen.errors import KgenError
 
 PARTIAL = ".partial-"  # how the temporary folders begin that a killed process leaves behind
+LARGEST_HOLE = 2**24  # bytes
 LARGEST_JSON = 2**24  # bytes; a configuration has a thousand, a history of 10,000 epochs a million
 
 
@@ -95,6 +98,38 @@ def check_plain(path):
             f"Expected {path} to be a plain file, received a link, a pipe or a folder: put "
             "the file itself there."
         )
+
+
+def check_no_hole(path):
+    """Raise KgenError if nine tenths of a large file are a hole: no room on disk, all in memory.
+
+    Of what kgen writes even a file system that makes holes of zeros keeps a third.
+    """
+    size = os.lstat(path).st_size
+    if size > LARGEST_HOLE and hasattr(os, "SEEK_DATA") and not _holds(path, size // 10):
+        raise KgenError(
+            f"Expected {size:,} bytes in {path}, received a hole: take another copy of the file."
+        )
+
+
+def _holds(path, enough):
+    """Whether at least so many bytes of a file lie on the disk."""
+    data = end = 0
+    with open(path, "rb") as file:
+        while data < enough:
+            try:
+                start = os.lseek(file.fileno(), end, os.SEEK_DATA)
+            except OSError as error:
+                return error.errno != errno.ENXIO  # no data after it; else it cannot be asked
+            end = os.lseek(file.fileno(), start, os.SEEK_HOLE)
+            data += end - start
+    return True
+
+
+def checksum(path):
+    """The SHA-256 of a file, read in pieces."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_json(path, value, indent=2):

@@ -80,7 +80,8 @@ def test_the_ends_of_the_bounds_are_taken_from_the_command_line(name, argument, 
         (np.True_, bool, True),
         (None, int | None, None),
         ("conv", Literal["dense", "conv"], "conv"),
-        ({1: 2}, dict, {1: 2}),  # what the house has no words for is the model's own affair
+        ({1: 2}, dict, {1: 2}),
+        (object, object, object),  # what the house has no words for is the model's own affair
     ],
 )
 def test_what_python_callers_have_is_taken(value, annotation, expected):
