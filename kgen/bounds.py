@@ -68,7 +68,8 @@ class Meaning:
 
 
 Count = Annotated[int, Bounds(1, 65_536)]  # units, channels, dimensions
-Repeats = Annotated[int, Bounds(1, 1_000)]  # of a layer, a move or a draw: each costs time
+Repeats = Annotated[int, Bounds(1, 1_000)]  # of a layer or a draw: each costs time
+Moves = Annotated[int, Bounds(1, 100)]  # of a player in one step: each is compiled
 Scales = Annotated[int, Bounds(1, 12)]  # 2^12 is the largest side
 Layers = Annotated[tuple[Count, ...], Bounds(0, 100)]  # units of each of them
 Weight = Annotated[float, Bounds(0, 10**9)]  # of a part of a loss

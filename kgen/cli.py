@@ -8,6 +8,7 @@ import typing
 from kgen import backend_choice, run_folder
 from kgen.bounds import LONGEST, checked, in_words
 from kgen.errors import KgenError
+from kgen.memory import is_shortage
 
 
 def run(main, arguments=None):
@@ -23,6 +24,14 @@ def run(main, arguments=None):
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except Exception as error:
+        if not is_shortage(error):
+            raise
+        fail(
+            "Expected memory for all that was asked for, received too little: choose a smaller "
+            f"model, smaller batches or fewer images. ({str(error)[:100]})",
+            2,
+        )
     except KeyboardInterrupt as interruption:  # Interrupted, or Ctrl-C anywhere else
         fail(str(interruption) or "interrupted", getattr(interruption, "status", 130))
 

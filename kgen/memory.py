@@ -8,25 +8,29 @@ from kgen.errors import KgenError
 GIGABYTE = 10**9
 LARGE = 2**26  # bytes; less is not looked at, for looking takes 50 us
 # How the frameworks, whose errors have no class in common, say that they got no memory.
-WORDS = ("RESOURCE_EXHAUSTED", "memory", "OOM when allocating", "bad_alloc")
-CGROUPS = (
+WORDS = (
+    *("RESOURCE_EXHAUSTED", "OOM when allocating", "bad_alloc"),
+    *("allocate memory", "out of memory", "Out of memory", "not enough memory"),
+)
+CGROUPS = (  # of version 2, and of version 1
     ("memory.max", "memory.current"),
-    (
-        "memory/memory.limit_in_bytes",
-        "memory/memory.usage_in_bytes",
-    ),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
 )
 
 
-def check_memory(needed, what, remedy):
+def check_memory(needed, what, remedy, free=None):
     """Raise KgenError if `what` takes more bytes than this process can still get.
 
     Args:
         needed: bytes, at least.
         what: "65,536 images", say.
         remedy: what to do.
+        free: bytes; None: what is free now.
     """
-    if needed >= LARGE and needed > (free := available()):
+    if needed < LARGE:
+        return
+    free = available() if free is None else free
+    if needed > free:
         raise KgenError(
             f"Expected {what} to fit into memory, received a need of {needed / GIGABYTE:,.1f} GB "
             f"where {free / GIGABYTE:,.1f} GB are free: {remedy}."

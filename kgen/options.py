@@ -134,6 +134,11 @@ def stored_options(record, folder):
         )
     arguments = []
     for name, value in stored.items():
+        if isinstance(value, list) != (name == "set"):
+            raise KgenError(
+                f"Expected one {name} in {folder}/run.json, received {type(value).__name__}: take "
+                "another copy of the folder."
+            )
         flag = f"--{name.replace('_', '-')}"
         values = value if isinstance(value, list) else [value]
         arguments += [flag if item is True else f"{flag}={item}" for item in values]

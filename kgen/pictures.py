@@ -10,11 +10,13 @@ import numpy as np
 from kgen import plots
 from kgen.errors import KgenError
 from kgen.files import whole_file
+from kgen.memory import check_memory
 
 SMALLEST_SIDE = 56  # smaller images are enlarged to about this many screen pixels
 MOST_PANELS = 100
 BORDER = 2
 GREY = 128
+FEWER = "choose fewer, or an array: --out samples.npy"
 
 
 def grid(images, levels, columns=None):
@@ -44,12 +46,14 @@ def grid(images, levels, columns=None):
     width, height = width * enlargement, height * enlargement
     rows = math.ceil(count / columns)
     size = (columns * (width + BORDER) + BORDER, rows * (height + BORDER) + BORDER)
+    pixels = size[0] * size[1]
+    check_memory(pixels * channels, f"{count:,} images in one picture", FEWER)
     mode = "L" if channels == 1 else "RGB"
     canvas = Image.new(mode, size, (GREY,) * channels)
-    values = np.round(images * (255.0 / (levels - 1))).astype("uint8")
-    for index, image in enumerate(values):
+    for index, image in enumerate(images):
+        shown = np.round(image * (255.0 / (levels - 1))).astype("uint8")
         row, column = divmod(index, columns)
-        tile = Image.fromarray(image[..., 0] if channels == 1 else image)
+        tile = Image.fromarray(shown[..., 0] if channels == 1 else shown)
         tile = tile.resize((width, height), Image.Resampling.BICUBIC)
         canvas.paste(tile, (column * (width + BORDER) + BORDER, row * (height + BORDER) + BORDER))
     return canvas

@@ -172,7 +172,7 @@ def test_list_shows_models_and_data_sets(capsys):
         (["--set", "latent_size"], "key=value"),
         (["--set", "latent_size=0"], "a whole number from 1 to 65,536, received '0'"),
         (["--model", "iwae", "--set", "samples=1000000"], "from 1 to 1,000"),
-        (["--model", "wgan", "--set", "critic_steps=1000000000"], "from 1 to 1,000"),
+        (["--model", "wgan", "--set", "critic_steps=1000000000"], "from 1 to 100"),
         (["--model", "glow", "--set", "scales=99"], "from 1 to 12"),
         (["--model", "pixelcnn", "--set", "blocks=100000"], "from 1 to 1,000"),
         (["--set", "levels=2"], "the levels 17 of digits, received 2: leave levels out"),

@@ -14,12 +14,10 @@ import kgen.chosen_backend  # noqa: F401  # before Keras
 
 # isort: split
 
-import contextlib
 import itertools
 import math
 from collections import Counter
 from pathlib import Path
-from unittest import mock
 
 import keras
 import numpy as np
@@ -32,7 +30,7 @@ from kgen.bounds import ImageShape, checked
 from kgen.errors import KgenError
 from kgen.files import check_no_hole, check_plain, read_json, whole_file, write_json
 from kgen.training.learning_rate import with_learning_rate
-from kgen.training.variables import GROUPS, variable_groups
+from kgen.training.variables import GROUPS, looked_at, variable_groups
 
 CONFIG, VARIABLES = "model.json", "variables.safetensors"
 SMALL_VARIABLE = 4096  # elements, up to which a variable need not be one that the file holds
@@ -128,18 +126,15 @@ def _built(config, most_layers):
     return model_class.from_config(config["config"])
 
 
-@contextlib.contextmanager
 def _only_variables_of(shapes):
-    """While a model is built: KgenError before memory is taken for what no file of `shapes` holds.
+    """A context to build a model in: KgenError before a variable that no file of `shapes` holds.
 
     A configuration of a few bytes can ask for more memory than there is.
     """
     left = Counter(shapes)
     made, most = itertools.count(), left.total() + FURTHER_VARIABLES
-    create = keras.Variable.__init__
 
-    def checked(variable, initializer, shape=(), *args, **kwargs):
-        shape = tuple(shape)
+    def check(shape):
         if math.prod(shape) > SMALL_VARIABLE:
             left[shape] -= 1
         if left[shape] < 0 or next(made) > most:
@@ -147,10 +142,8 @@ def _only_variables_of(shapes):
                 f"{CONFIG} asks for a variable of shape {shape} that {VARIABLES} does not hold: "
                 "they do not belong together."
             )
-        create(variable, initializer, shape, *args, **kwargs)
 
-    with mock.patch.object(keras.Variable, "__init__", checked):
-        yield
+    return looked_at(check)
 
 
 def _compile_as_saved(model, names):
