@@ -10,7 +10,9 @@ import kgen
 from kgen import cli, memory, pictures
 from kgen.errors import KgenError
 from kgen.models import REGISTRY
+from kgen.run import Recorder
 from kgen.training import in_chunks
+from kgen.training.checkpoint import Progress
 from kgen.training.variables import within_memory
 
 SAMPLING = [name for name in REGISTRY if kgen.models.get(name).can_sample]
@@ -136,3 +138,28 @@ def test_large_images_are_computed_few_at_a_time(shape, most):
     assert len(in_chunks(count, rows)) == 300
     assert max(sizes) == most
     assert most == 256 or math.prod(shape) * most <= 2**22
+
+
+def test_labels_of_tens_of_millions_are_no_classes():
+    images = np.zeros((200, 8, 8, 1), "uint8")
+    data = kgen.data.load(images, np.array([0, 10**7] * 100))
+    for make in (lambda: kgen.models.create("cvae", data), lambda: kgen.encoders.for_data(data)):
+        with pytest.raises(KgenError, match=r"classes to be .* 65,536, received 10000001: .*from 0"):
+            make()
+    assert kgen.models.create("vae", data).classes == 0
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("Image size of 400000x300\npixels"), RuntimeError(""), OverflowError("x")]
+)
+def test_a_picture_that_fails_is_one_warning_and_ends_no_training(error, tmp_path, caplog):
+    def save_loss_plot(path, history):
+        raise error
+
+    recorder = Recorder(tmp_path, {}, Progress(), epochs=1, held_out=None)
+    for _ in range(2):
+        recorder._attempt("losses.png", save_loss_plot, {})
+    (record,) = caplog.records
+    assert len(record.getMessage().splitlines()) == 1
+    assert record.getMessage().startswith("kgen: losses.png is left out: ")
+    assert not record.getMessage().endswith(": ")
