@@ -21,7 +21,7 @@ LONGEST = 60  # characters of a received value that a message shows
 
 @dataclass(frozen=True, repr=False)
 class Bounds:
-    """The range of a number, and of the length of a tuple.
+    """The range of a number, and of the length of a tuple or a word.
 
     Args:
         least, most: the ends of the range.
@@ -48,17 +48,28 @@ class Bounds:
 
 @dataclass(frozen=True, repr=False)
 class Meaning:
-    """What a tuple of fixed length is, and what to do about another value."""
+    """What a tuple of fixed length is, and what to do about another value.
+
+    Args:
+        words: what it is.
+        remedy: what to do.
+        most: the largest product of its numbers.
+    """
 
     words: str
     remedy: str
+    most: float = math.inf
+
+    def hold(self, value):
+        return math.prod(value) <= self.most
 
     def __repr__(self):
         return self.words
 
 
 Count = Annotated[int, Bounds(1, 65_536)]  # units, channels, dimensions
-Repeats = Annotated[int, Bounds(1, 1_000)]  # of a layer, a move or a draw: each costs time
+Repeats = Annotated[int, Bounds(1, 1_000)]  # of a layer or a draw: each costs time
+Moves = Annotated[int, Bounds(1, 100)]  # of a player in one step: each is compiled
 Scales = Annotated[int, Bounds(1, 12)]  # 2^12 is the largest side
 Layers = Annotated[tuple[Count, ...], Bounds(0, 100)]  # units of each of them
 Weight = Annotated[float, Bounds(0, 10**9)]  # of a part of a loss
@@ -66,13 +77,15 @@ Positive = Annotated[float, Bounds(0, 10**9, open="least")]
 LearningRate = Annotated[float, Bounds(0, 10, open="least")]
 Fraction = Annotated[float, Bounds(0, 1, open="most")]
 Levels = Annotated[int, Bounds(2, 256, remedy="create the model with the data's levels")]
-Classes = Annotated[int, Bounds(1, 65_536, remedy="train on labelled images")]
+LABELLED = "train on labelled images, numbered from 0 without gaps"
+Classes = Annotated[int, Bounds(1, 65_536, remedy=LABELLED)]
 Side = Annotated[int, Bounds(1, 4_096)]
 ImageShape = Annotated[
     tuple[Side, Side, Side],
     Meaning(
-        "(height, width, channels), whole numbers from 1 to 4,096",
+        "(height, width, channels), whole numbers from 1 to 4,096, at most 16,777,216 values",
         "give three such numbers, (28, 28, 1) for grey images of 28x28",
+        most=2**24,
     ),
 ]
 Number = Annotated[int, Bounds(1, 10**9)]  # of images, steps, epochs
@@ -85,8 +98,8 @@ def checked(name, value, annotation, received=None):
     """`value` as what `annotation` says, or a KgenError that names the argument.
 
     NumPy's numbers become Python's, whole numbers floats, lists, arrays and single numbers tuples,
-    where such are asked for. Annotations other than int, float, str, bool, None, tuples, `Literal`,
-    `Annotated` and unions of these are not checked.
+    where such are asked for. Annotations other than int, float, str, bool, None, dict, list,
+    tuples, `Literal`, `Annotated` and unions of these are not checked.
 
     Args:
         name: of the argument.
@@ -125,7 +138,8 @@ def _converted(value, annotation):
         return bool(value)
     if annotation in (None, type(None)):
         return _fit(value, value is None)
-    return _fit(value, annotation not in (bool, str) or type(value) is annotation)
+    plain = annotation in (bool, str, dict, list)
+    return _fit(value, type(value) is annotation or not plain)
 
 
 def _fit(value, fits):
@@ -152,8 +166,8 @@ def _bounded(value, annotation, *metadata):
     except _Unfit as unfit:
         raise _Unfit(unfit.remedy or bounds[0].remedy if bounds else "") from None
     for bound in bounds:
-        size = len(value) if isinstance(value, tuple) else value
-        if isinstance(bound, Bounds) and not bound.hold(size):
+        counted = isinstance(value, tuple | str) and isinstance(bound, Bounds)
+        if not bound.hold(len(value) if counted else value):
             raise _Unfit(bound.remedy)
     return value
 
@@ -193,6 +207,7 @@ def in_words(annotation):
     if origin is tuple:
         return f"({', '.join(map(in_words, arguments))})"
     words = {int: "a whole number", float: "a finite number", str: "a word", bool: "True or False"}
+    words |= {dict: "a dictionary", list: "a list"}
     words |= {type(None): "None", None: "None"}
     return words.get(annotation, str(annotation))
 
@@ -203,6 +218,7 @@ def _bounds_in_words(annotation, *metadata):
         if isinstance(note, Meaning):
             words = note.words
         elif isinstance(note, Bounds):
-            is_tuple = typing.get_origin(annotation) is tuple
-            words += f", {note.least} to {note.most} entries" if is_tuple else f" {note}"
+            parts = {tuple: "entries", str: "letters"}
+            part = parts.get(typing.get_origin(annotation) or annotation)
+            words += f", {note.least} to {note.most:,} {part}" if part else f" {note}"
     return words

@@ -123,6 +123,7 @@ class SampleQuality(keras.callbacks.Callback):
     """
 
     reads_batch_logs = False
+    logged = ("frechet_distance", "kernel_distance")
 
     def __init__(self, data, every=5, samples=1000, encoder=None):
         super().__init__()

@@ -9,6 +9,7 @@ import typing
 from kgen import backend_choice, output, run_folder
 from kgen.bounds import LONGEST, checked, in_words
 from kgen.errors import KgenError, printable
+from kgen.memory import is_shortage
 
 
 def run(main, arguments=None):
@@ -37,6 +38,14 @@ def _status_of(main, arguments):
         return _failed(error, 2)
     except FloatingPointError as error:  # a non-finite loss
         return _failed(error, 1)
+    except Exception as error:
+        if not is_shortage(error):
+            raise
+        return _failed(
+            "Expected memory for all that was asked for, received too little: choose a smaller "
+            f"model, smaller batches or fewer images. ({str(error)[:100]})",
+            2,
+        )
     except KeyboardInterrupt as interruption:  # Interrupted, or Ctrl-C anywhere else
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process ends: one more adds nothing
         status = _failed(str(interruption) or "interrupted", getattr(interruption, "status", 130))

@@ -6,6 +6,7 @@ from kgen import cli, data, run_folder
 from kgen.bounds import Draws, Samples, Seed
 from kgen.errors import KgenError, printable
 from kgen.files import write_json
+from kgen.options import stored_options
 
 
 def parser():
@@ -96,32 +97,28 @@ def images_of(folder, options):
 
     Raises:
         KgenError: if it was trained on images of the user's own, and `--data` does not say where
-            they are. (A run may come from a stranger, who is not to choose what is read.)
+            they are. (A run may come from a stranger, who is not to choose what is read.) If
+            `run.json` holds no options of a run.
     """
     record = run_folder.read_record(folder)
-    trained_on, trained_with = (
-        value if isinstance(value, dict) else {}
-        for value in (record.get("data"), record.get("options"))
-    )
-    name = options.data or trained_on.get("name")
+    name = options.data or (record.get("data") or {}).get("name")
     if options.data is None and name not in data.names():
         raise KgenError(
             f"Expected the images that {folder} was trained on, which are your own: --data PATH."
         )
-    size, color = trained_with.get("size"), trained_with.get("color")
+    again = stored_options(record, folder)
     return {
         "source": name,
-        "size": size if type(size) is int else None,
-        "mode": color if color in ("rgb", "gray") else None,
-        "grayscale": trained_with.get("grayscale") is True,
+        "size": again.size,
+        "mode": again.color,
+        "grayscale": bool(again.grayscale),
     }
 
 
 def training_time(folder):
     """{"training": seconds} as the run's record has it; {} if it does not say."""
     seconds = run_folder.read_record(folder).get("seconds")
-    known = isinstance(seconds, int | float) and 0 <= seconds < float("inf")
-    return {"training": float(seconds)} if known else {}
+    return {} if seconds is None else {"training": float(seconds)}
 
 
 def evaluate_all(sources, options):

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import hashlib
 import json
 import math
 import os
@@ -17,6 +18,7 @@ PARTIAL = ".partial-"  # how the temporary folders begin that a killed process l
 PARTIAL_NAME = re.compile(rf"{re.escape(PARTIAL)}(.+)\.[a-z0-9_]{{8}}")  # the end is mkdtemp's
 REPLACED = ".old"  # how a folder's name ends for as long as another one takes its place
 NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+LARGEST_HOLE = 2**24  # bytes
 LARGEST_JSON = 2**24  # bytes; a configuration has a thousand, a history of 10,000 epochs a million
 
 
@@ -189,6 +191,38 @@ def _open_without_waiting(path, flags):
 
 def _open_no_link(path, flags):
     return _open_without_waiting(path, flags | getattr(os, "O_NOFOLLOW", 0))
+
+
+def check_no_hole(path):
+    """Raise KgenError if nine tenths of a large file are a hole: no room on disk, all in memory.
+
+    Of what kgen writes even a file system that makes holes of zeros keeps a third.
+    """
+    size = os.lstat(path).st_size
+    if size > LARGEST_HOLE and hasattr(os, "SEEK_DATA") and not _holds(path, size // 10):
+        raise KgenError(
+            f"Expected {size:,} bytes in {path}, received a hole: take another copy of the file."
+        )
+
+
+def _holds(path, enough):
+    """Whether at least so many bytes of a file lie on the disk."""
+    data = end = 0
+    with open_plain(path) as file:
+        while data < enough:
+            try:
+                start = os.lseek(file.fileno(), end, os.SEEK_DATA)
+            except OSError as error:
+                return error.errno != errno.ENXIO  # no data after it; else it cannot be asked
+            end = os.lseek(file.fileno(), start, os.SEEK_HOLE)
+            data += end - start
+    return True
+
+
+def checksum(path):
+    """The SHA-256 of a file, read in pieces."""
+    with open_plain(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_json(path, value, indent=2):

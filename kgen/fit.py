@@ -123,7 +123,7 @@ def resume_in(folder, options, record):
     from kgen.models import saving
     from kgen.run import circumstances
     from kgen.training import set_learning_rate
-    from kgen.training.checkpoint import Store
+    from kgen.training.checkpoint import Store, check_terms
 
     checkpoint, progress = Store(folder / run_folder.CHECKPOINTS).newest()
     # Stopped between its last checkpoint and its end, it has no epochs left and a model to save.
@@ -138,8 +138,7 @@ def resume_in(folder, options, record):
             f"{progress}, received {options.epochs}: pass a larger --epochs, or none."
         )
     images = load_images(options)
-    described, resumed = record.get("data"), record.get("resumed", [])
-    if not isinstance(described, dict) or described.get("checksum") != images.checksum:
+    if (record.get("data") or {}).get("checksum") != images.checksum:
         raise KgenError(
             f"Expected the images that {folder} was trained on, received others in {options.data}: "
             "pass their place as --data."
@@ -149,7 +148,7 @@ def resume_in(folder, options, record):
             f"Expected the batch size {progress.batch_size} that {folder} was trained with, "
             f"received {options.batch_size} in its run.json: take another copy of the folder."
         )
-    if progress.step >= number_of_steps(images, options) or not isinstance(resumed, list):
+    if progress.step >= number_of_steps(images, options):
         raise KgenError(
             f"Expected {folder}/run.json and its checkpoints to belong together, received others: "
             "take another copy of the folder."
@@ -158,12 +157,13 @@ def resume_in(folder, options, record):
     if options.learning_rate:
         set_learning_rate(model, options.learning_rate)
     measurements = measurements_of(images, options)
+    check_terms(progress, terms_logged(model, measurements))
     place = {"epoch": progress.epoch, "step": progress.step}
     record |= {
         "epochs": options.epochs,
         "learning_rate": options.learning_rate,
         "options": kept(options),
-        "resumed": [*resumed, {"from": place, **circumstances()}],
+        "resumed": [*(record.get("resumed") or []), {"from": place, **circumstances()}],
     }
     train(model, images, folder, options, record, progress, measurements)
 
@@ -205,6 +205,12 @@ def measurements_of(images, options):
     from kgen.callbacks import SampleQuality
 
     return [SampleQuality(images, options.evaluate_every)] if options.evaluate_every else []
+
+
+def terms_logged(model, measurements):
+    """The names in the history of a training with these measurements."""
+    measured = [name for measurement in measurements for name in measurement.logged]
+    return [*model.tracked, *(f"val_{name}" for name in model.tracked), *measured]
 
 
 def train(model, images, folder, options, record, progress, measurements):

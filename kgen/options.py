@@ -119,18 +119,26 @@ def kept(options):
     return {name: value for name, value in given.items() if value is not None}
 
 
-def given_again(record, changes):
-    """The options a run began with, checked as if they were given again, and the changes to them.
+def stored_options(record, folder):
+    """The options a run began with, checked as if they were given again.
 
     Raises:
-        KgenError: if they are not options of a run, or its images are the user's own and not named.
+        KgenError: if they are not options of a run.
     """
     stored = record.get("options")
     needed = {"model", "epochs", "batch_size"}
     if not isinstance(stored, dict) or not needed <= set(stored) <= set(KEPT):
-        raise KgenError(f"Expected the options of a run in {changes.resume}/run.json: none there.")
+        raise KgenError(
+            f"Expected the options of a run in {folder}/run.json, received none: take another copy "
+            "of the folder."
+        )
     arguments = []
     for name, value in stored.items():
+        if isinstance(value, list) != (name == "set"):
+            raise KgenError(
+                f"Expected one {name} in {folder}/run.json, received {type(value).__name__}: take "
+                "another copy of the folder."
+            )
         flag = f"--{name.replace('_', '-')}"
         values = value if isinstance(value, list) else [value]
         arguments += [flag if item is True else f"{flag}={item}" for item in values]
@@ -139,7 +147,17 @@ def given_again(record, changes):
         if not models.is_own(again.model):
             models.check_name(again.model)
     except KgenError as error:
-        raise KgenError(f"{changes.resume}/run.json: {error}") from error
+        raise KgenError(f"{folder}/run.json: {error}") from error
+    return again
+
+
+def given_again(record, changes):
+    """`stored_options`, and the changes to them.
+
+    Raises:
+        KgenError: if they are not options of a run, or its images are the user's own and not named.
+    """
+    again = stored_options(record, changes.resume)
     _check_named_again(again.model, changes)
     again.data = again.data if again.data in data.names() else None
     for name in CHANGEABLE:

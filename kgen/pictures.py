@@ -8,11 +8,15 @@ import math
 import numpy as np
 
 from kgen import plots
+from kgen.errors import KgenError
 from kgen.files import whole_file
+from kgen.memory import check_memory
 
 SMALLEST_SIDE = 56  # smaller images are enlarged to about this many screen pixels
+MOST_PANELS = 100
 BORDER = 2
 GREY = 128
+FEWER = "choose fewer, or an array: --out samples.npy"
 
 
 def grid(images, levels, columns=None):
@@ -42,12 +46,14 @@ def grid(images, levels, columns=None):
     width, height = width * enlargement, height * enlargement
     rows = math.ceil(count / columns)
     size = (columns * (width + BORDER) + BORDER, rows * (height + BORDER) + BORDER)
+    pixels = size[0] * size[1]
+    check_memory(pixels * channels, f"{count:,} images in one picture", FEWER)
     mode = "L" if channels == 1 else "RGB"
     canvas = Image.new(mode, size, (GREY,) * channels)
-    values = np.round(images * (255.0 / (levels - 1))).astype("uint8")
-    for index, image in enumerate(values):
+    for index, image in enumerate(images):
+        shown = np.round(image * (255.0 / (levels - 1))).astype("uint8")
         row, column = divmod(index, columns)
-        tile = Image.fromarray(image[..., 0] if channels == 1 else image)
+        tile = Image.fromarray(shown[..., 0] if channels == 1 else shown)
         tile = tile.resize((width, height), Image.Resampling.BICUBIC)
         canvas.paste(tile, (column * (width + BORDER) + BORDER, row * (height + BORDER) + BORDER))
     return canvas
@@ -79,6 +85,10 @@ def save_loss_plot(path, history):
         >>> kgen.pictures.save_loss_plot("losses.png", {"loss": [3.0, 2.0], "val_loss": [3.1, 2.2]})
     """
     terms = [name for name in history if not name.startswith("val_")]
+    if not 0 < len(terms) <= MOST_PANELS:
+        raise KgenError(
+            f"Expected 1 to {MOST_PANELS} terms to plot, received {len(terms)}: choose some."
+        )
     with plots.saved_figure(path, 4 * len(terms), 3) as figure:
         for axes, term in zip(np.ravel(figure.subplots(1, len(terms))), terms, strict=True):
             curves = {
@@ -95,7 +105,8 @@ def save_loss_plot(path, history):
             # NaN: not measured in that epoch.
             values = np.concatenate(list(curves.values()))
             outside = plots.left_out(values[~np.isnan(values)], low, high)
-            title = f"{term} (left out: {outside})" if outside else term
+            name = plots.shortened(term)
+            title = f"{name} (left out: {outside})" if outside else name
             axes.set_title(title, fontsize="medium" if outside else "large")
             axes.set_xlabel("epoch")
         plots.legend_beside(figure)

@@ -27,6 +27,7 @@ LINE, CHARACTER = 0.2, 0.075  # inches that a legend takes for each
 # How many interquartile ranges beyond the quartiles a value is cut off: nothing of a normal
 # distribution, nor of one with tails as heavy as a log-likelihood's.
 FAR = 10
+LARGEST = 1e100  # larger values are left out: their differences have to be finite
 LONGEST_BAR = 10  # times the median; longer ones are cut off
 
 
@@ -58,13 +59,28 @@ def saved_figure(path, width, height):
     figure = new_figure(width, height)
     yield figure
     with whole_file(path) as temporary:
-        figure.savefig(temporary, format=form, dpi=100)
+        _save(figure, temporary, format=form, dpi=100)
+
+
+def _save(figure, target, **how):
+    """As `figure.savefig`; names are drawn as they are written, `$` and all."""
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
+        text.set_text(printable(text.get_text()))
+    figure.savefig(target, **how)
+
+
+def printable(text):
+    """Text with escapes for what no font has: control characters and halves of a pair."""
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
 
 
 def svg(figure):
     """The figure as an SVG element for a page."""
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg")
+    _save(figure, buffer, format="svg")
     text = buffer.getvalue()
     return text[text.index("<svg") :]  # without the XML declaration, which HTML has no place for
 
@@ -112,7 +128,7 @@ def plain_range(*groups):
     lows, highs = [], []
     for values in groups:
         values = np.asarray(values, "float64")
-        values = values[np.isfinite(values)]
+        values = values[np.abs(values) <= LARGEST]  # not NaN, either
         if len(values):
             first, third = np.quantile(values, [0.25, 0.75])
             reach = FAR * (third - first)

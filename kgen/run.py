@@ -31,6 +31,7 @@ from kgen.training import checkpoint
 PICTURES = 20  # at most so many sample grids a run
 IMAGES_PER_PICTURE = 64
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+LONGEST_REASON = 300  # characters of a warning
 SAMPLE_SEED = 0  # the same latents in every picture of a run, so that one sees them change
 
 logger = logging.getLogger("kgen")
@@ -204,10 +205,11 @@ class Recorder(keras.callbacks.Callback):
     def _attempt(self, name, write, *arguments):
         try:
             write(self.folder / name, *arguments)
-        except (KgenError, OSError, MemoryError) as error:
-            kind = write.__name__
+        # Whatever a plotting library or a framework raises: no picture is worth a training.
+        except Exception as error:
+            kind, reason = write.__name__, " ".join(str(error).split())[:LONGEST_REASON]
             if kind not in self.failed:
-                logger.warning("kgen: %s is left out: %s", name, error)
+                logger.warning("kgen: %s is left out: %s", name, reason or type(error).__name__)
             self.failed.add(kind)
 
     def _write_history(self, path):

@@ -7,10 +7,23 @@ import os
 import shutil
 import stat
 from pathlib import Path
+from typing import Annotated
 
+from kgen.bounds import Bounds, checked
 from kgen.errors import KgenError
 from kgen.files import cannot_read, cannot_write, kind, read_json, remove_partial
 
+REMEDY = "take another copy of the folder"
+Word = Annotated[str, Bounds(1, 1_000, remedy=REMEDY)]
+# What is read of `run.json`, where it is there, besides the options of `kgen.options`.
+READ = {
+    "status": Word,
+    "seconds": Annotated[float, Bounds(0, 10**9, remedy=REMEDY)],
+    "data": dict,
+    "data.name": Word,
+    "data.checksum": Word,
+    "resumed": list,
+}
 RECORD, MODEL, CHECKPOINTS, LOCK = "run.json", "model", "checkpoints", ".lock"
 # Where a run is written, and what (regular expressions): a killed process leaves them half-written.
 WRITTEN = {
@@ -148,19 +161,35 @@ def _refuse(error):
 
 
 def read_record(folder):
-    """What `run.json` says, as plain values that are yet to be checked.
+    """What `run.json` says: plain values, of which those of `READ` are checked.
+
+    Its `options` are checked as they are read, by `kgen.options`.
 
     Raises:
         KgenError: if there is none, or it is damaged.
     """
     try:
-        return read_json(folder / RECORD)
+        record = read_json(folder / RECORD)
+        _check_record(record, folder / RECORD)
+        return record
     except FileNotFoundError as error:
         _check_folder(folder)
         raise KgenError(
             f"Expected {folder} to be a run of kgen.fit, but there is no {RECORD}: nothing was "
             "trained in it. Start anew, with another --out."
         ) from error
+
+
+def _check_record(record, path):
+    for name, annotation in READ.items():
+        value = record
+        for key in name.split("."):
+            value = value.get(key) if isinstance(value, dict) else None
+        try:
+            if value is not None:
+                checked(name, value, annotation)
+        except KgenError as error:
+            raise KgenError(f"{path}: {error}") from error
 
 
 def trained_model(folder):

@@ -1,16 +1,20 @@
 """Arguments have a type and bounds where they are declared, whichever way they come in."""
 
+import contextlib
 import math
+import re
 import typing
 from typing import Annotated, Literal
 
 import numpy as np
 import pytest
+from conftest import SMALL
 
 import kgen
 from kgen.bounds import Bounds, Count, Fraction, ImageShape, Layers, Positive, Weight, checked
 from kgen.models import REGISTRY
 from kgen.training.parameters import constructor_parameters, parse_settings
+from kgen.training.variables import looked_at
 
 DECLARED = [
     (name, argument, parameter.annotation)
@@ -64,6 +68,62 @@ def test_the_ends_of_the_bounds_are_taken_from_the_command_line(name, argument, 
         assert type(settings[argument]) is kind
 
 
+def test_every_number_has_a_bound_that_is_no_more_than_a_frameworks_size():
+    for name, argument, annotation in NUMBERS:
+        bounds = typing.get_args(annotation)[1]
+        assert -(10**9) <= bounds.least < bounds.most <= 10**9, (name, argument)
+    repeated = {("iwae", "samples"): 1_000, ("wgan", "critic_steps"): 100}
+    for (name, argument), most in repeated.items():
+        with pytest.raises(kgen.KgenError, match=f"from 1 to {most:,}, received"):
+            kgen.models.get(name)(**{argument: most + 1})
+
+
+class Enough(Exception):  # noqa: N818
+    """A model is being built: its arguments were taken."""
+
+
+@pytest.mark.parametrize(("name", "argument", "annotation"), DECLARED)
+def test_any_value_of_any_argument_ends_in_a_model_or_in_one_line(
+    name, argument, annotation, monkeypatch
+):
+    """At the ends of its bounds, and far outside: before anything large is made."""
+    monkeypatch.setattr("kgen.training.variables.available", lambda: 2**20)
+    monkeypatch.setattr("kgen.training.variables.LARGE", 2**20)
+    monkeypatch.setattr("kgen.memory.LARGE", 2**20)
+    made = []
+
+    def check(shape):
+        made.append(math.prod(shape))
+        if len(made) > 100:
+            raise Enough
+
+    small = {"image_shape": (8, 8, 1), "levels": 17, **SMALL[name]}
+    for value in values_of(annotation):
+        made.clear()
+        message = "Expected: "
+        try:
+            with looked_at(check), contextlib.suppress(Enough):
+                kgen.models.get(name)(**{**small, argument: value})
+        except kgen.KgenError as error:
+            message = str(error)
+        assert re.fullmatch("Expected.*: .*", message), (value, message)
+        assert 4 * sum(made[:-1]) <= 2**20, value
+
+
+def values_of(annotation):
+    """The ends of its bounds, values between and far outside, and things of other kinds."""
+    kind, *metadata = typing.get_args(annotation) or (annotation,)
+    bounds = next((note for note in metadata if isinstance(note, Bounds)), Bounds(0, 10**9))
+    ends = {bounds.least, bounds.most}
+    numbers = [*ends, *(end + step for end in ends for step in (-1, 1)), 0, 2, 3, 10**12, -1]
+    if kind in (int, float):
+        yield from map(kind, numbers)
+    elif typing.get_origin(kind) is tuple:
+        yield from ((number,) * 3 for number in (0, -1, 1, 2, 7, 4_096, 65_536, 10**9))
+        yield from ((), (8,) * 101)
+    yield from (None, "x", True, math.nan, (1,), {})
+
+
 @pytest.mark.parametrize(
     ("value", "annotation", "expected"),
     [
@@ -80,7 +140,8 @@ def test_the_ends_of_the_bounds_are_taken_from_the_command_line(name, argument, 
         (np.True_, bool, True),
         (None, int | None, None),
         ("conv", Literal["dense", "conv"], "conv"),
-        ({1: 2}, dict, {1: 2}),  # what the house has no words for is the model's own affair
+        ({1: 2}, dict, {1: 2}),
+        (object, object, object),  # what the house has no words for is the model's own affair
     ],
 )
 def test_what_python_callers_have_is_taken(value, annotation, expected):
@@ -95,6 +156,10 @@ def test_what_python_callers_have_is_taken(value, annotation, expected):
     [
         ((28, 28), ImageShape, "(28, 28): give three such numbers, (28, 28, 1) for grey"),
         ((28, 28, 0), ImageShape, "(28, 28, 0): give three"),
+        ((4096, 4096, 2), ImageShape, "at most 16,777,216 values, received (4096, 4096, 2)"),
+        ((4097, 1, 1), ImageShape, "from 1 to 4,096"),
+        ("x" * 5, Annotated[str, Bounds(1, 4)], "a word, 1 to 4 letters, received 'xxxxx'"),
+        ([1], dict, "to be a dictionary"),
         ((28, 28, 1.0), ImageShape, "(height, width, channels)"),
         (28, ImageShape, "received 28"),
         ("abc", Layers, "such as 500 or (200, 100)"),

@@ -1,6 +1,7 @@
 """Plots: files as their names say, legends that cover nothing, ranges that no outlier spoils."""
 
 import itertools
+import math
 import re
 
 import numpy as np
@@ -168,3 +169,39 @@ def test_curves_show_epochs_between_unmeasured_ones_and_leave_out_what_is_far(tm
     assert "loss (left out: 1 above 9)" in drawn
     assert "not finite" not in drawn
     assert re.search(r"<!-- frechet_distance -->", drawn)
+
+
+# === Names and values of strangers ===
+
+STRANGE = ["$\\frac{$", "$x^2$", "\ud800", "\x1b[31m", "a\nb", "m" * 10_000, "损失", "_", ""]
+
+
+@pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
+@pytest.mark.parametrize("name", STRANGE, ids=lambda name: ascii(name)[:12])
+def test_names_are_drawn_as_they_are_written(name, suffix, tmp_path, recwarn):
+    pictures.save_loss_plot(tmp_path / f"l{suffix}", {name: [1.0, 2.0], f"val_{name}": [1.0, 2.0]})
+    pictures.save_histograms(tmp_path / f"h{suffix}", {name[:99]: np.arange(3.0)}, name[:99])
+    pictures.save_scatter(tmp_path / f"s{suffix}", np.eye(2), [0, 1], names=[name[:99], "b"])
+
+
+def test_a_formula_is_drawn_letter_by_letter():
+    figure = plots.new_figure(3, 3)
+    figure.subplots().set_title("$x^2$")
+    assert plots.svg(figure).count("$x^2$")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [[1e308, -1e308], [-1e308] * 3, [1e308, 1.0, math.nan], [math.inf, -math.inf], [5e-324, 0.0]],
+    ids=str,
+)
+def test_values_at_the_ends_of_the_floats_are_drawn_or_left_out(values, tmp_path):
+    pictures.save_loss_plot(tmp_path / "l.png", {"loss": values, "val_loss": values[::-1]})
+    assert all(map(math.isfinite, plots.plain_range(values)))
+
+
+@pytest.mark.parametrize("count", [0, 101, 4_000])
+def test_a_plot_has_a_bounded_number_of_panels(count, tmp_path):
+    history = {f"term{number}": [1.0] for number in range(count)}
+    with pytest.raises(KgenError, match=f"Expected 1 to 100 terms to plot, received {count}"):
+        pictures.save_loss_plot(tmp_path / "l.png", history)

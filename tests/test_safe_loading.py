@@ -6,6 +6,7 @@ import os
 import shutil
 import struct
 import time
+import tracemalloc
 
 import keras
 import numpy as np
@@ -16,9 +17,10 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 import kgen
-from kgen import fit, sample
+from kgen import evaluate, fit, sample
 from kgen.errors import KgenError
 from kgen.models import REGISTRY
+from kgen.training import checkpoint
 from kgen.training.parameters import constructor_parameters
 
 DIGITS = kgen.data.load("digits")
@@ -148,6 +150,30 @@ def test_no_argument_of_any_model_takes_more_memory_than_the_file(name, tmp_path
             assert kgen.load(tmp_path).count_params() == model.count_params()
         assert time.monotonic() - started < SECONDS, argument
         (tmp_path / "model.json").write_text(before)
+
+
+@pytest.mark.parametrize("name", REGISTRY)
+def test_large_images_take_no_memory_beside_the_arrays(name, tmp_path):
+    model = kgen.models.create(name, DIGITS, **{"levels": 17, **SMALL[name]})
+    kgen.save(model, tmp_path)
+    for shape in ([4096, 4096, 1], [4096, 1, 4096], [1, 4096, 2]):
+        change(tmp_path, image_shape=shape)
+        started = time.monotonic()
+        tracemalloc.start()
+        with contextlib.suppress(KgenError):
+            assert kgen.load(tmp_path).count_params() == model.count_params()
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert most < 2**24, shape
+        assert time.monotonic() - started < SECONDS
+
+
+@pytest.mark.parametrize("shape", [[4096, 4096, 2], [8192, 8192, 1], [67108864, 1, 1]])
+def test_images_of_more_values_are_refused_before_anything_is_built(shape, tmp_path, monkeypatch):
+    kgen.save(kgen.models.create("realnvp", DIGITS, **SMALL["realnvp"]), tmp_path)
+    change(tmp_path, image_shape=shape)
+    monkeypatch.setattr(kgen.models.get("realnvp"), "steps", lambda *_: 1 / 0)
+    assert "at most 16,777,216 values" in refused(kgen.load, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -405,8 +431,6 @@ def test_a_damaged_run_json_is_refused(text, run):
 
 def forged(run, **changes):
     """Every checkpoint with other content, and a checksum that fits it."""
-    from kgen.training import checkpoint
-
     for path in (run / "checkpoints").iterdir():
         record = json.loads((path / "checkpoint.json").read_text())
         content = {**record["content"], **changes}
@@ -432,13 +456,118 @@ def forged(run, **changes):
         {"files": {"/etc/passwd": "0"}},
         {"files": {"..": "0"}},
         {"files": {"model.json": None}},
+        {"files": {"model.json\0": "0"}},
+        {"files": {"\ud800": "0"}},
+        {"files": {"m" * 10**6: "0"}},
+        {"history": {f"term{number}": [1.0] for number in range(4_000)}},
+        {"seconds": 1e300},
+        {"seconds": -1.0},
         {"more": 1},
     ],
-    ids=str,
+    ids=lambda changes: ascii(changes)[:60],
 )
 def test_forged_checkpoints_are_refused(changes, run):
     forged(run, **changes)
     assert "damaged ones" in refused(resume, run)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda history: history.pop("kl"),
+        lambda history: history.update(val_more=[1.0]),
+        lambda history: history.update({"$\\frac{$": [1.0]}),
+        lambda history: history.update({"\ud800": [1.0]}),
+        lambda history: history.update({"m" * 10**6: [1.0]}),
+        lambda history: history.update({f"term{number}": [1.0] for number in range(90)}),
+    ],
+)
+def test_a_history_is_of_the_models_own_terms(change, run):
+    record = next((run / "checkpoints").glob("epoch-1-*/checkpoint.json"))
+    history = json.loads(record.read_text())["content"]["history"]
+    change(history)
+    forged(run, history=history)
+    for path in (run / "checkpoints").glob("epoch-0-*"):
+        shutil.rmtree(path)
+    before = (run / "run.json").read_bytes()
+    message = refused(resume, run)
+    assert "Expected a history of loss, reconstruction, kl, val_loss, val_reconstruction" in message
+    assert len(message) < 500
+    assert (run / "run.json").read_bytes() == before
+
+
+def test_values_at_the_ends_of_the_floats_do_not_end_a_training(run):
+    record = next((run / "checkpoints").glob("epoch-1-*/checkpoint.json"))
+    names = json.loads(record.read_text())["content"]["history"]
+    forged(run, history={name: [1e308 if name == "kl" else -1e308] for name in names})
+    for path in (run / "checkpoints").glob("epoch-0-*"):
+        shutil.rmtree(path)
+    resume(run)
+    assert (run / "losses.png").read_bytes().startswith(b"\x89PNG")
+    assert json.loads((run / "run.json").read_text())["status"] == "finished"
+
+
+def grown(path, size):
+    """The file with a hole after it."""
+    os.truncate(path, size)
+
+
+@pytest.mark.parametrize("name", ["model.json", "variables.safetensors"])
+def test_a_checkpoint_with_a_hole_is_refused_unread(name, run, monkeypatch):
+    for path in (run / "checkpoints").iterdir():
+        grown(path / name, 2**36)
+    read = checkpoint.checksum
+    monkeypatch.setattr(checkpoint, "checksum", lambda p: 1 / 0 if p.name == name else read(p))
+    assert "damaged ones" in refused(resume, run)
+
+
+def test_arrays_with_a_hole_are_refused(folder):
+    held = {"model/000/x": entry([2**38], 2**40)}
+    (folder / "variables.safetensors").write_bytes(header(held))
+    grown(folder / "variables.safetensors", len(header(held)) + 2**40)
+    assert "a hole" in refused(kgen.load, folder)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"data": []},
+        {"data": "digits"},
+        {"data": {"name": ["digits"]}},
+        {"data": {"name": {"a": 1}}},
+        {"data": {"name": "d" * 10**6}},
+        {"data": {"name": 1}},
+        {"data": {"name": "digits", "checksum": 3}},
+        {"status": 1},
+        {"status": ["finished"]},
+        {"seconds": "long"},
+        {"seconds": -1},
+        {"seconds": 10**400},
+        {"seconds": float("nan")},
+        {"resumed": {"a": 1}},
+        {"options": {"size": 20_000}},
+        {"options": {"size": 10**6}},
+        {"options": {"size": [8]}},
+        {"options": {"size": -8}},
+        {"options": {"color": ["red"]}},
+        {"options": {"grayscale": "x"}},
+        {"options": {"learning_rate": 10**400}},
+        {"options": None},
+        {"options": []},
+    ],
+    ids=lambda changes: ascii(changes)[:40],
+)
+def test_every_value_read_of_a_run_json_has_a_type_and_a_range(changes, run, monkeypatch):
+    path = run / "run.json"
+    record = json.loads(path.read_text())
+    if isinstance(changes.get("options"), dict):
+        changes = {"options": {**record["options"], **changes["options"]}}
+    path.write_text(json.dumps({**record, **changes}))
+    monkeypatch.setattr(kgen.data, "load", lambda *_, **__: 1 / 0)
+    for verb in (resume, lambda run: evaluate.main([str(run)])):
+        message = refused(verb, run)
+        assert "run.json" in message
+        assert len(message) < 500
 
 
 def test_a_checkpoint_of_another_model_is_refused(run):

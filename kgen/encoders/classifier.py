@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import tqdm
 
+from kgen.bounds import Classes, checked
 from kgen.data.files import cache_folder
 from kgen.errors import KgenError
 from kgen.files import cannot_write, open_plain, read_json, whole_file, write_json
@@ -100,7 +101,7 @@ def trained_classifier(data, progress=False):
         progress: whether to show a bar while it trains.
 
     Raises:
-        KgenError: for a set without labels.
+        KgenError: for a set without labels, or with labels beyond 65,535.
     """
     if data.classes < 2 or len(data.train) < BATCH:
         raise KgenError(
@@ -109,6 +110,7 @@ def trained_classifier(data, progress=False):
             f"{data.classes} classes: put each class into a sub-folder, or evaluate with an "
             "encoder of your own (kgen.evaluation.evaluate(..., encoder=...))."
         )
+    checked("classes", data.classes, Classes)  # each is an output of the network
     name = f"{data.name}-{data.checksum[:16]}-{RECIPE}"
     folder = cache_folder().parent / "encoders" / name
     found = _cached(folder)

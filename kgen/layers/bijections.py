@@ -138,20 +138,24 @@ class InvertibleConv(Bijection):
 
     def __init__(self, channels):
         super().__init__()
+        # First, so that a file that does not hold them costs neither memory nor time.
+        self.permutation = self._add("permutation", channels, channels, trainable=False)
+        self.sign = self._add("sign", channels, trainable=False)
+        self.lower = self._add("lower", channels, channels)  # only entries below the diagonal count
+        self.upper = self._add("upper", channels, channels)  # only those above
+        self.log_scale = self._add("log_scale", channels)
         # Drawn by NumPy, whose seed is `set_seed`'s: equal seeds permute alike on every backend.
         rotation, _ = np.linalg.qr(np.random.standard_normal((channels, channels)))
         permutation, lower, upper = lu_decomposition(rotation)
         scale = np.diag(upper)
-        self.permutation = self._add("permutation", permutation, trainable=False)
-        self.sign = self._add("sign", np.sign(scale), trainable=False)
-        self.lower = self._add("lower", lower)  # only entries below the diagonal count
-        self.upper = self._add("upper", np.triu(upper, 1))  # only those above
-        self.log_scale = self._add("log_scale", np.log(np.abs(scale)))
+        self.permutation.assign(permutation)
+        self.sign.assign(np.sign(scale))
+        self.lower.assign(lower)
+        self.upper.assign(np.triu(upper, 1))
+        self.log_scale.assign(np.log(np.abs(scale)))
 
-    def _add(self, name, value, trainable=True):
-        variable = self.add_weight(shape=value.shape, trainable=trainable, name=name)
-        variable.assign(value)
-        return variable
+    def _add(self, name, *shape, trainable=True):
+        return self.add_weight(shape=shape, trainable=trainable, name=name)
 
     def factors(self):
         """P, L and U + diag(s), each (c, c)."""
@@ -243,9 +247,7 @@ class CheckerboardCoupling(Bijection):
     def __init__(self, shape, width, colour, conditions=0):
         super().__init__()
         height, breadth, channels = shape
-        rows, columns = np.indices((height, breadth))
-        self.colour = colour
-        self.changed = ((rows + columns) % 2 == colour).astype("float32")[:, :, None]  # (h, w, 1)
+        self.size, self.colour = (height, breadth), colour
         seen = (height, breadth, channels + conditions)
         self.network = coupling_network(seen, 2 * channels, width)
 
@@ -257,8 +259,13 @@ class CheckerboardCoupling(Bijection):
         log_scale, shift = self._affine(outputs, conditions)
         return (outputs - shift) * ops.exp(-log_scale)
 
+    def changed(self):
+        """1.0 for the pixels that change, (height, width, 1)."""
+        rows, columns = np.ogrid[: self.size[0], : self.size[1]]
+        return ((rows + columns) % 2 == self.colour).astype("float32")[:, :, None]
+
     def _affine(self, images, conditions):
-        changed = ops.convert_to_tensor(self.changed)
+        changed = ops.convert_to_tensor(self.changed())  # not kept: images may be large
         seen = ops.concatenate([images * (1.0 - changed), *conditions], axis=-1)
         raw, shift = ops.split(self.network(seen), 2, axis=-1)
         return bounded(raw) * changed, shift * changed

@@ -14,12 +14,10 @@ import kgen.chosen_backend  # noqa: F401  # before Keras
 
 # isort: split
 
-import contextlib
 import itertools
 import math
 from collections import Counter
 from pathlib import Path
-from unittest import mock
 
 import keras
 import numpy as np
@@ -28,13 +26,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from kgen import models
+from kgen.bounds import ImageShape, checked
 from kgen.errors import KgenError
-from kgen.files import check_plain, read_json, whole_file, write_json
+from kgen.files import check_no_hole, check_plain, read_json, whole_file, write_json
 from kgen.training.learning_rate import with_learning_rate
-from kgen.training.variables import GROUPS, variable_groups
+from kgen.training.variables import GROUPS, looked_at, variable_groups
 
 CONFIG, VARIABLES = "model.json", "variables.safetensors"
-MOST_VALUES = 2**26  # of an image: 4,096 x 4,096 in colour
 SMALL_VARIABLE = 4096  # elements, up to which a variable need not be one that the file holds
 FURTHER_VARIABLES = 100  # that a model makes and does not save
 
@@ -88,6 +86,7 @@ def load(folder, continuing=False):
     try:
         config = read_json(folder / CONFIG)
         check_plain(folder / VARIABLES)
+        check_no_hole(folder / VARIABLES)
         with safe_open(folder / VARIABLES, framework="numpy") as file:
             names = file.keys()
             shapes = [tuple(file.get_slice(name).get_shape()) for name in names]
@@ -118,13 +117,7 @@ def _built(config, most_layers):
             "that kgen.save wrote, save the model again."
         )
     model_class = models.get(config["model"])
-    shape = config["config"].get("image_shape")
-    is_shape = type(shape) is list and len(shape) == 3 and all(type(n) is int for n in shape)
-    if not is_shape or min(shape) < 1 or math.prod(shape) > MOST_VALUES:
-        raise KgenError(
-            f"Expected an image_shape [height, width, channels] of at most {MOST_VALUES:,} values, "
-            f"received {str(shape)[:60]}: save the model again."
-        )
+    checked("image_shape", config["config"].get("image_shape"), ImageShape)
     if any(type(value) is list and len(value) > most_layers for value in config["config"].values()):
         raise KgenError(
             f"Expected {VARIABLES} to have an array for every layer of {CONFIG}, received fewer: "
@@ -133,18 +126,15 @@ def _built(config, most_layers):
     return model_class.from_config(config["config"])
 
 
-@contextlib.contextmanager
 def _only_variables_of(shapes):
-    """While a model is built: KgenError before memory is taken for what no file of `shapes` holds.
+    """A context to build a model in: KgenError before a variable that no file of `shapes` holds.
 
     A configuration of a few bytes can ask for more memory than there is.
     """
     left = Counter(shapes)
     made, most = itertools.count(), left.total() + FURTHER_VARIABLES
-    create = keras.Variable.__init__
 
-    def checked(variable, initializer, shape=(), *args, **kwargs):
-        shape = tuple(shape)
+    def check(shape):
         if math.prod(shape) > SMALL_VARIABLE:
             left[shape] -= 1
         if left[shape] < 0 or next(made) > most:
@@ -152,10 +142,8 @@ def _only_variables_of(shapes):
                 f"{CONFIG} asks for a variable of shape {shape} that {VARIABLES} does not hold: "
                 "they do not belong together."
             )
-        create(variable, initializer, shape, *args, **kwargs)
 
-    with mock.patch.object(keras.Variable, "__init__", checked):
-        yield
+    return looked_at(check)
 
 
 def _compile_as_saved(model, names):

@@ -20,17 +20,30 @@ from pathlib import Path
 import keras
 import numpy as np
 from keras import ops
+from safetensors import SafetensorError, safe_open
 
 from kgen.errors import KgenError
-from kgen.files import as_json, check_plain, read_json, whole_folder, without_non_finite
+from kgen.files import (
+    LARGEST_JSON,
+    as_json,
+    check_no_hole,
+    check_plain,
+    checksum,
+    read_json,
+    whole_folder,
+    without_non_finite,
+)
 from kgen.training.terms import NonFiniteLossError, check_finite
 from kgen.training.variables import named_variables
 
 RECORD = "checkpoint.json"
 KEPT = 2
+LONGEST = 1e9  # seconds, 32 years
+MOST_TERMS = 100
 SECONDS_BETWEEN = 600.0  # checkpoints inside of a long epoch
 MOST = 10**9  # epochs, or steps of one: less than that
 NAME = re.compile(r"epoch-(\d{1,9})-step-(\d{1,9})")
+FILE = re.compile(r"\w[\w.-]{0,99}", re.ASCII)
 
 logger = logging.getLogger("kgen")
 
@@ -129,7 +142,7 @@ def write(path, progress, save):
     """Write one checkpoint, the folder `path`, whole; arguments and errors are `Store.write`'s."""
     with whole_folder(path) as temporary:
         save(temporary)
-        files = {file.name: _checksum(file.read_bytes()) for file in temporary.iterdir()}
+        files = {file.name: checksum(file) for file in temporary.iterdir()}
         content = without_non_finite({**progress.content(), "files": files})
         record = {"content": content, "checksum": _checksum(_canonical(content))}
         (temporary / RECORD).write_text(as_json(record, indent=2) + "\n")
@@ -156,8 +169,8 @@ def read(path, position=None):
         if not whole:
             raise KgenError(f"the checksum of {RECORD} is another one")
         for name, expected in _files(content.pop("files", None)):
-            check_plain(path / name)
-            if _checksum((path / name).read_bytes()) != expected:
+            _check_size(path / name)
+            if checksum(path / name) != expected:
                 raise KgenError(f"the checksum of {name} is another one")
         progress = Progress(**content)
         _check(progress, position or progress.position)
@@ -168,9 +181,23 @@ def read(path, position=None):
 
 
 def _files(files):
-    if not isinstance(files, dict) or not all(Path(name).name == name for name in files):
+    if not isinstance(files, dict) or not all(map(FILE.fullmatch, files)):
         raise KgenError(f"{RECORD} names no files of its folder")
     return files.items()
+
+
+def _check_size(path):
+    """Before it is read: a file of strangers is as large as it has to be, and all there."""
+    check_plain(path)
+    check_no_hole(path)
+    if path.suffix == ".json" and path.stat().st_size > LARGEST_JSON:
+        raise KgenError(f"{path.name} is larger than {LARGEST_JSON:,} bytes")
+    if path.suffix == ".safetensors":
+        try:
+            with safe_open(path, framework="numpy"):  # the length that its header says
+                pass
+        except SafetensorError as error:
+            raise KgenError(f"{path.name}: {error}") from error
 
 
 def _check(progress, position):
@@ -179,13 +206,26 @@ def _check(progress, position):
         progress.position == position
         and all(type(number) is int and 0 <= number < MOST for number in position)
         and type(progress.seconds) is float
+        and 0 <= progress.seconds < LONGEST
         and isinstance(history, dict)
+        and len(history) <= MOST_TERMS
         and all(isinstance(means, list) for means in history.values())
         and all(len(means) == progress.epoch for means in history.values())
         and all(type(mean) is float or mean is None for means in history.values() for mean in means)
     )
     if not whole:
         raise KgenError(f"{RECORD} holds no progress of {position[0]} epochs")
+
+
+def check_terms(progress, expected):
+    """Raise KgenError unless a history is of the terms that a training of this model logs."""
+    received = set(progress.history)
+    if received != (set(expected) if progress.epoch else set()):
+        raise KgenError(
+            f"Expected a history of {', '.join(expected)} in {RECORD}, received "
+            f"{', '.join(sorted(map(ascii, received)))[:200] or 'none'}: take another copy of the "
+            "run, or start anew."
+        )
 
 
 def _restore_non_finite(history):

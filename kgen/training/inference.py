@@ -1,6 +1,7 @@
 """Methods of a model compiled for inference, and computed in chunks."""
 
 import functools
+import math
 
 import keras
 import numpy as np
@@ -11,6 +12,7 @@ from kgen.errors import KgenError
 
 IMAGES_PER_CHUNK = 100  # of a bound: 2,000 latents at a time
 SAMPLES_PER_CHUNK = 20
+VALUES_PER_CHUNK = 2**22  # of one array: 256 images of 64x64 in colour have fewer
 
 
 def inference(method=None, *, loop=False):
@@ -46,11 +48,15 @@ def keras_sampler(model, images_of):
 def in_chunks(function, *arrays, size=256):
     """`function(*arrays)` computed `size` rows at a time and concatenated, to bound memory.
 
+    Rows of large images are fewer at a time.
+
     Raises:
         KgenError: if there are no rows.
     """
     if not len(arrays[0]):
         raise KgenError("Expected at least 1 image, received 0: give some.")
+    largest_row = max(math.prod(array.shape[1:]) for array in arrays)
+    size = max(1, min(size, VALUES_PER_CHUNK // max(1, largest_row)))
     starts = range(0, len(arrays[0]), size)
     parts = [function(*(array[start : start + size] for array in arrays)) for start in starts]
     return keras.tree.map_structure(lambda *parts: np.concatenate(parts), *parts)

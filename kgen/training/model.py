@@ -1,14 +1,17 @@
 """`GenerativeModel`: the base class of every model, with the one training step."""
 
+import math
+
 import keras
 import numpy as np
 from keras import ops
 
 from kgen import backend
-from kgen.bounds import ImageShape, Levels
+from kgen.bounds import ImageShape, Levels, Number, checked
 from kgen.capabilities import names_with
 from kgen.distributions import nearest_level
 from kgen.errors import KgenError
+from kgen.memory import check_memory
 from kgen.training.configuration import check_policy
 from kgen.training.images import as_array, check_images, check_labels
 from kgen.training.inputs import BatchCheck
@@ -103,6 +106,21 @@ class GenerativeModel(Lacking, Trained):
                 f"or take one of {names_with('conditional')} with classes."
             )
         return ()
+
+    def checked_count(self, count, noise):
+        """The number of images to sample, each drawn from `noise` random numbers.
+
+        Raises:
+            KgenError: for none or no whole number, or more than memory holds.
+        """
+        count = checked("count", count, Number)
+        values = math.prod(self.image_shape)
+        check_memory(
+            count * (4 * noise + 2 * values),  # float32; each image, and all of them in one array
+            f"{count:,} images",
+            "draw fewer at a time",
+        )
+        return count
 
     def labels_to_sample(self, labels, count):
         """As `checked_labels`; where none are given, the classes in turn: 0, 1, 2, ..., 0, 1."""

@@ -1,6 +1,7 @@
 """The constructor arguments of a model: listed, read from the command line, checked."""
 
 import ast
+import contextlib
 import difflib
 import functools
 import inspect
@@ -9,6 +10,7 @@ import keras
 
 from kgen.bounds import checked
 from kgen.errors import KgenError
+from kgen.training.variables import within_memory
 
 KERAS_ARGUMENTS = ("name", "dtype", "trainable", "autocast", "activity_regularizer")
 
@@ -83,7 +85,9 @@ def with_checked_arguments(model_class):
             name: _checked(own[name], value) if name in own else value
             for name, value in kwargs.items()
         }
-        construct(self, *args, **kwargs)
+        outermost = type(self).__init__ is checked_construct
+        with within_memory() if outermost else contextlib.nullcontext():
+            construct(self, *args, **kwargs)
 
     # Keras looks at the signature in two ways, of which one does not see through `wraps`.
     checked_construct.__signature__ = inspect.signature(construct)

@@ -19,6 +19,7 @@ from kgen.training.inputs import (
 )
 from kgen.training.optimizers import checked_optimizer
 from kgen.training.order import Batches, number_of_batches
+from kgen.training.variables import within_memory
 
 
 class Trained(Configured):
@@ -60,10 +61,11 @@ class Trained(Configured):
         if jit_compile == "auto" and not run_eagerly:
             self.jit_compile = backend.jit_compile_pays(self)
         # Now: TensorFlow cannot create variables inside the step, JAX threads those of before it.
-        if self.players:
-            self.optimizer.build({player: self.variables_of(player) for player in self.players})
-        else:
-            self.optimizer.build(self.trainable_variables)
+        with within_memory():
+            if self.players:
+                self.optimizer.build({player: self.variables_of(player) for player in self.players})
+            else:
+                self.optimizer.build(self.trainable_variables)
         self.compiled_trainable = self._learned_variables()
 
     def _learned_variables(self):

@@ -1,8 +1,44 @@
-"""Everything that training changes, by name."""
+"""Everything that training changes, by name; and a look at variables before they are made."""
 
+import contextlib
+import math
 import re
+from unittest import mock
+
+import keras
+
+from kgen.memory import LARGE, available, check_memory
 
 GROUPS = ("model", "optimizer", "mean")
+
+
+@contextlib.contextmanager
+def looked_at(check):
+    """Call `check(shape)` before a Keras variable of that shape takes its memory."""
+    create = keras.Variable.__init__
+
+    def checked(variable, initializer, shape=(), *args, **kwargs):
+        check(tuple(shape))
+        create(variable, initializer, shape, *args, **kwargs)
+
+    with mock.patch.object(keras.Variable, "__init__", checked):
+        yield
+
+
+def within_memory():
+    """A context in which variables are made: KgenError before they are more than memory holds."""
+    needed, free = 0, None  # bytes; what is free is asked once, for JAX takes its memory later
+
+    def check(shape):
+        nonlocal needed, free
+        needed += 4 * math.prod(shape)
+        if needed >= LARGE:
+            free = available() if free is None else free
+            check_memory(
+                needed, "the variables of a model", "choose smaller arguments of the model", free
+            )
+
+    return looked_at(check)
 
 
 def variable_groups(model):

@@ -16,6 +16,8 @@ time); images of more than two levels have a discretised logistic instead of a G
 that the bound is on a probability mass; `architecture="conv"` is ours.
 """
 
+import math
+
 import keras
 import numpy as np
 from keras import ops
@@ -97,6 +99,7 @@ class VAE(Autoencoder):
             >>> np.array_equal(images, model.sample(3, seed=0))  # equal seeds, equal images
             True
         """
+        count = self.checked_count(count, noise=self.latent_size)
         latents = self._prior(count, np.random.default_rng(seed))
         return in_chunks(self._decode, latents, *self.labels_to_sample(labels, count))
 
@@ -115,6 +118,7 @@ class VAE(Autoencoder):
     def sample_pixels(self, count, labels=None, seed=None):
         """`count` exact draws x ~ p(x|z), z ~ N(0, I): z as in `sample` for the same seed."""
         generator = np.random.default_rng(seed)
+        count = self.checked_count(count, self.latent_size + math.prod(self.image_shape))
         latents = self._prior(count, generator)
         uniform = generator.random((count, *self.image_shape), "float32")
         return in_chunks(self._draw, latents, uniform, *self.labels_to_sample(labels, count))

@@ -8,6 +8,8 @@ for both: `OfImages` applies layers to images (n, height, width, channels), `OfP
 (n, channels) of one row and column.
 """
 
+import math
+
 import keras
 import numpy as np
 from keras import ops
@@ -150,6 +152,7 @@ class Autoregressive(GenerativeModel):
     def sample(self, count, labels=None, seed=None):
         """`count` exact draws x ~ p(x); those of a conditional model without labels are of the
         classes in turn."""
+        count = self.checked_count(count, noise=math.prod(self.image_shape))
         unknown = np.zeros((count, *self.image_shape), "uint8")
         labels = self.labels_to_sample(labels, count)
         return self._completed(unknown, np.ones(unknown.shape[:3], bool), labels, seed)

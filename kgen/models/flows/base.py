@@ -215,6 +215,7 @@ class Flow(GenerativeModel):
         Papers show temperatures around 0.7 (Kingma & Dhariwal 2018, section 6); 1 draws from the
         model itself, 0 gives its one central image.
         """
+        count = self.checked_count(count, noise=2 * self.latent_size)  # twice: times temperature
         generator = np.random.default_rng(seed)
         latents = generator.standard_normal((count, self.latent_size), "float32")
         return self.decode(np.float32(temperature) * latents, labels)

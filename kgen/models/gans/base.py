@@ -18,7 +18,7 @@ import numpy as np
 from keras import ops
 
 from kgen import backend
-from kgen.bounds import Count, Fraction, ImageShape, Layers, Levels, Repeats, Weight
+from kgen.bounds import Count, Fraction, ImageShape, Layers, Levels, Moves, Weight
 from kgen.errors import KgenError
 from kgen.models.gans import networks
 from kgen.training import GenerativeModel, in_chunks, inference, keras_sampler, statistics_kept
@@ -78,7 +78,7 @@ class Adversarial(GenerativeModel):
         width: Count = 64,
         generator_units: Layers = (128, 256, 512, 1024),
         discriminator_units: Layers = (512, 256, 128, 64, 32),
-        critic_steps: Repeats = 1,
+        critic_steps: Moves = 1,
         ema: Fraction = 0.0,
         label_smoothing: Fraction = 0.0,
         spectral_normalization: bool = False,
@@ -246,6 +246,7 @@ class Adversarial(GenerativeModel):
         Those of a conditional model without labels are of the classes in turn. With `ema` they are
         the averaged generator's.
         """
+        count = self.checked_count(count, noise=self.latent_size)
         latents = np.random.default_rng(seed).standard_normal((count, self.latent_size), "float32")
         return in_chunks(self._sample, latents, *self.labels_to_sample(labels, count))
 

@@ -26,7 +26,7 @@ GAN's options.
 import keras
 from keras import ops
 
-from kgen.bounds import ImageShape, Levels, Positive, Repeats
+from kgen.bounds import ImageShape, Levels, Moves, Positive
 from kgen.errors import KgenError
 from kgen.models.gans.base import Adversarial
 
@@ -46,7 +46,7 @@ class Wasserstein(Adversarial):
         self,
         image_shape: ImageShape = (28, 28, 1),
         levels: Levels = 256,
-        critic_steps: Repeats = 5,
+        critic_steps: Moves = 5,
         **kwargs,
     ):
         super().__init__(image_shape, levels, critic_steps=critic_steps, **kwargs)
