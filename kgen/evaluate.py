@@ -21,6 +21,7 @@ def parser():
         metavar="NAME|PATH",
         help="the images of the runs, where they are your own (default: the set a run names)",
     )
+    cli.add_max_memory(parser)
     parser.add_argument(
         "--samples",
         metavar="N",
@@ -114,6 +115,7 @@ def images_of(folder, options):
         "size": size if type(size) is int else None,
         "mode": color if color in ("rgb", "gray") else None,
         "grayscale": trained_with.get("grayscale") is True,
+        "max_memory": options.max_memory,
     }
 
 

@@ -1,0 +1,46 @@
+"""How much memory loading may take."""
+
+import contextlib
+import os
+from pathlib import Path
+
+from kgen.bounds import Gigabytes, checked
+from kgen.errors import KgenError
+
+GB = 10**9
+_SHARE = 0.5  # of the machine's memory; training and the framework take the rest
+_OF_AN_UNKNOWN_MACHINE = 8 * GB
+_LIMIT_OF_A_CONTAINER = Path("/sys/fs/cgroup/memory.max")  # "max" where there is none
+
+
+def most_bytes(max_memory: float | None) -> int:
+    """The argument `max_memory=` of `load`, in GB, as bytes; None: half of the machine's memory.
+
+    Raises KgenError for what is no number above 0.
+    """
+    gigabytes = checked("max_memory", max_memory, Gigabytes | None)
+    return int(_machine() * _SHARE if gigabytes is None else gigabytes * GB)
+
+
+def check(needed: int, most: int, where: str, remedy: str = "") -> None:
+    """Raise KgenError if `needed` bytes are more than `most`; `remedy` ends in "or ", if any."""
+    if needed > most:
+        raise KgenError(
+            f"{where}: expected images that take at most {most / GB:.3g} GB of memory while they"
+            f" are loaded, received {needed / GB:.3g} GB: {remedy}allow more,"
+            f" max_memory={_rounded_up(needed)} (--max-memory {_rounded_up(needed)})"
+        )
+
+
+def _rounded_up(number: int) -> int:
+    return -(-number // GB)
+
+
+def _machine() -> int:
+    """Bytes of memory of this machine, or of the container that this process runs in."""
+    total = _OF_AN_UNKNOWN_MACHINE
+    with contextlib.suppress(AttributeError, ValueError, OSError):  # not on every system
+        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    with contextlib.suppress(OSError, ValueError):
+        total = min(total, int(_LIMIT_OF_A_CONTAINER.read_text()))
+    return total
