@@ -45,6 +45,16 @@ def test_a_leak_is_found(leak):
     assert measured("vae", leak)[leak] > {"bytes": BYTES, "objects": OBJECTS}[leak]
 
 
+@on_linux
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["vae", "lsgan"])
+def test_a_model_loaded_again_and_again_grows_no_more_than_one_of_keras(name):
+    """On TensorFlow, Keras' takes a megabyte a model; `kgen.load` took as much, and 30 KB now."""
+    growth = measured("--load", name)
+    assert growth["load"] <= max(growth["keras"], 100_000)
+    assert growth["load"] <= 200_000
+
+
 def test_growth_is_what_goes_on():
     steady = [(1000 * epoch, 5 * epoch) for epoch in range(memory.EPOCHS)]
     assert memory.growth(steady) == {"bytes": 10.0, "objects": 0.05}
