@@ -91,7 +91,7 @@ def bytes_a_call(function, calls):
     return (held()[0] - before) / calls
 
 
-def growth_of_loading(name, calls=30):
+def growth_of_loading(name, calls=60):
     """{"load", "keras"}: bytes a call of `kgen.load`, and of a Keras model made and compiled."""
     import tempfile
 
