@@ -33,69 +33,114 @@ SETTINGS = {
 }
 SHARES = len(SETTINGS) + 2  # the models, the images' cache, two processes
 
-# `kgen.fit` that kills itself: at the nth operation on a file of this folder, or after some
-# seconds of `main`; before the operation is done, or right after it.
-DOOMED = """
-import builtins, os, signal, sys, threading
+# A process that has imported all that `kgen.fit` uses and computed nothing. For each line of JSON
+# {folder, deaths: [[how, at], ...], arguments} it forks into processes of `kgen.fit`, which kill
+# themselves: at the nth operation on a file of the folder, before it is done or right after it, or
+# after some seconds. It answers by their exit statuses and the last lines that they said.
+SERVER = """
+import builtins, json, os, signal, sys, threading
+import matplotlib.pyplot
 from kgen import cli, fit
 from kgen.data import folders
-how, at, *arguments = sys.argv[1:]
-here, calls = os.getcwd(), 0
-folders.SECONDS_WORTH_KEEPING = 0  # every folder goes into the cache
+import kgen, kgen.callbacks, kgen.models.saving, kgen.run
+for name in json.loads(sys.argv[1]):
+    kgen.models.get(name)
+answers = os.fdopen(os.dup(1), "w")
 
 def end():
     os.kill(os.getpid(), signal.SIGKILL)
 
-def doomed(name, function):
+def doomed(name, function, how, at):
+    here = os.getcwd()
     def call(*given, **named):
         global calls
         path = given[0] if given else ""
         inside = isinstance(path, int) or os.path.abspath(os.fsdecode(path)).startswith(here)
-        writes = name != "open" or set("wax+") & set([*map(str, given[1:2]), ""][0])
-        calls += bool(inside and writes)
-        if inside and writes and calls == int(at) and how == "before":
+        counts = inside and (name != "open" or set("wax+") & set(str(given[1:2])))
+        calls += bool(counts)
+        dies = counts and calls == at
+        if dies and how == "before":
             end()
         result = function(*given, **named)
-        if inside and writes and calls == int(at) and how == "after":
+        if dies:
             end()
         return result
     return call
 
-if how in ("before", "after"):
-    for name in ("replace", "fsync", "mkdir", "rmdir", "unlink", "rename"):
-        setattr(os, name, doomed(name, getattr(os, name)))
-    builtins.open = doomed("open", open)
-elif how == "seconds":
-    timer = threading.Timer(float(at), end)
-    timer.daemon = True
-    timer.start()
-cli.run(fit.main, arguments)
+def fit_in(folder, how, at, arguments, errors):
+    global calls
+    os.dup2(os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
+    os.dup2(2, 1)
+    os.chdir(folder)
+    os.environ["XDG_CACHE_HOME"] = os.path.join(folder, "cache")
+    folders.SECONDS_WORTH_KEEPING = 0  # every folder goes into the cache
+    calls = 0
+    if how == "seconds":
+        timer = threading.Timer(at, end)
+        timer.daemon = True
+        timer.start()
+    elif how != "never":
+        for name in ("replace", "fsync", "mkdir", "rmdir", "unlink", "rename"):
+            setattr(os, name, doomed(name, getattr(os, name), how, at))
+        builtins.open = doomed("open", open, how, at)
+    cli.run(fit.main, arguments)
+
+for line in sys.stdin:
+    asked = json.loads(line)
+    forked = []
+    for number, death in enumerate(asked["deaths"]):
+        errors = os.path.join(asked["folder"], f"errors-{number}.txt")
+        pid = os.fork()
+        if not pid:
+            try:
+                fit_in(asked["folder"], *death, asked["arguments"], errors)
+            except SystemExit as status:
+                sys.stderr.flush()
+                os._exit(status.code or 0)
+            finally:  # of any other exception
+                import traceback
+                traceback.print_exc()
+                sys.stderr.flush()
+                os._exit(70)
+        forked.append((pid, errors))
+    statuses = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid, _ in forked]
+    lines = [open(errors, errors="replace").read().splitlines()[-1:] for _, errors in forked]
+    print(json.dumps([statuses, lines]), file=answers, flush=True)
 """
 
 
-def begun(folder, how, at, given):
-    """A process of `kgen.fit` in `folder`, to be killed as `how` and `at` say."""
-    environment = {"PYTHONPATH": os.getcwd(), "XDG_CACHE_HOME": str(folder / "cache")}
-    return subprocess.Popen(
-        [sys.executable, "-c", DOOMED, how, str(at), *given],
-        cwd=folder,
-        env={**os.environ, **environment},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+@pytest.fixture(scope="module")
+def fits(tmp_path_factory):
+    """(folder, deaths, arguments) -> [(exit status, last line)] of a process for each death."""
+    with open(tmp_path_factory.mktemp("server") / "errors.txt", "w+") as errors:
+        server = subprocess.Popen(
+            [sys.executable, "-c", SERVER, json.dumps(list(SETTINGS))],
+            env={**os.environ, "PYTHONPATH": os.getcwd()},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        )
 
+        def ask(folder, deaths, given):
+            asked = {"folder": str(folder), "deaths": deaths, "arguments": given}
+            print(json.dumps(asked), file=server.stdin, flush=True)
+            answer = server.stdout.readline()
+            if not answer:
+                errors.seek(0)
+                raise RuntimeError(errors.read()[-2000:])
+            return list(zip(*json.loads(answer), strict=True))
 
-def ended(process):
-    """(exit status, the last line it said)."""
-    _, errors = process.communicate()
-    return process.returncode, (errors.splitlines() or [""])[-1]
+        yield ask
+        server.stdin.close()
+        server.wait()
+        server.stdout.close()
 
 
 def a_death(choose):
     """How and when a process is killed."""
     if choose.random() < 0.25:
-        return "seconds", round(choose.uniform(0.0, 6.0), 2)
+        return "seconds", round(choose.uniform(0.0, 4.0), 2)
     return choose.choice(["before", "after"]), choose.randint(1, choose.choice([12, 60, 120]))
 
 
@@ -105,10 +150,10 @@ def arguments(model, data=()):
     return ["--model", model, *size, "--set", *SETTINGS[model]]
 
 
-def whole(folder, given):
+def whole(fits, folder, given):
     """What a run that nobody killed ends with."""
     folder.mkdir()
-    status, line = ended(begun(folder, "never", 0, given))
+    ((status, line),) = fits(folder, [["never", 0]], given)
     assert status == 0, line
     return contents(folder)
 
@@ -122,14 +167,16 @@ class Campaign:
     """Kills a run again and again, continues it, and compares it when it has ended.
 
     Args:
+        fits: the fixture.
         folder: to work in.
         given: the arguments it begins with.
         again: those that it is continued with, beside `--resume`.
         choose: a `random.Random`.
     """
 
-    def __init__(self, folder, given, again, choose):
-        self.folder, self.given, self.again, self.choose = folder, given, again, choose
+    def __init__(self, fits, folder, given, again, choose):
+        self.fits, self.folder, self.choose = fits, folder, choose
+        self.given, self.again = given, again
         self.run = folder / "run"
         self.kills = self.ends = 0
 
@@ -148,9 +195,10 @@ class Campaign:
         """One process or several at once, which die or end; none may end in another way."""
         given = self.next_arguments()
         deaths = [("never", 0) if spared else a_death(self.choose) for _ in range(processes)]
-        several = [begun(self.folder, *death, given) for death in deaths]
-        for death, process in zip(deaths, several, strict=True):
-            status, line = ended(process)
+        for death, (status, line) in zip(
+            deaths, self.fits(self.folder, deaths, given), strict=True
+        ):
+            line = "".join(line)
             refused = ("another one is training", "exists already", "more than the 3 epochs")
             late = processes > 1 and status == 2 and any(words in line for words in refused)
             assert status in (0, -signal.SIGKILL) or late, (death, status, line)
@@ -170,9 +218,9 @@ class Campaign:
 
 
 @pytest.mark.parametrize("model", SETTINGS)
-def test_killed_at_files_and_at_times_a_run_is_never_lost_and_ends_the_same(model, tmp_path):
-    expected = whole(tmp_path / "whole", arguments(model))
-    campaign = Campaign(tmp_path, arguments(model), [], random.Random(model))
+def test_killed_at_files_and_at_times_a_run_is_never_lost_and_ends_the_same(model, fits, tmp_path):
+    expected = whole(fits, tmp_path / "whole", arguments(model))
+    campaign = Campaign(fits, tmp_path, arguments(model), [], random.Random(model))
     campaign.until(-(-KILLS // SHARES), expected)
 
 
@@ -186,21 +234,23 @@ def photographs(tmp_path):
     return folder
 
 
-def test_killed_while_the_cache_of_images_is_filled_a_run_ends_the_same(photographs, tmp_path):
+def test_killed_while_the_cache_of_images_is_filled_a_run_ends_the_same(
+    photographs, fits, tmp_path
+):
     data = ["--data", str(photographs)]
     given = arguments("vae", data)
-    expected = whole(tmp_path / "whole", given)
+    expected = whole(fits, tmp_path / "whole", given)
     choose = random.Random("cache")
 
     def empty_the_cache():
         if choose.random() < 0.7:
             shutil.rmtree(tmp_path / "cache", ignore_errors=True)
 
-    campaign = Campaign(tmp_path, given, data, choose)
+    campaign = Campaign(fits, tmp_path, given, data, choose)
     campaign.until(-(-KILLS // SHARES), expected, between=empty_the_cache)
 
 
-def test_two_that_start_at_once_in_one_folder_are_killed_and_the_run_ends_the_same(tmp_path):
-    expected = whole(tmp_path / "whole", arguments("vae"))
-    campaign = Campaign(tmp_path, arguments("vae"), [], random.Random("two"))
+def test_two_that_start_at_once_in_one_folder_are_killed_and_the_run_ends_the_same(fits, tmp_path):
+    expected = whole(fits, tmp_path / "whole", arguments("vae"))
+    campaign = Campaign(fits, tmp_path, arguments("vae"), [], random.Random("two"))
     campaign.until(-(-KILLS // SHARES), expected, processes=2)
