@@ -26,12 +26,32 @@ import numpy as np
 MEMORY = 2 * 10**9  # bytes, beside what the process holds when it begins
 SECONDS = 60.0  # a mutant: more is a hang, however busy the machine
 LONGEST_LINE = 2_000  # characters of the one line
+AS_USUAL = {"errors": "backslashreplace"}  # as Python opens standard error
 MODELS = ("vae", "gan", "realnvp", "gated_pixelcnn", "iwae")
 OF_RUNS = ("vae", "gan")
 TRAINED = 0.02  # of the mutants of arguments really train: compiling takes seconds
 
 HOSTILE_NUMBERS = (
-    *(-1, 0, 1, 2, 3, 255, 256, 4096, 4097, 65_536, 10**6, 10**9, 2**31, 2**63, 10**30, 10**400),
+    *(
+        -1,
+        0,
+        1,
+        2,
+        3,
+        64,
+        256,
+        512,
+        4096,
+        8192,
+        65_536,
+        10**6,
+        2**26,
+        10**9,
+        2**31,
+        2**63,
+        10**30,
+        10**400,
+    ),
     *(0.0, -0.5, 0.5, 1.0, 1.5, 1e-300, 1e308, -1e308, float("nan"), float("inf"), -float("inf")),
 )
 HOSTILE_TEXTS = (
@@ -370,6 +390,7 @@ PLACES = ("digits", "nowhere", "", ".", "x" * 5_000, "/dev/null", "/dev/zero", "
 PLACES += ("nul\0byte", "~nobody/x", "run", "run/run.json", "\x1b[31m", "\ud800", "Digits")
 NUMBERED = ("--batch-size", "--seed", "--limit", "--size", "--learning-rate", "--checkpoint-every")
 NUMBERED += ("--evaluate-every", "--max-memory", "-n", "--samples", "--bound-samples")
+COUNTS = ("1", "3", "-1", "0", "10**9", "1000000000", "1e9", "x", "", "9" * 5_000)
 EPOCHS = ("-1", "0", "1", "2", "x", "1.5", "", "10**9")
 
 
@@ -379,7 +400,7 @@ def of_arguments(choose, templates):
     given = {
         "fit": ["--epochs", choose.choice(EPOCHS) if choose.random() < 0.2 else "1"],
         "resume": ["--resume", choose.choice(["run", "run", "run/model", "nowhere", "", "."])],
-        "sample": ["run", "-n", choose.choice(["1", "3", *VALUES])],
+        "sample": ["run", "-n", choose.choice(COUNTS)],
         "evaluate": ["run", "--samples", choose.choice(["2", *VALUES])],
     }[verb]
     if verb == "fit":
@@ -495,8 +516,11 @@ def outcome_of(kind, seed, templates):
         verb, *arguments = KINDS[kind](choose, templates)
         found["verb"] = verb
         try:
-            with open(Path(outer, "out"), "w") as sys.stdout, open(Path(outer, "err"), "w") as err:
-                sys.stderr = err
+            with (
+                open(Path(outer, "out"), "w") as out,
+                open(Path(outer, "err"), "w", **AS_USUAL) as err,
+            ):
+                sys.stdout, sys.stderr = out, err
                 with without_training(choose):
                     cli.run(verbs()[verb], arguments)
         except SystemExit as end:
@@ -506,7 +530,8 @@ def outcome_of(kind, seed, templates):
         finally:
             sys.stdout, sys.stderr = streams
             os.chdir(before)
-        found["errors"] = Path(outer, "err").read_text(errors="replace")[-20_000:]
+        lines = Path(outer, "err").read_text(errors="replace").split("\n")
+        found["errors"] = "\n".join(line[: 2 * LONGEST_LINE] for line in lines[-50:])
     return found
 
 
