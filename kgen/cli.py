@@ -7,7 +7,7 @@ import sys
 import typing
 
 from kgen import backend_choice, output, run_folder
-from kgen.bounds import LONGEST, checked, in_words
+from kgen.bounds import LONGEST, Gigabytes, checked, in_words
 from kgen.errors import KgenError, printable
 from kgen.memory import is_shortage
 
@@ -96,6 +96,16 @@ def add_own_models(parser):
         action="append",
         default=[],
         help="the class of a run's model, where it is your own: its code runs",
+    )
+
+
+def add_max_memory(parser):
+    """Add the option that bounds what loading images may take."""
+    parser.add_argument(
+        "--max-memory",
+        metavar="GB",
+        type=number(Gigabytes),
+        help="memory that loading images may take (default: half of the machine's)",
     )
 
 

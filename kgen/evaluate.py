@@ -22,6 +22,7 @@ def parser():
         metavar="NAME|PATH",
         help="the images of the runs, where they are your own (default: the set a run names)",
     )
+    cli.add_max_memory(parser)
     parser.add_argument(
         "--samples",
         metavar="N",
@@ -112,6 +113,7 @@ def images_of(folder, options):
         "size": again.size,
         "mode": again.color,
         "grayscale": bool(again.grayscale),
+        "max_memory": options.max_memory,
     }
 
 

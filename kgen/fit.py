@@ -174,7 +174,13 @@ def number_of_steps(images, options):
 
 def load_images(options):
     grayscale = bool(options.grayscale)
-    images = data.load(options.data, size=options.size, mode=options.color, grayscale=grayscale)
+    images = data.load(
+        options.data,
+        size=options.size,
+        mode=options.color,
+        grayscale=grayscale,
+        max_memory=options.max_memory,
+    )
     images = images.limit(options.limit) if options.limit else images
     if len(images.train) < options.batch_size:
         raise KgenError(

@@ -6,6 +6,7 @@ from pathlib import Path
 from kgen.errors import KgenError
 
 GIGABYTE = 10**9
+OF_AN_UNKNOWN_MACHINE = 8 * GIGABYTE
 LARGE = 2**26  # bytes; less is not looked at, for looking takes 50 us
 # How the frameworks, whose errors have no class in common, say that they got no memory.
 WORDS = (
@@ -40,6 +41,17 @@ def check_memory(needed, what, remedy, free=None):
 def available():
     """Bytes that this process can still get: of the machine, its container and its own limit."""
     return max(0, min(_of_the_machine(), *map(_of_a_container, CGROUPS), _of_the_process()))
+
+
+def total():
+    """Bytes of memory of this machine, or of the container that this process runs in."""
+    limits = (_lines(f"/sys/fs/cgroup/{limit}") for limit, _ in CGROUPS)
+    numbers = [int(line) for lines in limits for line in lines if line.isdigit()]
+    try:
+        machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # Windows
+        machine = OF_AN_UNKNOWN_MACHINE
+    return min(machine, *numbers) if numbers else machine
 
 
 def is_shortage(error):

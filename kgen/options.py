@@ -14,7 +14,13 @@ KEPT = (
     *("model", "data", "limit", "size", "color", "grayscale", "epochs", "batch_size", "seed"),
     *("evaluate_every", "checkpoint_every", "learning_rate", "set"),
 )
-CHANGEABLE = ("data", "epochs", "checkpoint_every", "learning_rate")  # when a run is continued
+CHANGEABLE = (
+    "data",
+    "epochs",
+    "checkpoint_every",
+    "learning_rate",
+    "max_memory",
+)  # when a run is continued
 
 
 def parser():
@@ -46,6 +52,7 @@ def parser():
     parser.add_argument(
         "--size", metavar="N", type=cli.number(Side), help="crop and resize images to N x N"
     )
+    cli.add_max_memory(parser)
     color = parser.add_mutually_exclusive_group()
     color.add_argument(
         "--color",

@@ -1,5 +1,8 @@
 """What a training holds in memory: `python tests/memory.py MODEL [LEAK]` prints its growth.
 
+`python tests/memory.py --load MODEL` prints that of loading one again and again, beside that of
+making a Keras model of as many variables.
+
 A process of its own, for what other tests leave behind would be counted, too.
 """
 
@@ -78,7 +81,43 @@ def points_of_training(name, leak):
     return points
 
 
+def bytes_a_call(function, calls):
+    """Growth per call of a function, the warm-up left out."""
+    for _ in range(WARM_UP):
+        function()
+    before, _ = held()
+    for _ in range(calls):
+        function()
+    return (held()[0] - before) / calls
+
+
+def growth_of_loading(name, calls=60):
+    """{"load", "keras"}: bytes a call of `kgen.load`, and of a Keras model made and compiled."""
+    import tempfile
+
+    import keras
+    from conftest import SMALL
+
+    import kgen
+
+    model = kgen.models.get(name)(image_shape=(8, 8, 1), levels=17, **SMALL[name])
+    model.compile()
+
+    def make():
+        made = keras.Sequential([keras.Input((8,)), *(keras.layers.Dense(8) for _ in range(4))])
+        made.compile("adam", "mse")
+        made.optimizer.build(made.trainable_variables)
+
+    with tempfile.TemporaryDirectory() as folder:
+        kgen.save(model, folder)
+        loading = bytes_a_call(lambda: kgen.load(folder), calls)
+    return {"load": loading, "keras": bytes_a_call(make, calls)}
+
+
 if __name__ == "__main__":
+    if sys.argv[1] == "--load":
+        print(json.dumps(growth_of_loading(sys.argv[2])))
+        sys.exit()
     name, leak = (*sys.argv[1:], None)[:2]
     points = points_of_training(name, leak)
     print(points, file=sys.stderr)

@@ -45,6 +45,15 @@ def test_a_leak_is_found(leak):
     assert measured("vae", leak)[leak] > {"bytes": BYTES, "objects": OBJECTS}[leak]
 
 
+@on_linux
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["vae", "lsgan"])
+def test_a_model_loaded_again_and_again_grows_less_than_one_of_keras(name):
+    """On TensorFlow Keras' takes a megabyte, as `kgen.load` did, which takes a third of it now."""
+    growth = measured("--load", name)
+    assert growth["load"] <= max(growth["keras"] / 2, 150_000)
+
+
 def test_growth_is_what_goes_on():
     steady = [(1000 * epoch, 5 * epoch) for epoch in range(memory.EPOCHS)]
     assert memory.growth(steady) == {"bytes": 10.0, "objects": 0.05}

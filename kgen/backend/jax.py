@@ -17,6 +17,7 @@ import numpy as np
 from kgen.backend.added_losses import added_losses
 from kgen.backend.jax_convolution import conv, conv_transpose
 from kgen.backend.process import process_peak_memory
+from kgen.backend.variable_names import recurring_variable_names
 
 __all__ = [
     "added_losses",
@@ -37,6 +38,7 @@ __all__ = [
     "normal",
     "padded_conv",
     "peak_memory",
+    "recurring_variable_names",
     "scan",
     "seed_framework",
     "synchronise",

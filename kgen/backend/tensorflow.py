@@ -17,6 +17,7 @@ from kgen.backend.tensorflow_convolution import (
     conv_transpose,
     padded_conv,
 )
+from kgen.backend.tensorflow_names import recurring_variable_names
 
 __all__ = [
     "added_losses",
@@ -37,6 +38,7 @@ __all__ = [
     "normal",
     "padded_conv",
     "peak_memory",
+    "recurring_variable_names",
     "scan",
     "seed_framework",
     "synchronise",

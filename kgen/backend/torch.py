@@ -16,6 +16,7 @@ from kgen.backend.process import process_peak_memory
 from kgen.backend.torch_adam import fused_adam, fuses
 from kgen.backend.torch_convolution import conv, conv_transpose, lay_out
 from kgen.backend.torch_recording import Recorded, as_it_is, cond
+from kgen.backend.variable_names import recurring_variable_names
 
 __all__ = [
     "added_losses",
@@ -36,6 +37,7 @@ __all__ = [
     "normal",
     "padded_conv",
     "peak_memory",
+    "recurring_variable_names",
     "scan",
     "seed_framework",
     "synchronise",

@@ -25,7 +25,7 @@ def read_array(images: np.ndarray, labels=None) -> ImageData:
     return _image_data("array", "an array in memory", [Split(images, labels)])
 
 
-def read_file(path: Path) -> ImageData:
+def read_file(path: Path, most: int) -> ImageData:
     """The set in an `.npz` or `.npy` file, which numpy wrote.
 
     The arrays of an `.npz` are `x_train`, `y_train`, `x_test`, `y_test`, or `images`, `labels`;
@@ -33,7 +33,7 @@ def read_file(path: Path) -> ImageData:
     Without `x_test`, every tenth image is held out for testing. Raises KgenError for a file, keys
     or arrays of another kind.
     """
-    content = numpy_file.read(path, _KEYS)
+    content = numpy_file.read(path, _KEYS, most)
     if isinstance(content, np.ndarray):
         splits = [Split(_checked_images(content, str(path)))]
     elif "x_train" in content:

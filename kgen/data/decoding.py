@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sys
+import threading
 import warnings
 from collections import Counter
 from functools import partial
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kgen.data import pictures
+from kgen.data import allowance, pictures
 from kgen.errors import KgenError
 
 THREADS = min(8, os.cpu_count() or 1)  # pillow decodes outside of Python's lock
@@ -20,31 +21,38 @@ _NAMED = 10  # damaged files that an error names; it counts the others
 
 
 def decode(
-    folder: Path, paths: list[Path], size: tuple[int, int] | None, mode: str | None
+    folder: Path, paths: list[Path], size: tuple[int, int] | None, mode: str | None, most: int
 ) -> tuple[np.ndarray, pictures.Reach]:
     """The images at `paths`, files below `folder`: uint8 (n, height, width, 1 or 3), and the
     largest values in files of 8 and of 16 bits.
 
     Every thread decodes into its place of the one array, so that memory holds these bytes, about
-    1 KB a file, and for each of at most 8 threads the image it is at, in at most 32 bytes a pixel
-    of the file. What takes longer than two seconds shows its progress.
+    1 KB a file, and for each of at most 8 threads the image it is at, in at most 20 bytes a pixel
+    that is decoded. Large images are decoded by one thread at a time. What takes longer than
+    two seconds shows its progress.
 
     Raises KgenError for damaged files, which it lists together, images of different kinds without
-    `mode`, or of different sizes without `size`, or too many for the memory.
+    `mode`, or of different sizes without `size`, and for what would take more than `most` bytes,
+    before any image is decoded.
     """
     read = partial(pictures.read, size=size, mode=mode)
     reach = pictures.NO_REACH
     damage: dict[Path, str] = {}
-    with _without_warnings_of_exif(), ThreadPool(THREADS) as pool:
+    alone = threading.Lock()
+    with _without_warnings(), ThreadPool(THREADS) as pool:
+        headers = _headers(paths, size, pool)
         if mode is None:
-            _check_kinds(paths, pool)
+            _check_kinds(paths, headers)
+        _check_memory(folder, headers, size, mode, most)
         example, shape = _first_readable(paths, read)
         images = _allocated(folder, (len(paths), *shape))
 
         def place(row: int) -> tuple[pictures.Reach, str | None]:
             """Reads one image into its row, or says what is wrong with the file."""
+            is_large = headers[row] is not None and headers[row].pixels > pictures.LARGE
             try:
-                image, found = read(paths[row])
+                with alone if is_large else contextlib.nullcontext():
+                    image, found = read(paths[row])
             except pictures.DamagedImageError as error:
                 return pictures.NO_REACH, str(error)
             if image.shape != shape:
@@ -63,26 +71,55 @@ def decode(
 
 
 @contextlib.contextmanager
-def _without_warnings_of_exif():
-    """Pillow warns of what is wrong with a file but not with its pixels, which nobody uses."""
+def _without_warnings():
+    """Pillow warns of what is wrong with a file but not with its pixels, which nobody uses.
+
+    And of large images, whose memory is bounded here.
+    """
+    from PIL import Image
+
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         yield
 
 
-def _check_kinds(paths: list[Path], pool: ThreadPool) -> None:
-    """Looks at every header, so that a mixture shows before any image is decoded."""
+def _headers(paths: list[Path], size, pool: ThreadPool) -> list[pictures.Header | None]:
+    """The header of every file, None of a damaged one: decoding lists these together."""
 
-    def kind(path: Path) -> str | None:
-        with contextlib.suppress(pictures.DamagedImageError):  # decoding lists these together
-            return pictures.kind(path)
+    def header(path: Path) -> pictures.Header | None:
+        with contextlib.suppress(pictures.DamagedImageError):
+            return pictures.header(path, size)
 
+    return list(pool.imap(header, paths, _FILES_A_TASK))
+
+
+def _check_memory(folder: Path, headers: list, size, mode: str | None, most: int) -> None:
+    """Raise KgenError where the array, and the images that threads are at, take more than `most`.
+
+    That is one large image, and one of the others for each further thread.
+    """
+    known = [header for header in headers if header]
+    if not known:
+        return
+    height, width = size or (known[0].height, known[0].width)
+    channels = pictures.channels(mode, 1 if known[0].kind.startswith("grey") else 3)
+    small = max((h.bytes for h in known if h.pixels <= pictures.LARGE), default=0)
+    large = max((h.bytes for h in known if h.pixels > pictures.LARGE), default=0)
+    threads = min(THREADS, len(known))
+    needed = len(headers) * height * width * channels + large + threads * small
+    smaller = "" if size and max(size) <= 64 else "add size=, for example 64, or "
+    allowance.check(needed, most, str(folder), smaller)
+
+
+def _check_kinds(paths: list[Path], headers: list) -> None:
+    """Raise KgenError for a mixture, before any image is decoded."""
     examples: dict[str, Path] = {}
     numbers = Counter()
-    for path, found in zip(paths, pool.imap(kind, paths, _FILES_A_TASK), strict=True):
-        if found:
-            examples.setdefault(found, path)
-            numbers[found] += 1
+    for path, header in zip(paths, headers, strict=True):
+        if header:
+            examples.setdefault(header.kind, path)
+            numbers[header.kind] += 1
     if len(examples) > 1:
         received = ", ".join(f"{n} {kind} ({examples[kind]})" for kind, n in numbers.items())
         raise KgenError(

@@ -21,7 +21,9 @@ _NAMED = 3  # suffixes of other files that a warning names
 logger = logging.getLogger("kgen")
 
 
-def read_folder(folder: Path, size: tuple[int, int] | None, mode: str | None) -> ImageData:
+def read_folder(
+    folder: Path, size: tuple[int, int] | None, mode: str | None, most: int
+) -> ImageData:
     """The image files of a folder, in natural order, with its splits and labels (`layout`).
 
     Files count at any depth inside it, but for names that begin with a dot. What pillow does not
@@ -34,7 +36,8 @@ def read_folder(folder: Path, size: tuple[int, int] | None, mode: str | None) ->
 
     Raises KgenError for a folder of fewer than two images, images beside sub-folders with images,
     splits that do not go together, damaged images (listed together), images of different kinds
-    without `mode`, or of different sizes without `size`, or too many for the memory.
+    without `mode`, or of different sizes without `size`, or for what would take more than `most`
+    bytes of memory.
     """
     paths, others = _files(folder)
     if others:
@@ -43,7 +46,7 @@ def read_folder(folder: Path, size: tuple[int, int] | None, mode: str | None) ->
             *(folder, _described(folder, others)),
         )
     found = layout(folder, paths)
-    everything = Split(_images(folder, found.paths, size, mode), found.labels)
+    everything = Split(_images(folder, found.paths, size, mode, most), found.labels)
     note = f"; other files left out: {len(others)}" if others else ""
     return ImageData(
         name=folder.resolve().name,
@@ -102,14 +105,14 @@ def _described(folder: Path, others: list[Path]) -> str:
 
 
 def _images(
-    folder: Path, paths: list[Path], size: tuple[int, int] | None, mode: str | None
+    folder: Path, paths: list[Path], size: tuple[int, int] | None, mode: str | None, most: int
 ) -> np.ndarray:
     """The images at `paths`, decoded, or from the cache where that took long the last time."""
     kept = KeptImages(folder, paths, size, mode)
     found = kept.read()
     if found is None:
         started = time.monotonic()
-        found = decode(folder, paths, size, mode)
+        found = decode(folder, paths, size, mode, most)
         if time.monotonic() - started >= SECONDS_WORTH_KEEPING:
             kept.write(*found)
     images, (of_8_bits, of_16_bits) = found

@@ -13,7 +13,7 @@ from kgen.data.pictures import Reach
 from kgen.errors import KgenError
 from kgen.files import check_plain, whole_file
 
-_FORMAT = 2  # to be raised when the same files come to give other pixels
+_FORMAT = 3  # to be raised when the same files come to give other pixels
 
 
 class KeptImages:

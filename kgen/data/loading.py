@@ -5,6 +5,7 @@ import os
 
 import numpy as np
 
+from kgen.data.allowance import most_bytes
 from kgen.data.arrays import read_array, read_file
 from kgen.data.folders import read_folder
 from kgen.data.image_data import ImageData
@@ -33,6 +34,7 @@ def load(
     size: int | tuple[int, int] | None = None,
     mode: str | None = None,
     grayscale: bool = False,
+    max_memory: float | None = None,
 ) -> ImageData:
     """Loads images, as uint8 arrays (n, height, width, channels) with values 0..levels-1.
 
@@ -64,6 +66,8 @@ def load(
         mode: "rgb" or "gray": make all images colour, or grey (ITU-R 601 luma). It unites grey,
             colour and transparent files in one folder. None: as they are, all of one kind.
         grayscale: True is mode="gray".
+        max_memory: GB (10^9 bytes) that loading may take; None: half of the machine's memory. What
+            would take more is refused before it is read.
 
     A warning is logged where no training image has one of the labels 0..classes-1, and where the
     values of all images lie in the lower half of their range, as 12-bit values in 16 bits do.
@@ -71,7 +75,8 @@ def load(
     Raises:
         KgenError: a name or path that does not exist, files that can neither be found nor be
             downloaded or that are damaged (those of a folder are listed together), images of an
-            unusable kind, dtype or shape, or an argument out of its range; in one line.
+            unusable kind, dtype or shape, or that would take too much memory, or an argument out of
+            its range; in one line.
 
     Examples:
         >>> data = kgen.data.load("digits")
@@ -89,15 +94,16 @@ def load(
         raise KgenError(
             f'binarize: expected "static", "dynamic" or None, received {binarize!r}: choose one'
         )
-    data = _read(source, labels, height_and_width(size), colours(mode, grayscale))
+    most = most_bytes(max_memory)
+    data = _read(source, labels, height_and_width(size), colours(mode, grayscale), most)
     if data.train.labels is not None:
         warn_of_untrained(data.name, data.train.labels, range(data.classes), data.label_names)
     return data if binarize is None else binarized(data, binarize)
 
 
-def _read(source, labels, size, mode) -> ImageData:
+def _read(source, labels, size, mode, most) -> ImageData:
     if isinstance(source, np.ndarray):
-        return reshaped(read_array(source, labels), size, mode)
+        return reshaped(read_array(source, labels), size, mode, most)
     if not isinstance(source, str | os.PathLike):
         received = type(source).__name__
         raise KgenError(
@@ -110,13 +116,13 @@ def _read(source, labels, size, mode) -> ImageData:
             " of a folder are its sub-folders, those of an .npz file its arrays y_train, y_test"
         )
     if source in SETS:
-        return reshaped(read_named(source), size, mode)
+        return reshaped(read_named(source), size, mode, most)
     path = expanded(source)
     found = kind(path)
     if found == "folder":
-        return read_folder(path, size, mode)
+        return read_folder(path, size, mode, most)
     if found == "file":
-        return reshaped(read_file(path), size, mode)
+        return reshaped(read_file(path, most), size, mode, most)
     if found:
         raise KgenError(
             f"{path}: expected a folder of images, or an .npz or .npy file, received a pipe or a"

@@ -1,39 +1,47 @@
 """Files that numpy wrote, read without pickle, and what to do with files of other kinds."""
 
+import contextlib
+import math
+import zipfile
 from pathlib import Path
 
 import numpy as np
 
-from kgen.data import pictures
+from kgen.data import allowance, pictures
 from kgen.errors import KgenError
 from kgen.files import open_plain
 
 _SIGNATURES = (b"\x93NUMPY", b"PK\x03\x04", b"PK\x05\x06")  # .npy; .npz is a zip archive
+_HEADERS = {  # of an array, by the version of the format
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
 _HDF5 = frozenset({".h5", ".hdf5", ".hdf", ".he5"})
 _ARCHIVES = frozenset({".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar"})
 
 
-def read(path: Path, keys: tuple[str, ...]) -> np.ndarray | dict[str, np.ndarray]:
+def read(path: Path, keys: tuple[str, ...], most: int) -> np.ndarray | dict[str, np.ndarray]:
     """The array in an `.npy` file, or those arrays of an `.npz` file that `keys` name.
 
-    Raises KgenError, which says what to do, for any other file.
+    Raises KgenError, which says what to do, for any other file, and for arrays that take more than
+    `most` bytes, before they are read.
     """
     _check_kind(path)
     try:
         # Opened here, as numpy leaves a damaged archive open.
         with open_plain(path, follow=True) as file:
-            if file.read(8).startswith(_SIGNATURES):
+            start = file.read(8)
+            file.seek(0)
+            if start.startswith(_SIGNATURES[0]):
+                _check_memory(path, [file], most)
                 file.seek(0)
-                content = np.load(file, allow_pickle=False)
-                if isinstance(content, np.ndarray):
-                    return content
-                with content:
-                    arrays = {key: content[key] for key in keys if key in content}
-                if all(isinstance(array, np.ndarray) for array in arrays.values()):
-                    return arrays
-                reason = "a member is no array"
-            else:
-                reason = "it has no signature of numpy's"
+                return np.load(file, allow_pickle=False)
+            if start.startswith(_SIGNATURES):
+                with zipfile.ZipFile(file) as archive:
+                    return _members(path, archive, keys, most)
+        reason = "it has no signature of numpy's"
+    except KgenError:
+        raise
     # Damage shows as OSError, ValueError, EOFError, TypeError, BadZipFile, ...
     except Exception as error:
         reason = " ".join(str(error).split())
@@ -43,6 +51,36 @@ def read(path: Path, keys: tuple[str, ...]) -> np.ndarray | dict[str, np.ndarray
         f"{path}: expected a folder of images, or an .npz or .npy file of plain arrays, received"
         f" {_called(path)} that cannot be read as one ({reason}): write it by numpy.savez"
     )
+
+
+def _members(path: Path, archive: zipfile.ZipFile, keys: tuple[str, ...], most: int) -> dict:
+    files = set(archive.namelist())
+    names = {key: f"{key}.npy" for key in keys if f"{key}.npy" in files}
+    with contextlib.ExitStack() as opened:
+        members = [opened.enter_context(archive.open(name)) for name in names.values()]
+        _check_memory(path, members, most)
+    arrays = {}
+    for key, name in names.items():
+        with archive.open(name) as member:
+            arrays[key] = np.lib.format.read_array(member, allow_pickle=False)
+    return arrays
+
+
+def _check_memory(path: Path, files: list, most: int) -> None:
+    """Raise KgenError if the arrays that begin in `files`, each held twice, take more than `most`.
+
+    Twice, as those that training has not are taken out of them.
+    """
+    allowance.check(2 * sum(map(_bytes, files)), most, str(path))
+
+
+def _bytes(file) -> int:
+    """What the array in an open file takes, as its header says. Raises ValueError."""
+    version = np.lib.format.read_magic(file)
+    if version not in _HEADERS:  # of the last one, 3.0, are arrays with named fields only
+        raise ValueError(f"version {version} of numpy's format")
+    shape, _, dtype = _HEADERS[version](file)
+    return math.prod(shape) * dtype.itemsize
 
 
 def _check_kind(path: Path) -> None:

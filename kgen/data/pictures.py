@@ -1,6 +1,7 @@
 """Image files and single images, through pillow."""
 
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,12 @@ _TURNS = {
     8: "ROTATE_90",
 }
 
+# Memory that reading an image takes: 4 bytes a pixel in pillow, and copies in other modes.
+# Progressive JPEGs hold their coefficients, too, whatever the size asked for.
+_BYTES_A_PIXEL = 20
+_BYTES_OF_COEFFICIENTS = 6
+LARGE = 2**22  # pixels; a JPEG of more is decoded near to the size it is brought to
+
 # The largest values found in files of 8 and of 16 bits a channel, each -1 where there are no such.
 Reach = tuple[int, int]
 NO_REACH: Reach = (-1, -1)
@@ -50,16 +57,35 @@ def suffixes() -> dict[str, str]:
     return {suffix: name for suffix, name in known.items() if name in readable}
 
 
-def kind(path: Path) -> str:
-    """What an image file holds, from its header: grey or RGB, each with or without transparency.
+@dataclass(frozen=True)
+class Header:
+    """What is known of an image file before its pixels are decoded.
 
-    A palette counts as RGB. Raises DamagedImageError.
+    Attributes:
+        kind: grey or RGB, each with or without transparency. A palette counts as RGB.
+        height, width: of the image as it stands in the file, before it is turned.
+        pixels: that are decoded.
+        bytes: of memory that reading takes at most.
     """
+
+    kind: str
+    height: int
+    width: int
+    pixels: int
+    bytes: int
+
+
+def header(path: Path, size: tuple[int, int] | None) -> Header:
+    """The header of the image in a file that is to be read as `size`. Raises DamagedImageError."""
     with _opened(path) as picture:
-        mode, transparent = picture.mode, picture.has_transparency_data
-    if mode in _GREY:
-        return "grey with transparency" if transparent else "grey"
-    return "RGBA" if transparent else "RGB"
+        transparent, (width, height) = picture.has_transparency_data, picture.size
+        name = "grey" if picture.mode in _GREY else "RGB"
+        kind = {"grey": "grey with transparency", "RGB": "RGBA"}[name] if transparent else name
+        _drafted(picture, size)
+        pixels = picture.width * picture.height
+        coefficients = _BYTES_OF_COEFFICIENTS if picture.info.get("progressive") else 0
+        needed = pixels * _BYTES_A_PIXEL + width * height * coefficients
+    return Header(kind, height, width, pixels, needed)
 
 
 def read(path: Path, size: tuple[int, int] | None, mode: str | None) -> tuple[np.ndarray, Reach]:
@@ -71,6 +97,7 @@ def read(path: Path, size: tuple[int, int] | None, mode: str | None) -> tuple[np
     """
     with _opened(path) as picture:
         is_deep = any(";16" in str(tile[3]) for tile in picture.tile)  # 16 bits, such as RGB;16B
+        _drafted(picture, size)
         # Before EXIF is read, which for some formats would load the image and hide what is wrong.
         picture.load()
         own_mode = "L" if picture.mode in _GREY else "RGB"
@@ -78,11 +105,12 @@ def read(path: Path, size: tuple[int, int] | None, mode: str | None) -> tuple[np
             raise DamagedImageError("floating-point values, which have no fixed range")
         shallow, largest = _eight_bits(picture) if picture.mode in _GREY_16 else (picture, None)
         opaque = _on_white(shallow) if shallow.has_transparency_data else shallow
-        upright = _turned(opaque.convert(own_mode), _orientation(picture))
+        upright = _turned(_in_mode(opaque, own_mode), _orientation(picture))
         if largest is not None:
             reach = (-1, largest)
         else:
-            highest = int(np.asarray(upright).max())
+            extrema = upright.getextrema()  # of one channel, or a pair for each
+            highest = int(max(np.ravel(extrema)))
             reach = (-1, highest << 8 | 0xFF) if is_deep else (highest, -1)
         return _pixels(_adapted(upright, size, mode)), reach
 
@@ -125,6 +153,17 @@ def _opened(path: Path):
         raise DamagedImageError(" ".join(reason.split())) from error
 
 
+def _drafted(picture, size) -> None:
+    """Have a large JPEG decoded at 1/2, 1/4 or 1/8 of its sides, where that is twice `size`."""
+    if size is not None and picture.width * picture.height > LARGE:
+        picture.draft(None, (2 * max(size), 2 * max(size)))  # before it is turned: either side
+
+
+def _in_mode(picture, mode: str):
+    """`picture` in a mode of pillow's, without a copy where it has that already."""
+    return picture if picture.mode == mode else picture.convert(mode)
+
+
 def _orientation(picture) -> int:
     """EXIF's orientation, or 1, upright, where there is none or EXIF cannot be read."""
     # The rest of EXIF is never looked at. Damage shows as any exception: pillow promises no list.
@@ -162,14 +201,14 @@ def _on_white(picture):
     from PIL import Image
 
     white = Image.new("RGBA", picture.size, "white")
-    return Image.alpha_composite(white, picture.convert("RGBA"))
+    return Image.alpha_composite(white, _in_mode(picture, "RGBA"))
 
 
 def _adapted(picture, size, mode):
     from PIL import Image, ImageOps
 
     if mode is not None:
-        picture = picture.convert(_MODES[mode])
+        picture = _in_mode(picture, _MODES[mode])
     if size is not None:
         height, width = size
         picture = ImageOps.fit(picture, (width, height), Image.Resampling.BICUBIC)

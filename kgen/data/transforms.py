@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from kgen.data import pictures
+from kgen.data import allowance, pictures
 from kgen.data.dynamic import DynamicallyBinarized
 from kgen.data.image_data import ImageData, Split
 from kgen.errors import KgenError
@@ -43,13 +43,23 @@ def colours(mode, grayscale: bool) -> str | None:
     return "gray" if grayscale else mode
 
 
-def reshaped(data: ImageData, size: tuple[int, int] | None, mode: str | None) -> ImageData:
-    """`data` with its images in the colours of `mode` and brought to `size`, where given."""
+def reshaped(
+    data: ImageData, size: tuple[int, int] | None, mode: str | None, most: int
+) -> ImageData:
+    """`data` with its images in the colours of `mode` and brought to `size`, where given.
+
+    Raises KgenError where that takes more than `most` bytes of memory.
+    """
     *own_size, own_channels = data.image_shape
     if own_channels == pictures.channels(mode, own_channels):
         mode = None
     if size in (None, tuple(own_size)) and mode is None:
         return data
+    height, width = size or own_size
+    pixels = (len(data.train) + len(data.test)) * height * width
+    # Each image, and the array of all of them.
+    needed = 2 * pixels * pictures.channels(mode, own_channels)
+    allowance.check(needed, most, data.name, "choose a smaller size=, or ")
 
     height, width = size or own_size
     count = len(data.train) + len(data.test)

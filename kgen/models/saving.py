@@ -25,7 +25,7 @@ from keras import ops
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from kgen import models
+from kgen import backend, models
 from kgen.bounds import ImageShape, checked
 from kgen.errors import KgenError
 from kgen.files import check_no_hole, check_plain, read_json, whole_file, write_json
@@ -90,9 +90,10 @@ def load(folder, continuing=False):
         with safe_open(folder / VARIABLES, framework="numpy") as file:
             names = file.keys()
             shapes = [tuple(file.get_slice(name).get_shape()) for name in names]
-            with _only_variables_of(shapes):
-                model = _built(config, most_layers=len(shapes))
-            _compile_as_saved(model, {name for name in names if name.startswith("optimizer/")})
+            with backend.recurring_variable_names():
+                with _only_variables_of(shapes):
+                    model = _built(config, most_layers=len(shapes))
+                _compile_as_saved(model, {name for name in names if name.startswith("optimizer/")})
             _assign_variables(model, file, continuing)
     except FileNotFoundError as error:
         raise KgenError(

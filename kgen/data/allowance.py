@@ -1,0 +1,31 @@
+"""How much memory loading may take."""
+
+from kgen.bounds import Gigabytes, checked
+from kgen.errors import KgenError
+from kgen.memory import total
+
+GB = 10**9
+_SHARE = 0.5  # of the machine's memory; training and the framework take the rest
+
+
+def most_bytes(max_memory: float | None) -> int:
+    """The argument `max_memory=` of `load`, in GB, as bytes; None: half of the machine's memory.
+
+    Raises KgenError for what is no number above 0.
+    """
+    gigabytes = checked("max_memory", max_memory, Gigabytes | None)
+    return int(total() * _SHARE if gigabytes is None else gigabytes * GB)
+
+
+def check(needed: int, most: int, where: str, remedy: str = "") -> None:
+    """Raise KgenError if `needed` bytes are more than `most`; `remedy` ends in "or ", if any."""
+    if needed > most:
+        raise KgenError(
+            f"{where}: expected images that take at most {most / GB:.3g} GB of memory while they"
+            f" are loaded, received {needed / GB:.3g} GB: {remedy}allow more,"
+            f" max_memory={_rounded_up(needed)} (--max-memory {_rounded_up(needed)})"
+        )
+
+
+def _rounded_up(number: int) -> int:
+    return -(-number // GB)
