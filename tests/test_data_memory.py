@@ -148,15 +148,12 @@ def test_a_bound_is_a_number_above_0(wrong):
     assert "Expected max_memory to be" in error_line("digits", max_memory=wrong)
 
 
-def test_without_a_bound_half_of_the_machine_is_allowed(tmp_path, monkeypatch):
-    monkeypatch.setattr(memory, "_LIMIT_OF_A_CONTAINER", tmp_path / "none")
+@pytest.mark.parametrize(("limit", "most"), [([], None), (["max"], None), (["2000000"], 10**6)])
+def test_without_a_bound_half_of_the_machine_is_allowed(monkeypatch, limit, most):
+    """Or of the container that the process runs in."""
+    monkeypatch.setattr("kgen.memory._lines", lambda path: limit)
     machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    assert allowance.most_bytes(None) == machine // 2
-    (tmp_path / "max").write_text("max\n")
-    monkeypatch.setattr(memory, "_LIMIT_OF_A_CONTAINER", tmp_path / "max")
-    assert allowance.most_bytes(None) == machine // 2
-    (tmp_path / "max").write_text("2000000\n")
-    assert allowance.most_bytes(None) == 10**6
+    assert allowance.most_bytes(None) == (most or machine // 2)
 
 
 def test_the_commands_take_a_bound(tmp_path):
