@@ -31,7 +31,7 @@ class Interrupted(KeyboardInterrupt):
         between_steps: whether it came where the model's state is whole.
     """
 
-    def __init__(self, message, signal, between_steps):
+    def __init__(self, message, signal, between_steps=False):
         super().__init__(message)
         self.status = 128 + signal
         self.between_steps = between_steps
