@@ -144,9 +144,7 @@ def test_labels_of_tens_of_millions_are_no_classes():
     images = np.zeros((200, 8, 8, 1), "uint8")
     data = kgen.data.load(images, np.array([0, 10**7] * 100))
     for make in (lambda: kgen.models.create("cvae", data), lambda: kgen.encoders.for_data(data)):
-        with pytest.raises(
-            KgenError, match=r"classes to be .* 65,536, received 10000001: .*from 0"
-        ):
+        with pytest.raises(KgenError, match=r"classes to be .* received 10000001: .*from 0"):
             make()
     assert kgen.models.create("vae", data).classes == 0
 
