@@ -185,7 +185,7 @@ def test_list_shows_models_and_data_sets(capsys):
         (["--limit", "0"], "from 1 to 1,000,000,000"),
         (["--learning-rate", "0"], "above 0 to 10"),
         (["--learning-rate", "nan"], "a finite number"),
-        (["--model", "autoencoder", "--evaluate-every", "1"], "that can sample"),
+        (["--model", "autoencoder", "--evaluate-every", "1"], "that draws new images"),
         (["--model", "nowhere:Model"], "write nowhere.py"),
         (["--model", "json:JSONDecoder"], "to be a kgen.GenerativeModel"),
         (["--model", "json:"], "as module:Class"),
