@@ -71,12 +71,6 @@ def test_small_models_are_built_whatever_there_is(monkeypatch):
         kgen.VAE((8, 8, 1), hidden=(4,)).compile()
 
 
-def test_a_size_that_memory_does_not_hold_is_refused(monkeypatch):
-    monkeypatch.setattr(memory, "available", lambda: 2**30)
-    with pytest.raises(KgenError, match=r"Expected 1,797 images of 2000x2000 to fit into memory"):
-        kgen.data.load("digits", size=2000)
-
-
 def test_a_picture_that_memory_does_not_hold_is_refused(monkeypatch):
     images = np.broadcast_to(np.uint8(0), (10**6, 8, 8, 1))
     monkeypatch.setattr(memory, "available", lambda: 2**30)

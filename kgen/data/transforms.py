@@ -9,7 +9,6 @@ from kgen.data import allowance, pictures
 from kgen.data.dynamic import DynamicallyBinarized
 from kgen.data.image_data import ImageData, Split
 from kgen.errors import KgenError
-from kgen.memory import check_memory
 
 _TRAIN_SEED, _TEST_SEED = 0, 1
 
@@ -60,15 +59,6 @@ def reshaped(
     # Each image, and the array of all of them.
     needed = 2 * pixels * pictures.channels(mode, own_channels)
     allowance.check(needed, most, data.name, "choose a smaller size=, or ")
-
-    height, width = size or own_size
-    count = len(data.train) + len(data.test)
-    bytes_of_one = height * width * pictures.channels(mode, own_channels)
-    check_memory(
-        2 * count * bytes_of_one,  # once as images, once as one array
-        f"{count:,} images of {height}x{width}",
-        "choose a smaller size, or fewer images",
-    )
 
     def changed(split: Split) -> Split:
         adapted = [pictures.adapted(image, size, mode) for image in split.images]
