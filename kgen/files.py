@@ -256,9 +256,10 @@ def read_json(path):
     check_plain(path)
     try:
         with open_plain(path) as file:
-            content = file.read(LARGEST_JSON + 1)
-        if len(content) > LARGEST_JSON:
-            raise ValueError(f"more than {LARGEST_JSON:,} bytes")
+            size = os.fstat(file.fileno()).st_size
+            if size > LARGEST_JSON:
+                raise ValueError(f"more than {LARGEST_JSON:,} bytes")
+            content = file.read(size)  # as much as that is what Python takes memory for
         value = json.loads(content, object_pairs_hook=_unique)
         if not isinstance(value, dict):
             raise ValueError(f"a {type(value).__name__}")
