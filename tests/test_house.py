@@ -263,3 +263,10 @@ def test_no_exception_is_caught_unseen(name):
     nodes = ast.walk(ast.parse(FILES[name].read_text()))
     caught = [node for node in nodes if isinstance(node, ast.ExceptHandler)]
     assert [handler.lineno for handler in caught if handler.type is None] == []
+
+
+def test_every_file_of_tests_is_run_by_tox():
+    """Those of data, which know no backend, are run once, by name; the others on each backend."""
+    once = (ROOT / "tox.ini").read_text().partition("[testenv:once]")[2]
+    paths = (path.relative_to(ROOT).as_posix() for path in ROOT.glob("tests/test_data*.py"))
+    assert [path for path in paths if path not in once] == []
