@@ -74,7 +74,7 @@ def _temporary(path):
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f"{PARTIAL}{path.name}.", dir=path.parent))
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: of a name that is none
         raise cannot_write(path, error) from error
     try:
         # In a folder of its own, so that it keeps its ending, by which writers tell the format.

@@ -75,7 +75,7 @@ def _new(out, name):
             return folder, True
         except FileExistsError:
             continue
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: of a name that is none
             raise cannot_write(folder, error) from error
     raise KgenError(f"Expected a new folder, but {out} exists already: choose another --out.")
 

@@ -1,6 +1,7 @@
 """`kgen.fit --model module:Class`: runs of a model of the user's own, whose code only they name."""
 
 import json
+import shutil
 import sys
 
 import pytest
@@ -121,6 +122,8 @@ def test_a_file_that_names_code_runs_none(folder, monkeypatch, capsys):
     (folder / "other_models.py").write_text(MODULE)
     path = folder / run / "model" / "model.json"
     path.write_text(path.read_text().replace("own_models:Mean", "other_models:Mean"))
+    (path.parent / "checkpoint.json").unlink()  # which knows its checksum
+    shutil.rmtree(folder / run / "checkpoints")
     assert "other_models:Mean" in refused(sample.main, [run, *OWN], capsys)
     assert "other_models" not in sys.modules
     (folder / "was-imported").unlink()
