@@ -66,8 +66,9 @@ def measured():
     parts = []
     for path in sorted((ROOT / "benchmarks" / "results").glob("*.md")):
         report = path.read_text(encoding="utf-8")
-        machine = re.search(r"^Machine: (.*?)\. Device: (\w+)", report, re.MULTILINE)
-        parts.append(f"\n### {machine[1]}, {machine[2]}\n")
+        device = re.search(r"^- .* device (\w+), kgen ", report, re.MULTILINE)[1]
+        machine = re.search(r"^- Machine: (.*), id ", report, re.MULTILINE)[1]
+        parts.append(f"\n### {machine}, {device}\n")
         parts += [
             f"\n##{section(report, title)}" for title in MEASURED if f"## {title}\n" in report
         ]
