@@ -57,9 +57,10 @@ def value_and_grad(model, function, variables):
     with torch.enable_grad():
         loss, aux = function()
     parameters = [variable.value for variable in variables]
-    gradients = [torch.zeros_like(parameter) for parameter in parameters]
-    if parameters and loss.requires_grad:  # neither in a player that is frozen
+    if parameters and loss.requires_grad:
         gradients = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
+    else:  # of a player that is frozen
+        gradients = [torch.zeros_like(parameter) for parameter in parameters]
     return keras.tree.map_structure(_detached, (loss, aux)), list(gradients)
 
 
