@@ -49,14 +49,14 @@ def load(
               bits a channel the upper 8 are kept; levels is 256. Other files are left out, and a
               warning says how many. What takes longer than a second to decode is kept in the user's
               cache, and mapped from there while the files are as they were;
-            - an `.npz` file with the arrays `x_train`, `y_train`, `x_test`, `y_test` (only
-              `x_train` is required) or `images`, `labels` (only `images` is required), or an `.npy`
-              file of images;
+            - an `.npz` file. Its arrays are `x_train`, `y_train`, `x_test`, `y_test`, of which
+              `x_train` is required; or `images`, `labels`, of which `images` is required;
+            - an `.npy` file of images;
             - a uint8 array (n, height, width, channels) or (n, height, width).
             Arrays have 1 or 3 channels; their levels is 2 where all values are 0 and 1, else 256.
             Where no test images are given, every tenth image is held out for testing.
-        labels: those of an array in memory: whole numbers (n,) from 0 on, or names as strings,
-            which are numbered in natural order.
+        labels: (n,), of an array in memory: whole numbers from 0 on, or names. Names are numbered
+            in natural order.
         binarize: "static": each pixel is drawn once, with P(1) = grey / (levels - 1).
             "dynamic": the training images become a `DynamicallyBinarized`, drawn again every epoch;
             the test images are the fixed draw of "static". Both are seeded, and the training images
