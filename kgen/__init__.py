@@ -40,6 +40,7 @@ _PACKAGES = (
     "models",
     "pictures",
     "probe",
+    "spaces",
     "training",
 )
 

@@ -18,12 +18,13 @@ ADAPTERS = ("jax", "tensorflow", "torch")
 
 # What each room may import of the others. Rooms not listed (cli, fit, sample, ...) are verbs, which
 # may import everything except each other's insides; nobody imports them but verbs.
-BASIC = {"errors", "files", "bounds", "memory", "chosen_backend"}
+BASIC = {"errors", "files", "bounds", "memory", "spaces", "chosen_backend"}
 CHECKS = {"capabilities"}  # it reads the registry, `models/__init__.py`, which imports no model
 MAY_IMPORT = {
     "errors": set(),
     "bounds": {"errors"},
     "memory": {"errors"},
+    "spaces": {"errors"},
     "backend_choice": {"errors", "files"},
     "chosen_backend": {"backend_choice"},
     "files": BASIC,
