@@ -1,0 +1,100 @@
+"""What the spaces share."""
+
+import math
+from typing import ClassVar
+
+import numpy as np
+
+from kgen.errors import KgenError
+from kgen.spaces.arrays import as_array, dtype_of, shape_of
+
+
+class Space:
+    """Base class: one kind of array.
+
+    Attributes:
+        what: the items, as messages call them.
+        dtype: of an array of items.
+        shape: of one item.
+        limits: (smallest, largest) value, or None where every value of the dtype is allowed.
+        is_discrete: whether the likelihood of an item is a mass, else a density.
+    """
+
+    what: ClassVar[str]
+    is_discrete: ClassVar[bool] = True
+
+    @property
+    def dimensions(self):
+        """Numbers of one item."""
+        return math.prod(self.shape)
+
+    def check(self, values, count=None):
+        """Values for inference as an array of this space.
+
+        Args:
+            values: an array, a tensor of any framework, or a list.
+            count: how many items there must be; None for any number from 1.
+
+        Raises:
+            KgenError: for another number, dtype, shape or range.
+        """
+        values = self._converted(as_array(values, self.what))
+        self.check_batch(values, count)
+        if count is None and not len(values):
+            raise KgenError(f"Expected at least 1 of the {self.what}, received 0: pass some.")
+        if self.limits and len(values):
+            array = np.asarray(values)
+            self.check_range(array.min(), array.max())
+        return values
+
+    def _converted(self, array):
+        return array
+
+    def check_batch(self, values, count=None):
+        """Check dtype and shape, also of a tensor inside a training step.
+
+        Raises:
+            KgenError: for others.
+        """
+        dtype, shape = dtype_of(values), shape_of(values)
+        wrong_number = None not in (count, *shape[:1]) and shape[:1] != (count,)
+        if not self._fits(dtype) or shape[1:] != self.shape or wrong_number:
+            dimensions = ["n" if count is None else str(count), *map(str, self.shape)]
+            raise KgenError(
+                f"Expected {self.what}, {self.dtype} of shape ({', '.join(dimensions)}), received "
+                f"{dtype} of shape {shape}: {self._advice(dtype, shape)}."
+            )
+
+    def _fits(self, dtype):
+        return dtype == self.dtype
+
+    def _advice(self, dtype, shape):
+        return "convert them" if shape[1:] == self.shape else "give them that shape"
+
+    def check_range(self, smallest, largest):
+        """Raise KgenError if values from `smallest` to `largest` are none of this space."""
+        low, high = self.limits
+        if not low <= smallest <= largest <= high:
+            raise KgenError(
+                f"Expected {self.what} with values from {low} to {high}, received {smallest} to "
+                f"{largest}: {self._advice_on_range(smallest, largest)}."
+            )
+
+    def _advice_on_range(self, smallest, largest):
+        return "create the model with the data's range"
+
+    def defaults(self, count):
+        """What `count` items are given when nobody says: here nothing can be chosen.
+
+        Raises:
+            KgenError: always.
+        """
+        raise KgenError(f"Expected {self.what} to sample for, received none: pass condition=.")
+
+    def arguments(self):
+        """{constructor argument: value} of a model of this space."""
+        raise NotImplementedError
+
+    def condition_arguments(self):
+        """{constructor argument: value} of a model that is given items of this space."""
+        return self.arguments()

@@ -1,0 +1,110 @@
+"""Texts, as the numbers of their words."""
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from kgen.spaces.arrays import is_whole
+from kgen.spaces.space import Space
+
+WORD = re.compile(r"\w+(?:'\w+)?|[^\w\s]")
+UNKNOWN = 1  # the token of every word that is not among a space's words
+
+
+@dataclass(frozen=True)
+class Tokens(Space):
+    """Texts: arrays (n, length) of whole numbers, one a word, then zeros.
+
+    Token 0 is no word, 1 a word that is not among `words`, 2 the first of them.
+
+    Args:
+        length: most words of a text.
+        words: that are known.
+
+    Examples:
+        >>> space = kgen.spaces.Tokens(length=4, words=("a", "red", "seven"))
+        >>> space.encode(["A red seven"]).tolist()
+        [[2, 3, 4, 0]]
+        >>> space.decode(space.encode(["a seven, red"]))
+        ['a seven <unknown> red']
+    """
+
+    length: int
+    words: tuple[str, ...]
+    what: ClassVar[str] = "texts"
+    dtype: ClassVar[str] = "int32"
+
+    @property
+    def shape(self):
+        return (self.length,)
+
+    @property
+    def limits(self):
+        return 0, len(self.words) + 1
+
+    @property
+    def vocabulary_size(self):
+        """Tokens there are: the words, the unknown one and the one that is no word."""
+        return len(self.words) + 2
+
+    @classmethod
+    def of(cls, texts, length=None, fewest=1):
+        """The space of texts: their words, the most frequent ones first.
+
+        Args:
+            texts: strings.
+            length: most words of a text; None for the longest of these.
+            fewest: how often a word must occur to be known.
+        """
+        split = [split_words(text) for text in texts]
+        counts = Counter(word for words in split for word in words)
+        known = sorted(counts, key=lambda word: (-counts[word], word))
+        words = tuple(word for word in known if counts[word] >= fewest)
+        return cls(length or max(map(len, split), default=1) or 1, words)
+
+    def encode(self, texts):
+        """Strings as tokens, int32 (n, length); words beyond `length` are left out."""
+        numbers = {word: token for token, word in enumerate(self.words, start=2)}
+        tokens = np.zeros((len(texts), self.length), "int32")
+        for row, text in zip(tokens, texts, strict=True):
+            words = split_words(text)[: self.length]
+            row[: len(words)] = [numbers.get(word, UNKNOWN) for word in words]
+        return tokens
+
+    def decode(self, tokens):
+        """Tokens (n, length) as strings, words with a space between them."""
+        names = ("", "<unknown>", *self.words)
+        rows = np.asarray(tokens).tolist()
+        return [" ".join(names[token] for token in row if token) for row in rows]
+
+    def check(self, values, count=None):
+        if isinstance(values, str):
+            values = [values]
+        if isinstance(values, list | tuple) and all(isinstance(text, str) for text in values):
+            values = self.encode(values)
+        return super().check(values, count)
+
+    def _converted(self, array):
+        return array.astype("int32") if array.dtype.kind in "iu" else array
+
+    def _fits(self, dtype):
+        return is_whole(dtype)
+
+    def _advice_on_range(self, smallest, largest):
+        return "encode the texts with the model's own words"
+
+    def arguments(self):
+        return {"words": self.words, "length": self.length}
+
+
+def split_words(text):
+    """A text as words and marks in lower case.
+
+    Examples:
+        >>> kgen.spaces.split_words("It's a red seven.")
+        ["it's", 'a', 'red', 'seven', '.']
+    """
+    return WORD.findall(text.lower())
