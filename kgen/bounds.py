@@ -76,7 +76,7 @@ Weight = Annotated[float, Bounds(0, 10**9)]  # of a part of a loss
 Positive = Annotated[float, Bounds(0, 10**9, open="least")]
 LearningRate = Annotated[float, Bounds(0, 10, open="least")]
 Fraction = Annotated[float, Bounds(0, 1, open="most")]
-Levels = Annotated[int, Bounds(2, 256, remedy="create the model with the data's levels")]
+Levels = Annotated[int, Bounds(2, 65_536, remedy="create the model with the data's levels")]
 LABELLED = "train on labelled images, numbered from 0 without gaps"
 Classes = Annotated[int, Bounds(1, 65_536, remedy=LABELLED)]
 Side = Annotated[int, Bounds(1, 4_096)]

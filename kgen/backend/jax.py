@@ -15,6 +15,7 @@ import keras
 import numpy as np
 
 from kgen.backend.added_losses import added_losses
+from kgen.backend.averaged import averaged, inference_sources
 from kgen.backend.jax_convolution import conv, conv_transpose
 from kgen.backend.process import process_peak_memory
 from kgen.backend.variable_names import recurring_variable_names
@@ -146,10 +147,14 @@ def compiled(model, function, loop=False):
     way of their own.
     """
     variables = model.variables
+    sources = inference_sources(model, variables)
     pure = jax.jit(lambda values, *args: _pure(function, variables)(values, *args)[0])
 
     def call(*args):
-        return function(*args) if model.run_eagerly else pure(_values(variables), *args)
+        if model.run_eagerly:
+            with averaged(model):
+                return function(*args)
+        return pure(_values(sources), *args)
 
     return call
 

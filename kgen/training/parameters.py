@@ -88,6 +88,8 @@ def with_checked_arguments(model_class):
         outermost = type(self).__init__ is checked_construct
         with within_memory() if outermost else contextlib.nullcontext():
             construct(self, *args, **kwargs)
+            if outermost:
+                self.constructed()
 
     # Keras looks at the signature in two ways, of which one does not see through `wraps`.
     checked_construct.__signature__ = inspect.signature(construct)

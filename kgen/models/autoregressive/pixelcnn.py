@@ -48,6 +48,7 @@ class PixelCNN(Autoregressive):
         self,
         image_shape: ImageShape = (28, 28, 1),
         levels: Levels = 256,
+        *,
         features: Annotated[int, Bounds(2, 65_536)] = 64,
         blocks: Repeats = 7,
         **kwargs,
@@ -72,7 +73,7 @@ class PixelCNN(Autoregressive):
         self.last = [pointwise(features, features) for _ in range(2)]
         self.output_layer = pointwise(features, self.parameters_per_pixel, dtype="float32")
 
-    def network(self, apply, x, condition):
+    def network(self, apply, x, embedded):
         x = apply(self.first, x)
         for narrow, masked, widen in self.residual:
             hidden = apply(narrow, ops.relu(x))

@@ -52,6 +52,7 @@ class Glow(Flow):
         self,
         image_shape: ImageShape = (28, 28, 1),
         levels: Levels = 256,
+        *,
         scales: Scales = 3,
         depth: Repeats = 8,
         width: Count = 48,

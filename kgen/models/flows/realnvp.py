@@ -50,6 +50,7 @@ class RealNVP(Flow):
         self,
         image_shape: ImageShape = (28, 28, 1),
         levels: Levels = 256,
+        *,
         scales: Scales = 3,
         width: Count = 32,
         dequantization: Literal["uniform", "variational"] = "uniform",

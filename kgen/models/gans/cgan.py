@@ -21,6 +21,7 @@ from keras import layers
 
 from kgen.bounds import Classes, ImageShape, Levels
 from kgen.models.gans.gan import GAN
+from kgen.spaces import Labels
 
 LABEL_SIZE = 50  # dimensions of the generator's vector per label
 
@@ -42,11 +43,16 @@ class CGAN(GAN):
         self,
         image_shape: ImageShape = (28, 28, 1),
         levels: Levels = 256,
+        *,
         classes: Classes = 10,
         **kwargs,
     ):
         self.classes = classes  # before the networks, which it widens, are built
         super().__init__(image_shape, levels, **kwargs)
+
+    @property
+    def condition_space(self):
+        return Labels(self.classes)
 
     def build_generator(self):
         network = super().build_generator(further_latents=LABEL_SIZE)

@@ -42,7 +42,8 @@ class DCGAN(GAN):
         self,
         image_shape: ImageShape = (28, 28, 1),
         levels: Levels = 256,
+        *,
         architecture: Literal["dense", "conv"] = "conv",
         **kwargs,
     ):
-        super().__init__(image_shape, levels, architecture, **kwargs)
+        super().__init__(image_shape, levels, architecture=architecture, **kwargs)

@@ -47,6 +47,7 @@ class GAN(Adversarial):
         self,
         image_shape: ImageShape = (28, 28, 1),
         levels: Levels = 256,
+        *,
         architecture: Literal["dense", "conv"] = "dense",
         loss: Literal["non_saturating", "minimax"] = "non_saturating",
         reconstruction_weight: Weight = 0.0,
@@ -71,10 +72,10 @@ class GAN(Adversarial):
         target = 1.0 - self.label_smoothing  # s = target / 2 where it cannot tell
         return math.log(target / (2.0 - target))
 
-    def generator_loss(self, images, labels=None, training=True):
+    def generator_loss(self, images, condition=None, training=True):
         if not self.reconstruction_weight:
-            return super().generator_loss(images, labels, training)
-        fakes = self.generate(ops.shape(images)[0], labels, training)
+            return super().generator_loss(images, condition, training)
+        fakes = self.generate(ops.shape(images)[0], condition, training)
         reconstruction = ops.mean(ops.abs(self.scale(images) - fakes))
-        criterion = self.generator_criterion(self.discriminate(fakes, labels, training))
+        criterion = self.generator_criterion(self.discriminate(fakes, condition, training))
         return criterion + self.reconstruction_weight * reconstruction, {}

@@ -46,6 +46,7 @@ class Wasserstein(Adversarial):
         self,
         image_shape: ImageShape = (28, 28, 1),
         levels: Levels = 256,
+        *,
         critic_steps: Moves = 5,
         **kwargs,
     ):
@@ -90,6 +91,7 @@ class WGAN(Wasserstein):
         self,
         image_shape: ImageShape = (28, 28, 1),
         levels: Levels = 256,
+        *,
         clip: Positive = 0.1,
         **kwargs,
     ):
