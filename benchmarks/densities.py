@@ -19,8 +19,8 @@ from measuring import record_of, write_as
 
 import kgen
 from kgen import pictures
-from kgen.density import classify, detect_outliers
-from kgen.probe import linear_probe
+from kgen.analysis.density import classify, detect_outliers
+from kgen.analysis.probe import linear_probe
 
 DOCS = Path(__file__).parent.parent / "docs"
 

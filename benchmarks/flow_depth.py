@@ -21,7 +21,7 @@ from ratios import median_interval
 import kgen
 from kgen import backend
 from kgen.files import write_json
-from kgen.run import circumstances
+from kgen.runs.provenance import circumstances
 
 RECORDS = Path(__file__).parent / "records"
 COLUMNS = "{:>6} {:>10} {:>34} {:>10}"

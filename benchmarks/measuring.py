@@ -9,7 +9,7 @@ from ratios import paired_ratio
 
 from kgen import backend
 from kgen.files import write_json
-from kgen.run import circumstances
+from kgen.runs.provenance import circumstances
 
 RECORDS = Path(__file__).parent / "records"
 THREADS = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "XLA_FLAGS")
