@@ -8,8 +8,8 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks import provenance, results, runner
-from benchmarks.cells import BUDGETS, plan
+from benchmarks.harness import provenance, results, runner
+from benchmarks.harness.cells import BUDGETS, plan
 from kgen import cli
 from kgen.errors import Interrupted, KgenError
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import load, machine, results
-from benchmarks.cells import Cell
-from benchmarks.provenance import short
-from benchmarks.ratios import unpaired_ratio
+from benchmarks.harness import load, machine, results
+from benchmarks.harness.cells import Cell
+from benchmarks.harness.provenance import short
+from benchmarks.harness.ratios import unpaired_ratio
 from kgen import cli
 from kgen.errors import KgenError
 

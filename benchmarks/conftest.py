@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from benchmarks.cells import BUDGETS, Cell
+from benchmarks.harness.cells import BUDGETS, Cell
 from benchmarks.speed.subject import Subject
 
 

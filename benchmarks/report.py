@@ -3,8 +3,8 @@
 from importlib import resources
 from pathlib import Path
 
-from benchmarks import conditions, load, results
-from benchmarks.sections import done, sections
+from benchmarks.harness import conditions, load, results
+from benchmarks.harness.sections import done, sections
 from kgen import cli
 from kgen.errors import KgenError
 from kgen.files import whole_file
@@ -69,7 +69,7 @@ def as_html(records):
     from markupsafe import Markup
 
     records = list(named(records))
-    source = resources.files("benchmarks").joinpath("report.html").read_text()
+    source = resources.files("benchmarks.harness").joinpath("report.html").read_text()
     parts = sections(records, plots=True)
     for part in parts:
         part.plot = Markup(part.plot)  # drawn here, not data

@@ -23,32 +23,34 @@ _HOMES = {
     "ImageModel": "kgen.training",
     "KgenError": "kgen.errors",
     "NonFiniteLossError": "kgen.training",
-    "load": "kgen.models.saving",
-    "save": "kgen.models.saving",
+    "load": "kgen.saving",
+    "save": "kgen.saving",
     "set_seed": "kgen.training",
 }
-_PACKAGES = (
-    "backend",
-    "callbacks",
-    "data",
-    "density",
-    "distributions",
-    "encoders",
-    "evaluation",
-    "latent",
-    "layers",
-    "metrics",
-    "models",
-    "pictures",
-    "probe",
-    "spaces",
-    "training",
-)
+_PACKAGES = {
+    place.rpartition(".")[2]: f"kgen.{place}"
+    for place in (
+        "analysis.density",
+        "analysis.latent",
+        "analysis.probe",
+        "backend",
+        "data",
+        "distributions",
+        "encoders",
+        "evaluation",
+        "layers",
+        "metrics",
+        "models",
+        "pictures",
+        "spaces",
+        "training",
+    )
+}
 
 
 def __getattr__(name):
     if name in _PACKAGES:
-        return importlib.import_module(f"kgen.{name}")
+        return importlib.import_module(_PACKAGES[name])
     home = _HOMES.get(name) or importlib.import_module("kgen.models").homes().get(name)
     if home is None:
         raise AttributeError(f"module 'kgen' has no attribute {name!r}")

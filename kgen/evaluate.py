@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
-from kgen import cli, data, run_folder
+from kgen import cli, data
 from kgen.bounds import Draws, Samples, Seed
 from kgen.errors import KgenError, printable
 from kgen.files import write_json
-from kgen.options import stored_options
+from kgen.runs import folder as run_folder
+from kgen.runs.options import stored_options
+from kgen.runs.trained_models import load_models
 
 
 def parser():
@@ -130,7 +132,7 @@ def evaluate_all(sources, options):
     from kgen import encoders
     from kgen.evaluation import check_images_of, evaluate, images_compared
 
-    runs = cli.load_models(sources, options.model)
+    runs = load_models(sources, options.model)
     known = {}  # arguments: (images, encoder, what is known of them)
     for folder, source in sources.items():  # all of them before the first takes its minutes
         key = tuple(source.values())

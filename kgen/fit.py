@@ -9,10 +9,11 @@ import math
 import shlex
 import statistics
 
-from kgen import cli, data, models, run_folder
+from kgen import cli, data, models
 from kgen.capabilities import require
 from kgen.errors import KgenError
-from kgen.options import (
+from kgen.runs import folder as run_folder
+from kgen.runs.options import (
     STEPS_OF_A_SHORT_RUN,
     check_changes,
     given_again,
@@ -73,8 +74,8 @@ def settings_of(options):
 
 def start_in(folder, options, images):
     import kgen
-    from kgen.run import circumstances
-    from kgen.training.checkpoint import Progress, Store
+    from kgen.runs.checkpoint import Progress, Store
+    from kgen.runs.provenance import circumstances
 
     settings = settings_of(options)
     kgen.set_seed(options.seed)
@@ -120,10 +121,10 @@ def resume_in(folder, options, record):
     cli.choose_backend()
     make_known(options.model)
 
-    from kgen.models import saving
-    from kgen.run import circumstances
+    from kgen import saving
+    from kgen.runs.checkpoint import Store, check_terms
+    from kgen.runs.provenance import circumstances
     from kgen.training import set_learning_rate
-    from kgen.training.checkpoint import Store, check_terms
 
     checkpoint, progress = Store(folder / run_folder.CHECKPOINTS).newest()
     # Stopped between its last checkpoint and its end, it has no epochs left and a model to save.
@@ -208,7 +209,7 @@ def check_models_images(model, images):
 
 def measurements_of(images, options):
     """The callbacks of `--evaluate-every`: before a run is begun, for they may find no encoder."""
-    from kgen.callbacks import SampleQuality
+    from kgen.evaluation import SampleQuality
 
     return [SampleQuality(images, options.evaluate_every)] if options.evaluate_every else []
 
@@ -221,9 +222,10 @@ def terms_logged(model, measurements):
 
 def train(model, images, folder, options, record, progress, measurements):
     import kgen
-    from kgen.callbacks import AdversarialWarnings
-    from kgen.run import Interruption, ProgressBar, Recorder
-    from kgen.training.checkpoint import Checkpoints, Store
+    from kgen.runs.checkpoint import Checkpoints, Store
+    from kgen.runs.interruption import Interruption
+    from kgen.runs.progress_bar import ProgressBar
+    from kgen.runs.recorder import Recorder
 
     steps = number_of_steps(images, options)
     print(f"{options.model} on {images.name}: {options.epochs} epochs of {steps} steps")
@@ -257,7 +259,7 @@ def train(model, images, folder, options, record, progress, measurements):
                 progress_bar,
                 recorder,
                 checkpoints,
-                AdversarialWarnings(),
+                *model.watchers(),
                 interruption,
             ],
             **place,

@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
-from kgen import cli, run_folder
+from kgen import cli
 from kgen.bounds import Number, Seed
 from kgen.errors import KgenError
 from kgen.files import whole_file
+from kgen.runs import folder
+from kgen.runs.trained_models import load_models
 
 
 def parser():
@@ -37,14 +39,14 @@ def main(arguments=None):
         raise KgenError(
             f"Expected --out to end in .png or .npy, received {out}: choose one of the two."
         )
-    run_folder.check(options.run)
+    folder.check(options.run)
     cli.choose_backend()
 
     import numpy as np
 
     import kgen
 
-    model = cli.load_models([options.run], options.model)[options.run]
+    model = load_models([options.run], options.model)[options.run]
     images = model.sample(options.n, seed=options.seed)
     if out.suffix == ".npy":
         with whole_file(out) as path:

@@ -1052,7 +1052,7 @@ def models_without_a_sampler_say_which_have_one(case):
 @check(needs=lambda c: not c.can_sample)
 def models_that_cannot_sample_say_which_can(case):
     data = kgen.data.load("digits").limit(20)
-    quality = kgen.callbacks.SampleQuality(data, encoder=lambda images: images.reshape(-1, 64))
+    quality = kgen.evaluation.SampleQuality(data, encoder=lambda images: images.reshape(-1, 64))
     with refused("draws new images", case.model_class.__name__, "vae", "dcgan", "glow"):
         case.fit(case.compiled(), callbacks=[quality])
     with refused("cannot sample", "vae", "dcgan", "glow"):

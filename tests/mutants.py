@@ -170,7 +170,7 @@ def of_run_json(choose, templates):
 
 
 def of_checkpoint_json(choose, templates):
-    from kgen.training.checkpoint import _canonical, _checksum
+    from kgen.runs.checkpoint import _canonical, _checksum
 
     def forged(choose, record):
         record["content"] = mutated(choose, record["content"])

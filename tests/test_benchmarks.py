@@ -19,9 +19,10 @@ import numpy as np
 import pytest
 
 from benchmarks import __main__ as harness
-from benchmarks import cells, compare, load, machine, ratios, report, results, runner
-from benchmarks.cells import BUDGETS, Budget, Cell, plan
-from benchmarks.provenance import commit, provenance, short, version
+from benchmarks import compare, report
+from benchmarks.harness import cells, load, machine, ratios, results, runner
+from benchmarks.harness.cells import BUDGETS, Budget, Cell, plan
+from benchmarks.harness.provenance import commit, provenance, short, version
 from benchmarks.speed import profiling
 from benchmarks.speed.subject import Subject
 from kgen.errors import KgenError

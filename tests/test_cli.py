@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kgen import cli, data, evaluate, fit, options, sample
+from kgen import cli, data, evaluate, fit, sample
 from kgen.errors import KgenError
-from kgen.run import commit
+from kgen.runs import options
+from kgen.runs.provenance import commit
 
 SMALL = ["--limit", "64", "--batch-size", "32", "--epochs", "2", "--set", "hidden=(16,)"]
 
@@ -105,9 +106,9 @@ def test_a_commit_is_dirty_when_the_source_was_changed_and_only_then(tmp_path, m
         identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
         return subprocess.check_output(["git", *identity, *arguments], cwd=tmp_path, text=True)
 
-    source, results = tmp_path / "kgen/run.py", tmp_path / "results.jsonl"
+    source, results = tmp_path / "kgen/fit.py", tmp_path / "results.jsonl"
     source.parent.mkdir()
-    monkeypatch.setattr("kgen.run.__file__", str(source))
+    monkeypatch.setattr("kgen.runs.provenance.SOURCE", source.parent)
     assert commit() is None
     source.write_text("")
     results.write_text("")

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from test_data import error_line
 
-from kgen.data import Split, files
-from kgen.data.files import Release, locate
+from kgen.data import Split, sources
+from kgen.data.sources import Release, locate
 from kgen.errors import KgenError
 
 CONTENT = b"sixteen pixels.."
@@ -59,7 +59,7 @@ def server():
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
     """An empty cache, no KGEN_DATA_DIR, and no proxy between the tests and their server."""
-    monkeypatch.setattr(files, "cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr(sources, "cache_folder", lambda: tmp_path / "cache")
     monkeypatch.delenv("KGEN_DATA_DIR", raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     return tmp_path / "cache"
@@ -149,7 +149,7 @@ def test_interrupted_download_leaves_nothing_behind(server, cache, monkeypatch):
 
 
 def test_server_that_sends_without_end_is_cut_off(server, cache, monkeypatch):
-    monkeypatch.setattr(files, "LARGEST_DOWNLOAD", 10)
+    monkeypatch.setattr(sources, "LARGEST_DOWNLOAD", 10)
     assert "the server sends more than any set has" in failure(release(server.url))
     assert left_behind(cache) == []
 

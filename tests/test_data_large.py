@@ -12,13 +12,13 @@ from PIL import Image
 from test_data import error_line
 from test_data_folders import write, write_many
 
-from kgen.data import files, folders, load
+from kgen.data import folders, load, sources
 
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
     """The cache, into which every folder goes, however quickly it was decoded."""
-    monkeypatch.setattr(files, "cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr(sources, "cache_folder", lambda: tmp_path / "cache")
     monkeypatch.setattr(folders, "SECONDS_WORTH_KEEPING", 0)
     return tmp_path / "cache" / "folders"
 

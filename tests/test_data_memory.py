@@ -14,7 +14,7 @@ from test_data import error_line, some_images
 from test_data_folders import write_many
 
 from kgen import evaluate, fit
-from kgen.data import allowance, decoding, load, pictures
+from kgen.data import allowance, decoding, image_files, load
 from kgen.errors import KgenError
 
 SIDE = 3000  # 9 million pixels, 27 KB as a PNG of one colour
@@ -72,7 +72,7 @@ def test_large_images_are_decoded_one_at_a_time_to_their_size(suffix, bytes_a_pi
 
 
 def test_one_thread_at_a_time_reads_a_large_image(tmp_path, monkeypatch):
-    read, reading, most = pictures.read, [], []
+    read, reading, most = image_files.read, [], []
 
     def counting(path, **how):
         reading.append(path)
@@ -82,7 +82,7 @@ def test_one_thread_at_a_time_reads_a_large_image(tmp_path, monkeypatch):
         finally:
             reading.remove(path)
 
-    monkeypatch.setattr(pictures, "read", counting)
+    monkeypatch.setattr(image_files, "read", counting)
     monkeypatch.setattr(decoding, "THREADS", 4)
     monkeypatch.setattr(decoding, "_FILES_A_TASK", 1)
     load(write_large(tmp_path / "large"), size=8)
@@ -95,7 +95,7 @@ def test_a_jpeg_decoded_to_less_is_the_same_picture(tmp_path, monkeypatch):
     for name in ("a.jpg", "b.jpg"):
         Image.fromarray(grey).save(tmp_path / "wide" / name, quality=95)
     drafted = load(tmp_path / "wide", size=(20, 30)).train.images
-    monkeypatch.setattr(pictures, "LARGE", 2**40)
+    monkeypatch.setattr(image_files, "LARGE", 2**40)
     whole = load(tmp_path / "wide", size=(20, 30)).train.images
     assert drafted.shape == whole.shape == (1, 20, 30, 1)
     assert np.abs(drafted.astype(int) - whole).max() <= 2

@@ -10,7 +10,7 @@ from PIL import Image
 from test_data import error_line, some_images
 from test_data_folders import write, write_many
 
-from kgen.data import load, pictures
+from kgen.data import image_files, load
 
 # The formats that everybody's pillow writes and reads; the others are those of its optional codecs.
 SUFFIXES = (".bmp", ".gif", ".tif", ".TIFF", ".jfif", ".apng", ".ppm", ".tga", ".pcx", ".sgi")
@@ -76,7 +76,7 @@ def test_what_pillow_reads_is_read(tmp_path, suffix):
 
 
 def test_jpeg_2000_is_read(tmp_path):
-    if ".jp2" not in pictures.suffixes():
+    if ".jp2" not in image_files.suffixes():
         pytest.skip("this pillow was built without JPEG 2000")
     images = write_many(tmp_path, 3, suffix=".jp2")
     assert np.array_equal(load(tmp_path).train.images, images[1:])
@@ -111,7 +111,7 @@ def test_a_suffix_may_be_wrong(tmp_path):
 
 @pytest.mark.parametrize("suffix", [".eps", ".ps", ".wmf", ".mpg", ".fits", ".h5", ".grib", ".pdf"])
 def test_what_holds_no_pixels_or_starts_other_programs_is_not_opened(suffix):
-    assert suffix not in pictures.suffixes()
+    assert suffix not in image_files.suffixes()
 
 
 def test_postscript_under_another_suffix_is_not_run(tmp_path):

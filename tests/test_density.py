@@ -11,8 +11,8 @@ from sklearn.naive_bayes import BernoulliNB
 
 import kgen
 from kgen import KgenError, density, pictures
+from kgen.analysis.probe import linear_probe
 from kgen.data import Split
-from kgen.probe import linear_probe
 
 SHAPE = (2, 2, 1)
 ALL_IMAGES = np.array(list(np.ndindex(2, 2, 2, 2)), "uint8").reshape(-1, *SHAPE)

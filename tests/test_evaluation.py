@@ -576,7 +576,7 @@ def logs(data):
         kgen.set_seed(0)
         model = kgen.VAE((4, 4, 1), levels=17, latent_size=2, hidden=(8,))
         model.compile()
-        callbacks = [kgen.callbacks.SampleQuality(data, every, encoder=pixels)] if every else []
+        callbacks = [kgen.evaluation.SampleQuality(data, every, encoder=pixels)] if every else []
         fitted = model.fit(
             data.train.images, batch_size=50, epochs=4, verbose=0, callbacks=callbacks
         )

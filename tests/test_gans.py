@@ -12,8 +12,8 @@ from sklearn.svm import SVC
 
 import kgen
 from kgen import backend
-from kgen.callbacks import AdversarialWarnings, mean_deviation
 from kgen.layers import Conv2D, SpectralNormalization
+from kgen.models.gans.collapse import AdversarialWarnings, mean_deviation
 
 ADVERSARIAL = ["gan", "dcgan", "cgan", "lsgan", "wgan", "wgan_gp"]
 TINY = {"latent_size": 4, "generator_units": (8,), "discriminator_units": (8,), "width": 2}
@@ -543,11 +543,15 @@ def test_warnings_come_once_and_in_one_line(caplog, name, constant, logs, steps,
         assert "\n" not in message
 
 
-def test_warnings_leave_other_models_alone(caplog):
-    callback = AdversarialWarnings()
-    callback.on_train_begin()
-    callback.on_epoch_end(0, {"loss": 1.0})
-    assert caplog.messages == []
+def test_every_gan_offers_its_warnings_and_no_other_model_does():
+    offered = {
+        name: [type(watcher) for watcher in kgen.models.get(name).watchers(None)]
+        for name in kgen.models.REGISTRY
+    }
+    assert offered == {
+        name: [AdversarialWarnings] * home.home[0].startswith("kgen.models.gans.")
+        for name, home in kgen.models.REGISTRY.items()
+    }
 
 
 def test_deviation_of_known_images():

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kgen.models.saving import load
-from kgen.run_folder import trained_model
+from kgen.runs.folder import trained_model
+from kgen.saving import load
 
 pytestmark = pytest.mark.slow
 
@@ -42,7 +42,8 @@ import builtins, json, os, signal, sys, threading
 import matplotlib.pyplot
 from kgen import cli, fit
 from kgen.data import folders
-import kgen, kgen.callbacks, kgen.models.saving, kgen.run
+import kgen, kgen.evaluation.sample_quality, kgen.saving
+import kgen.runs.interruption, kgen.runs.progress_bar, kgen.runs.recorder
 for name in json.loads(sys.argv[1]):
     kgen.models.get(name)
 answers = os.fdopen(os.dup(1), "w")

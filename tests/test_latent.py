@@ -9,7 +9,7 @@ from scipy.spatial import geometric_slerp
 
 import kgen
 from kgen import KgenError
-from kgen.latent import interpolate, traverse, usage
+from kgen.analysis.latent import interpolate, traverse, usage
 
 SHAPE = (2, 2, 1)
 

@@ -76,7 +76,7 @@ def test_a_saved_model_keeps_its_rate_and_slots(name, tmp_path):
     model = trained(name)
     kgen.training.set_learning_rate(model, 0.25)
     kgen.save(model, tmp_path / "model")
-    loaded = kgen.models.saving.load(tmp_path / "model", continuing=True)
+    loaded = kgen.saving.load(tmp_path / "model", continuing=True)
     assert rates(loaded) == rates(model)
     for state, expected in zip(states(loaded), states(model), strict=True):
         np.testing.assert_array_equal(state, expected)

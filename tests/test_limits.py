@@ -10,9 +10,9 @@ import kgen
 from kgen import cli, memory, pictures
 from kgen.errors import KgenError
 from kgen.models import REGISTRY
-from kgen.run import Recorder
+from kgen.runs.checkpoint import Progress
+from kgen.runs.recorder import Recorder
 from kgen.training import in_chunks
-from kgen.training.checkpoint import Progress
 from kgen.training.variables import within_memory
 
 SAMPLING = [name for name in REGISTRY if kgen.models.get(name).can_sample]

@@ -18,7 +18,7 @@ import kgen
 from kgen import cli, fit, sample
 from kgen.errors import KgenError
 from kgen.files import cannot_write
-from kgen.models.saving import load
+from kgen.saving import load
 from kgen.training.callbacks import CallbackList
 
 # As in the processes that are killed.
@@ -45,7 +45,7 @@ def arguments(model, epochs=EPOCHS):
 DOOMED = """
 import os, signal, sys
 from kgen import cli, fit
-from kgen.models.saving import load
+from kgen.saving import load
 from kgen.training.callbacks import CallbackList
 name, at, number = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 owner = CallbackList if name == "on_train_batch_end" else os

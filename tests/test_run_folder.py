@@ -9,14 +9,16 @@ import numpy as np
 import pytest
 
 import kgen
-from kgen import backend_choice, cli, data, fit, run_folder, sample
+from kgen import backend_choice, cli, data, fit, sample
 from kgen.data.kept import KeptImages
 from kgen.encoders import classifier
 from kgen.errors import Interrupted, KgenError
 from kgen.files import kind, open_plain, read_json, remove_partial, whole_folder
-from kgen.run import Interruption, Recorder
-from kgen.training import checkpoint
-from kgen.training.checkpoint import Progress
+from kgen.runs import checkpoint
+from kgen.runs import folder as run_folder
+from kgen.runs.checkpoint import Progress
+from kgen.runs.interruption import Interruption
+from kgen.runs.recorder import Recorder
 
 DIGITS = data.load("digits")
 RUN = ["--limit", "64", "--batch-size", "16", "--epochs", "2", "--set", "hidden=(4,)"]  # 4 steps
@@ -169,13 +171,13 @@ def test_nothing_that_is_no_plain_file_is_read(tmp_path, monkeypatch, in_time):
     assert backend_choice._configured() is None
     assert classifier._cached(tmp_path) is None
     release = data.named.SETS["mnist"].releases[0]
-    assert data.files._missing(release, tmp_path / "mnist") == list(release.files)
+    assert data.sources._missing(release, tmp_path / "mnist") == list(release.files)
     with pytest.raises(KgenError, match="plain file"):
-        data.files._retrieve("nowhere", "0", tmp_path / "mnist" / "train-images-idx3-ubyte.gz")
+        data.sources._retrieve("nowhere", "0", tmp_path / "mnist" / "train-images-idx3-ubyte.gz")
 
 
 def test_a_pipe_in_place_of_kept_images_is_no_array(tmp_path, monkeypatch, in_time):
-    monkeypatch.setattr("kgen.data.files.cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr("kgen.data.sources.cache_folder", lambda: tmp_path / "cache")
     kept = KeptImages(tmp_path, [])
     kept.folder.mkdir(parents=True)
     os.mkfifo(kept.folder / f"{kept.key}_1_1_x.npy")

@@ -20,7 +20,7 @@ import kgen
 from kgen import evaluate, fit, sample
 from kgen.errors import KgenError
 from kgen.models import REGISTRY
-from kgen.training import checkpoint
+from kgen.runs import checkpoint
 from kgen.training.parameters import constructor_parameters
 
 DIGITS = kgen.data.load("digits")

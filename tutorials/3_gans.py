@@ -21,6 +21,7 @@ import numpy as np
 from keras import ops
 
 import kgen
+from kgen.models.gans.collapse import mean_deviation
 
 FULL = os.environ.get("KGEN_TUTORIAL_BUDGET") != "test"  # kgen's tests run this page in seconds
 DATA, SIZE, IMAGES, WIDTH = ("mnist", 16, 16_000, 32) if FULL else ("digits", 8, 128, 4)
@@ -113,7 +114,7 @@ class Watch(keras.callbacks.Callback):
 def trained(model, images, epochs, **settings):
     """Its history, and a picture with one row of samples per epoch."""
     model.compile(**settings)
-    callbacks = [watch := Watch(), kgen.callbacks.AdversarialWarnings()]
+    callbacks = [watch := Watch(), *model.watchers()]
     history = model.fit(images, epochs=epochs, batch_size=64, callbacks=callbacks, verbose=0)
     last = {name: values[-1] for name, values in history.history.items()}
     print(", ".join(f"{name} {value:.3f}" for name, value in last.items()))
@@ -136,7 +137,7 @@ kgen.pictures.grid(dcgan.sample(40, seed=1), data.levels, columns=10)
 # ## What goes wrong
 #
 # Two failures are so common that kgen watches for them and says one line, in `python -m kgen.fit`
-# always, in your own `fit` with `kgen.callbacks.AdversarialWarnings()`:
+# always, in your own `fit` with `callbacks=model.watchers()`:
 #
 # - *Saturation*: the discriminator is right about everything.
 # - *Collapse*: whatever the noise, the generator makes the same image.
@@ -156,8 +157,8 @@ def play(learning_rates, **settings):
         player: keras.optimizers.Adam(rate, beta_1=0.5) for player, rate in learning_rates.items()
     }
     history, _ = trained(model, digits.train.images, BROKEN_EPOCHS, optimizer=optimizer)
-    variety = kgen.callbacks.mean_deviation(model.sample(64, seed=0), model.levels)
-    real = kgen.callbacks.mean_deviation(digits.test.images[:64], digits.levels)
+    variety = mean_deviation(model.sample(64, seed=0), model.levels)
+    real = mean_deviation(digits.test.images[:64], digits.levels)
     print(f"a pixel deviates by {variety:.1%} of the range, {real:.1%} in real images")
     return history, kgen.pictures.grid(model.sample(20, seed=0), model.levels, columns=10)
 

@@ -213,6 +213,6 @@ print(f"Frechet distance of the DCGAN: {evaluation.rows['samples']['frechet_dist
 # %% [markdown]
 # ## Where to go next
 #
-# - During training: `kgen.callbacks.SampleQuality(data, every=5)` logs the Frechet distance.
+# - During training: `kgen.evaluation.SampleQuality(data, every=5)` logs the Frechet distance.
 # - Report with every figure: the encoder's hash, the number of images, the split. `evaluation.used`
 #   has them.

@@ -24,10 +24,11 @@ import kgen
 
 sys.path.insert(0, str(Path(kgen.__file__).parents[1]))  # the checkout
 
-from benchmarks import compare, machine, report, results, runner
-from benchmarks.cells import BUDGETS, Cell
-from benchmarks.provenance import provenance
-from benchmarks.ratios import paired_ratio
+from benchmarks import compare, report
+from benchmarks.harness import machine, results, runner
+from benchmarks.harness.cells import BUDGETS, Cell
+from benchmarks.harness.provenance import provenance
+from benchmarks.harness.ratios import paired_ratio
 
 FULL = os.environ.get("KGEN_TUTORIAL_BUDGET") != "test"  # kgen's tests run this page in seconds
 BACKEND = os.environ["KERAS_BACKEND"]

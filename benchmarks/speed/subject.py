@@ -11,7 +11,7 @@ import time
 import greenlet
 import numpy as np
 
-from benchmarks.cells import BUDGETS
+from benchmarks.harness.cells import BUDGETS
 
 
 class Subject:

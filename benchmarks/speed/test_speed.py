@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from benchmarks.cells import SAMPLING_SECONDS
+from benchmarks.harness.cells import SAMPLING_SECONDS
 from benchmarks.native import MODELS, VARIANTS
 from benchmarks.speed import profiling
 

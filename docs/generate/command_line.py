@@ -9,7 +9,8 @@ from pathlib import Path
 from texts import table
 
 import kgen
-from kgen import data, evaluate, options, sample
+from kgen import data, evaluate, sample
+from kgen.runs import options
 
 PARSERS = {"fit": options.parser, "sample": sample.parser, "evaluate": evaluate.parser}
 ENTRY = re.compile(r"^\s*cli\.run\(main\)", re.MULTILINE)

@@ -1,7 +1,6 @@
 """The reference: every public package and what it exports, rendered by mkdocstrings."""
 
 import ast
-import importlib
 import inspect
 from pathlib import Path
 
@@ -26,8 +25,7 @@ def navigation():
 def overview():
     """The opening of the house, its rooms, and the names at its top."""
     rooms = [
-        [f"[`kgen.{name}`]({name}.md)", first_sentence(importlib.import_module(f"kgen.{name}"))]
-        for name in PACKAGES
+        [f"[`kgen.{name}`]({name}.md)", first_sentence(getattr(kgen, name))] for name in PACKAGES
     ]
     top = [
         [f"[`kgen.{name}`][{where}]", first_sentence(getattr(kgen, name))]
@@ -53,7 +51,7 @@ def top_names():
 
 
 def page(name):
-    module = importlib.import_module(f"kgen.{name}")
+    module = getattr(kgen, name)
     parts = [f"# kgen.{name}\n\n{inspect.getdoc(module)}\n"]
     parts += [f"::: {where}\n" for where in exported(name)]
     return "\n".join(parts)
@@ -61,7 +59,7 @@ def page(name):
 
 def exported(package):
     """Where the public names of a package are defined: those of `__all__`, else its own."""
-    module = importlib.import_module(f"kgen.{package}")
+    module = getattr(kgen, package)
     names = getattr(module, "__all__", None) or [
         node.name
         for node in ast.parse(Path(module.__file__).read_text()).body

@@ -58,7 +58,7 @@ def keep(name, notebook, seconds):
     """Write the notebook, with what it was run by; nothing else of the machine stays in it."""
     sys.path.insert(0, str(ROOT))
     from kgen.files import whole_file
-    from kgen.run import circumstances
+    from kgen.runs.provenance import circumstances
 
     told = circumstances()
     del told["command"]

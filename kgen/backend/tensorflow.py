@@ -134,9 +134,7 @@ def compiled(model, function, loop=False):
     every shape: between two of them TensorFlow's own executor spends more time than in them.
     """
 
-    def by_averages(*args):
-        with averaged(model):
-            return function(*args)
+    by_averages = functools.partial(_averaged, model, function)
 
     @functools.cache
     def graph(xla):
@@ -149,6 +147,11 @@ def compiled(model, function, loop=False):
         return graph(loop or getattr(model, "jit_compile_inference", False))(*args)
 
     return call
+
+
+def _averaged(model, function, *args):
+    with averaged(model):
+        return function(*args)
 
 
 def _tensor(array):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kgen.data import allowance, pictures
+from kgen.data import allowance, image_files
 from kgen.errors import KgenError
 
 THREADS = min(8, os.cpu_count() or 1)  # pillow decodes outside of Python's lock
@@ -22,7 +22,7 @@ _NAMED = 10  # damaged files that an error names; it counts the others
 
 def decode(
     folder: Path, paths: list[Path], size: tuple[int, int] | None, mode: str | None, most: int
-) -> tuple[np.ndarray, pictures.Reach]:
+) -> tuple[np.ndarray, image_files.Reach]:
     """The images at `paths`, files below `folder`: uint8 (n, height, width, 1 or 3), and the
     largest values in files of 8 and of 16 bits.
 
@@ -35,8 +35,8 @@ def decode(
     `mode`, or of different sizes without `size`, and for what would take more than `most` bytes,
     before any image is decoded.
     """
-    read = partial(pictures.read, size=size, mode=mode)
-    reach = pictures.NO_REACH
+    read = partial(image_files.read, size=size, mode=mode)
+    reach = image_files.NO_REACH
     damage: dict[Path, str] = {}
     alone = threading.Lock()
     with _without_warnings(), ThreadPool(THREADS) as pool:
@@ -47,14 +47,14 @@ def decode(
         example, shape = _first_readable(paths, read)
         images = _allocated(folder, (len(paths), *shape))
 
-        def place(row: int) -> tuple[pictures.Reach, str | None]:
+        def place(row: int) -> tuple[image_files.Reach, str | None]:
             """Reads one image into its row, or says what is wrong with the file."""
-            is_large = headers[row] is not None and headers[row].pixels > pictures.LARGE
+            is_large = headers[row] is not None and headers[row].pixels > image_files.LARGE
             try:
                 with alone if is_large else contextlib.nullcontext():
                     image, found = read(paths[row])
-            except pictures.DamagedImageError as error:
-                return pictures.NO_REACH, str(error)
+            except image_files.DamagedImageError as error:
+                return image_files.NO_REACH, str(error)
             if image.shape != shape:
                 raise KgenError(_different_sizes(example, shape, paths[row], image.shape))
             images[row] = image
@@ -84,12 +84,12 @@ def _without_warnings():
         yield
 
 
-def _headers(paths: list[Path], size, pool: ThreadPool) -> list[pictures.Header | None]:
+def _headers(paths: list[Path], size, pool: ThreadPool) -> list[image_files.Header | None]:
     """The header of every file, None of a damaged one: decoding lists these together."""
 
-    def header(path: Path) -> pictures.Header | None:
-        with contextlib.suppress(pictures.DamagedImageError):
-            return pictures.header(path, size)
+    def header(path: Path) -> image_files.Header | None:
+        with contextlib.suppress(image_files.DamagedImageError):
+            return image_files.header(path, size)
 
     return list(pool.imap(header, paths, _FILES_A_TASK))
 
@@ -103,9 +103,9 @@ def _check_memory(folder: Path, headers: list, size, mode: str | None, most: int
     if not known:
         return
     height, width = size or (known[0].height, known[0].width)
-    channels = pictures.channels(mode, 1 if known[0].kind.startswith("grey") else 3)
-    small = max((h.bytes for h in known if h.pixels <= pictures.LARGE), default=0)
-    large = max((h.bytes for h in known if h.pixels > pictures.LARGE), default=0)
+    channels = image_files.channels(mode, 1 if known[0].kind.startswith("grey") else 3)
+    small = max((h.bytes for h in known if h.pixels <= image_files.LARGE), default=0)
+    large = max((h.bytes for h in known if h.pixels > image_files.LARGE), default=0)
     threads = min(THREADS, len(known))
     needed = len(headers) * height * width * channels + large + threads * small
     smaller = "" if size and max(size) <= 64 else "add size=, for example 64, or "
@@ -132,7 +132,7 @@ def _check_kinds(paths: list[Path], headers: list) -> None:
 def _first_readable(paths: list[Path], read) -> tuple[Path, tuple[int, int, int]]:
     """A file whose image has the shape that all must have, and that shape."""
     for path in paths:
-        with contextlib.suppress(pictures.DamagedImageError):
+        with contextlib.suppress(image_files.DamagedImageError):
             return path, read(path)[0].shape
     return paths[0], (1, 1, 1)  # no image at all: every file is about to be listed as damaged
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kgen.data import pictures
+from kgen.data import image_files
 from kgen.data.decoding import decode
 from kgen.data.image_data import ImageData, Split, warn_of_range
 from kgen.data.kept import KeptImages
@@ -61,7 +61,7 @@ def read_folder(
 
 def _files(folder: Path) -> tuple[list[Path], list[Path]]:
     """(image files, other files), but for hidden ones; links to folders are followed."""
-    readable = pictures.suffixes()
+    readable = image_files.suffixes()
     paths, others = [], []
     for path in _walk(folder, ()):
         (paths if path.suffix.lower() in readable else others).append(path)

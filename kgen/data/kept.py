@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from kgen.data import files
-from kgen.data.pictures import Reach
+from kgen.data import sources
+from kgen.data.image_files import Reach
 from kgen.errors import KgenError
 from kgen.files import check_plain, whole_file
 
@@ -33,7 +33,7 @@ class KeptImages:
     def __init__(self, folder: Path, paths: list[Path], *options):
         import PIL
 
-        self.folder = files.cache_folder() / "folders" / _digest([os.fsencode(folder.resolve())])
+        self.folder = sources.cache_folder() / "folders" / _digest([os.fsencode(folder.resolve())])
         made_by = repr((_FORMAT, PIL.__version__, *options)).encode()
         self.key = _digest([made_by, *(_state(folder, path) for path in paths)])
 

@@ -6,11 +6,11 @@ import os
 import numpy as np
 
 from kgen.data.allowance import most_bytes
-from kgen.data.arrays import read_array, read_file
 from kgen.data.folders import read_folder
 from kgen.data.image_data import ImageData
 from kgen.data.labels import warn_of_untrained
 from kgen.data.named import SETS, read_named
+from kgen.data.own_arrays import read_array, read_file
 from kgen.data.transforms import binarized, colours, height_and_width, reshaped
 from kgen.errors import KgenError
 from kgen.files import expanded, kind

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from kgen.data import formats
-from kgen.data.files import Release, locate
 from kgen.data.image_data import ImageData
+from kgen.data.sources import Release, locate
 
 
 @dataclass(frozen=True)

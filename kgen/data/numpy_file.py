@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kgen.data import allowance, pictures
+from kgen.data import allowance, image_files
 from kgen.errors import KgenError
 from kgen.files import open_plain
 
@@ -88,7 +88,7 @@ def _check_kind(path: Path) -> None:
     suffix = path.suffix.lower()
     if suffix in (".npz", ".npy"):
         return
-    if suffix in pictures.suffixes():
+    if suffix in image_files.suffixes():
         remedy = f"give the folder it lies in, {path.parent}"
     elif suffix in _HDF5:
         remedy = (

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from kgen.data import allowance, pictures
+from kgen.data import allowance, image_files
 from kgen.data.dynamic import DynamicallyBinarized
 from kgen.data.image_data import ImageData, Split
 from kgen.errors import KgenError
@@ -50,18 +50,18 @@ def reshaped(
     Raises KgenError where that takes more than `most` bytes of memory.
     """
     *own_size, own_channels = data.image_shape
-    if own_channels == pictures.channels(mode, own_channels):
+    if own_channels == image_files.channels(mode, own_channels):
         mode = None
     if size in (None, tuple(own_size)) and mode is None:
         return data
     height, width = size or own_size
     pixels = (len(data.train) + len(data.test)) * height * width
     # Each image, and the array of all of them.
-    needed = 2 * pixels * pictures.channels(mode, own_channels)
+    needed = 2 * pixels * image_files.channels(mode, own_channels)
     allowance.check(needed, most, data.name, "choose a smaller size=, or ")
 
     def changed(split: Split) -> Split:
-        adapted = [pictures.adapted(image, size, mode) for image in split.images]
+        adapted = [image_files.adapted(image, size, mode) for image in split.images]
         # Bicubic resizing overshoots at edges; pillow clips that at 255, not at levels - 1.
         return replace(split, images=np.minimum(np.stack(adapted), np.uint8(data.levels - 1)))
 

@@ -17,7 +17,7 @@ import numpy as np
 import tqdm
 
 from kgen.bounds import Classes, checked
-from kgen.data.files import cache_folder
+from kgen.data.sources import cache_folder
 from kgen.errors import KgenError
 from kgen.files import cannot_write, open_plain, read_json, whole_file, write_json
 

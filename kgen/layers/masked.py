@@ -144,7 +144,7 @@ class MaskedConv2D(keras.layers.Layer):
     centre, 1 tap of 6 for kernels of 3: without them it takes two convolutions, of the rows above
     and of the own row (`apart`), which are slower on TensorFlow, where the whole kernel may be
     faster still (`padded_conv`), and on PyTorch, but a fifth faster on JAX
-    (benchmarks/masked_convolution.py).
+    (benchmarks/studies/masked_convolution.py).
 
     Args:
         filters, kernel_size, mask_type, colours: as of `HorizontalConv2D`; kernels from 3.

@@ -88,6 +88,10 @@ class Trained(Configured):
         # Exactly what the steps return, so that Keras logs epoch means and JAX threads their state.
         return [self.terms]
 
+    def watchers(self):
+        """New Keras callbacks that warn when training goes wrong; `kgen.fit` uses them."""
+        return []
+
     def fit(
         self,
         x=None,

@@ -21,6 +21,7 @@ from kgen import backend
 from kgen.bounds import Count, Fraction, ImageShape, Layers, Levels, Moves, Weight
 from kgen.errors import KgenError
 from kgen.models.gans import networks
+from kgen.models.gans.collapse import AdversarialWarnings
 from kgen.training import ImageModel, in_chunks, inference, keras_sampler, statistics_kept
 
 
@@ -122,6 +123,9 @@ class Adversarial(ImageModel):
     def decision_boundary(self, real_logits, fake_logits):
         """The logit from which on D takes an image for real: of an image it cannot tell."""
         return 0.0
+
+    def watchers(self):
+        return [AdversarialWarnings()]
 
     def recommended_optimizer(self):
         return {player: keras.optimizers.Adam(2e-4, beta_1=0.5) for player in self.players}

@@ -15,7 +15,7 @@ from kgen.files import cannot_read, cannot_write, kind, read_json, remove_partia
 
 REMEDY = "take another copy of the folder"
 Word = Annotated[str, Bounds(1, 1_000, remedy=REMEDY)]
-# What is read of `run.json`, where it is there, besides the options of `kgen.options`.
+# What is read of `run.json`, where it is there, besides the options of `kgen.runs.options`.
 READ = {
     "status": Word,
     "seconds": Annotated[float, Bounds(0, 10**9, remedy=REMEDY)],
@@ -163,7 +163,7 @@ def _refuse(error):
 def read_record(folder):
     """What `run.json` says: plain values, of which those of `READ` are checked.
 
-    Its `options` are checked as they are read, by `kgen.options`.
+    Its `options` are checked as they are read, by `kgen.runs.options`.
 
     Raises:
         KgenError: if there is none, or it is damaged.
@@ -201,7 +201,7 @@ def trained_model(folder):
     Raises:
         KgenError: if there is neither.
     """
-    from kgen.training import checkpoint
+    from kgen.runs import checkpoint
 
     check(folder)
     model, states = folder / MODEL, []

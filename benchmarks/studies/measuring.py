@@ -5,13 +5,13 @@ import time
 from pathlib import Path
 
 import numpy as np
-from ratios import paired_ratio
 
+from benchmarks.harness.ratios import paired_ratio
 from kgen import backend
 from kgen.files import write_json
-from kgen.run import circumstances
+from kgen.runs.provenance import circumstances
 
-RECORDS = Path(__file__).parent / "records"
+RECORDS = Path(__file__).parent.parent / "records"
 THREADS = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "XLA_FLAGS")
 COLUMNS = "{:<52} {:>9} {:>9}  {}"
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import platformdirs
 
-from benchmarks import machine
-from benchmarks.cells import Cell, digest
+from benchmarks.harness import machine
+from benchmarks.harness.cells import Cell, digest
 from kgen.errors import KgenError
 from kgen.files import as_json, cannot_write
 

@@ -1,6 +1,6 @@
 """Time and memory of a Glow's training step by its depth, on the backend of KERAS_BACKEND.
 
-    KERAS_BACKEND=tensorflow python benchmarks/flow_depth.py
+    KERAS_BACKEND=tensorflow python -m benchmarks.studies.flow_depth
 
 Both should grow linearly: a step of the flow costs the same wherever it stands. The models of all
 depths live in one process and train by turns on the same batch, so that a busy machine slows all
@@ -16,14 +16,14 @@ import time
 from pathlib import Path
 
 import numpy as np
-from ratios import median_interval
 
 import kgen
+from benchmarks.harness.ratios import median_interval
 from kgen import backend
 from kgen.files import write_json
-from kgen.run import circumstances
+from kgen.runs.provenance import circumstances
 
-RECORDS = Path(__file__).parent / "records"
+RECORDS = Path(__file__).parent.parent / "records"
 COLUMNS = "{:>6} {:>10} {:>34} {:>10}"
 
 

@@ -1,8 +1,8 @@
 """What densities and latents of trained runs are good for: three figures and three pictures.
 
-    KERAS_BACKEND=jax python benchmarks/densities.py outliers runs/glow-mnist
-    KERAS_BACKEND=jax python benchmarks/densities.py bayes runs/cvae-binarized_mnist --labelled FILE
-    KERAS_BACKEND=jax python benchmarks/densities.py probe runs/vae-binarized_mnist --labelled FILE
+    python -m benchmarks.studies.densities outliers runs/glow-mnist
+    python -m benchmarks.studies.densities bayes runs/cvae-binarized_mnist --labelled FILE
+    python -m benchmarks.studies.densities probe runs/vae-binarized_mnist --labelled FILE
 
 Outliers: is log p(x) of MNIST test images above that of Fashion-MNIST's, of black images, and of
 digits without their lower halves, which no training image was? Bayes' rule with a conditional
@@ -15,14 +15,14 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from measuring import record_of, write_as
 
 import kgen
+from benchmarks.studies.measuring import record_of, write_as
 from kgen import pictures
-from kgen.density import classify, detect_outliers
-from kgen.probe import linear_probe
+from kgen.analysis.density import classify, detect_outliers
+from kgen.analysis.probe import linear_probe
 
-DOCS = Path(__file__).parent.parent / "docs"
+DOCS = Path(__file__).parent.parent.parent / "docs"
 
 
 def outliers(model, options):

@@ -8,9 +8,9 @@ from importlib import metadata
 from pathlib import Path
 
 import kgen
-from benchmarks import machine
+from benchmarks.harness import machine
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 
 
 def provenance(backend):

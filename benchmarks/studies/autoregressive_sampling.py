@@ -1,6 +1,6 @@
 """Time cached sampling against the plain loop, on the backend of KERAS_BACKEND.
 
-    KERAS_BACKEND=jax python benchmarks/autoregressive_sampling.py
+    KERAS_BACKEND=jax python -m benchmarks.studies.autoregressive_sampling
 
 16 binary images 28x28 by models of 7 blocks of 64 channels. The plain loop passes all images
 through the whole network for every pixel, compiled where the backend compiles, and draws that
@@ -14,10 +14,10 @@ import time
 
 import numpy as np
 from keras import ops
-from measuring import COLUMNS, record_of, write
-from ratios import paired_ratio
 
 import kgen
+from benchmarks.harness.ratios import paired_ratio
+from benchmarks.studies.measuring import COLUMNS, record_of, write
 from kgen import backend
 
 IMAGES, SHAPE = 16, (28, 28, 1)

@@ -13,11 +13,12 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import load
-from benchmarks.cells import BUDGETS
-from benchmarks.results import SCHEMA, identity
+from benchmarks.harness import load
+from benchmarks.harness.cells import BUDGETS
+from benchmarks.harness.results import SCHEMA, identity
 
-SPEED = Path(__file__).parent / "speed"
+ROOT = Path(__file__).parent.parent.parent
+SPEED = ROOT / "benchmarks" / "speed"
 LINES_OF_A_FAILURE = 15
 
 logger = logging.getLogger("kgen")
@@ -66,7 +67,7 @@ def _run_process(cell, found):
     ]
     process = subprocess.Popen(
         command,
-        cwd=Path(__file__).parent.parent,
+        cwd=ROOT,
         env=_environment(cell),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -1,6 +1,6 @@
 """Time kgen's convolutions against Keras' own, forward + backward, on the backend of KERAS_BACKEND.
 
-    KERAS_BACKEND=jax python benchmarks/transposed_convolution.py
+    KERAS_BACKEND=jax python -m benchmarks.studies.transposed_convolution
 
 Both run in one process, compiled where the backend compiles, by turns, on the same weights and
 images; their gradients, with respect to both, are first checked to agree. A ratio above 1 says that
@@ -14,9 +14,9 @@ from typing import NamedTuple
 import keras
 import numpy as np
 from keras import ops
-from measuring import compare, interleaved
 
 import kgen.layers
+from benchmarks.studies.measuring import compare, interleaved
 from kgen import backend
 
 

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks import conditions, load
-from benchmarks import plots as draw
-from benchmarks.plots import PHASES
-from benchmarks.ratios import paired_ratio
+from benchmarks.harness import conditions, load
+from benchmarks.harness import plots as draw
+from benchmarks.harness.plots import PHASES
+from benchmarks.harness.ratios import paired_ratio
 from benchmarks.speed.profiling import OPERATIONS
 
 PERCENTILES = {50: 1, 95: 20, 99: 1000}  # each with the fewest calls it is printed for

@@ -1,6 +1,6 @@
 """Time the cropped masked convolution against the masked one, forward + backward.
 
-    KERAS_BACKEND=jax python benchmarks/masked_convolution.py [--against apart]
+    KERAS_BACKEND=jax python -m benchmarks.studies.masked_convolution [--against apart]
 
 The masked form convolves by a whole kernel times a mask; kgen's leaves out the rows below the
 centre. `--against apart` takes, instead of the masked form, one convolution of the rows above and
@@ -18,8 +18,8 @@ from typing import NamedTuple
 import keras
 import numpy as np
 from keras import ops
-from measuring import compare, interleaved
 
+from benchmarks.studies.measuring import compare, interleaved
 from kgen import backend
 from kgen.layers import MaskedConv2D, shifted_down
 

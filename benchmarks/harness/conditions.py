@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from benchmarks import machine
-from benchmarks.provenance import short
+from benchmarks.harness import machine
+from benchmarks.harness.provenance import short
 
 WHAT = {"data set": "data", "budget": "budget", "batch size": "batch_size", "seed": "seed"}
 

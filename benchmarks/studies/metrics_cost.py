@@ -1,6 +1,6 @@
 """Seconds and peak memory of every metric, without a framework.
 
-    python benchmarks/metrics_cost.py
+    python -m benchmarks.studies.metrics_cost
 
 Normal features, `--rows` real, generated and held-out ones each, of `--dimensions`; the metrics one
 after the other, once, in one process. The peak is that of the process up to the end of a metric, so
@@ -61,7 +61,10 @@ def main():
     total = round(sum(row["seconds"] for row in rows), 2)
     print(f"{'all':<28} {total:7.2f} s {rows[-1]['peak_rss_mib']:6} MiB")
 
-    from measuring import record_of, write_as  # now: it imports a framework, which takes memory
+    from benchmarks.studies.measuring import (  # now: it imports a framework, which takes memory
+        record_of,
+        write_as,
+    )
 
     record = {**record_of(options), "load_average_before": load, "cases": rows}
     write_as(record | {"seconds": total, "peak_rss_mib": rows[-1]["peak_rss_mib"]}, "metrics_cost")

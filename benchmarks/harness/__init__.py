@@ -1,0 +1,1 @@
+"""What `python -m benchmarks` and its reports are made of."""

@@ -1,0 +1,48 @@
+"""What a figure depends on besides the options: versions, commit, machine and time."""
+
+import os
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+import kgen
+from kgen import backend
+
+SOURCE = Path(kgen.__file__).parent
+
+
+def circumstances():
+    """Versions, commit, machine and time: what a figure of this run depends on."""
+    packages = ("keras", "numpy")
+    versions = {package: metadata.version(package) for package in packages}
+    versions[backend.name()] = backend.version()
+    return {
+        "command": " ".join(["python", *sys.orig_argv[1:]]),
+        "backend": backend.name(),
+        "device": backend.device(),
+        "versions": {"kgen": kgen.__version__, "python": platform.python_version(), **versions},
+        "commit": commit(),
+        "machine": {"system": platform.platform(), "processors": os.cpu_count()},
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def commit():
+    """The git commit of kgen's source, with "-dirty" if its files differ; None outside git.
+
+    Other files do not count: a results file that a measurement appends to, for one.
+    """
+
+    def git(*arguments):
+        return subprocess.run(["git", *arguments], cwd=SOURCE, capture_output=True, text=True)
+
+    try:
+        head, difference = git("rev-parse", "HEAD"), git("diff", "--quiet", "HEAD", "--", ".")
+    except OSError:
+        return None
+    if head.returncode:
+        return None
+    return head.stdout.strip() + ("-dirty" if difference.returncode else "")

@@ -1,0 +1,131 @@
+"""The record that `kgen.fit` keeps while it trains."""
+
+import kgen.chosen_backend  # before Keras
+
+# isort: split
+
+import csv
+import logging
+import signal
+from pathlib import Path
+
+import keras
+import numpy as np
+
+import kgen
+from kgen import pictures
+from kgen.errors import Interrupted, KgenError
+from kgen.files import whole_file, write_json
+from kgen.runs import checkpoint
+from kgen.runs.folder import MODEL, RECORD
+
+PICTURES = 20  # at most so many sample grids a run
+IMAGES_PER_PICTURE = 64
+LONGEST_REASON = 300  # characters of a warning
+SAMPLE_SEED = 0  # the same latents in every picture of a run, so that one sees them change
+
+logger = logging.getLogger("kgen")
+
+
+class Recorder(keras.callbacks.Callback):
+    """Writes a run's folder; used as a context around `fit`, and as one of its callbacks.
+
+    When training ends, or is interrupted between two steps, the model is saved as it is, with how
+    far it is trained, as in a checkpoint; in the middle of a step, or when a loss becomes
+    non-finite, it is not. `run.json` says which of these happened. A picture or a table that cannot
+    be made is reported once; training goes on.
+
+    Args:
+        folder: an existing folder.
+        record: what was asked for, for `run.json`; of a run that is continued all that it said.
+        progress: `kgen.runs.checkpoint.Progress`, whose history is written here.
+        epochs: how many will be trained.
+        held_out: a `kgen.data.Split`; a model that cannot sample shows its images reconstructed.
+
+    Attributes:
+        picture: path of the last sample grid, None before the first.
+    """
+
+    def __init__(self, folder, record, progress, epochs, held_out):
+        super().__init__()
+        self.folder = Path(folder)
+        self.record = record
+        self.progress = progress
+        self.history = progress.history
+        self.epochs = epochs
+        self.held_out = held_out
+        self.picture = None
+        self.failed = set()
+
+    def __enter__(self):
+        self._write_record("running")
+        return self
+
+    def __exit__(self, kind, error, traceback):
+        status = _status(kind, error)
+        self.progress.count_seconds()
+        try:
+            if kind is None or getattr(error, "between_steps", False):
+                checkpoint.write(self.folder / MODEL, self.progress, self._save)
+        except KeyboardInterrupt as interruption:
+            status = _status(type(interruption), interruption)
+            raise
+        except KgenError as failure:
+            status = _status(KgenError, failure)
+            advice = f"Then save it: python -m kgen.fit --resume {self.folder}"
+            raise KgenError(f"{failure} {advice}") from failure
+        finally:
+            if self.history:
+                self._attempt("losses.png", pictures.save_loss_plot, self.history)
+            self._attempt(RECORD, lambda _: self._write_record(status))
+
+    def on_epoch_end(self, epoch, logs=None):
+        for name, value in logs.items():
+            self.history.setdefault(name, []).append(float(value))
+        self._attempt("history.csv", self._write_history)
+        every = -(-self.epochs // PICTURES)
+        if (epoch + 1) % every == 0 or epoch + 1 == self.epochs:
+            self._attempt(f"samples/epoch-{epoch + 1:03d}.png", self._draw_samples)
+
+    def _save(self, folder):
+        kgen.save(self.model, folder)
+
+    def _attempt(self, name, write, *arguments):
+        try:
+            write(self.folder / name, *arguments)
+        # Whatever a plotting library or a framework raises: no picture is worth a training.
+        except Exception as error:
+            kind, reason = write.__name__, " ".join(str(error).split())[:LONGEST_REASON]
+            if kind not in self.failed:
+                logger.warning("kgen: %s is left out: %s", name, reason or type(error).__name__)
+            self.failed.add(kind)
+
+    def _write_history(self, path):
+        with whole_file(path) as temporary, open(temporary, "w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["epoch", *self.history])
+            rows = zip(*self.history.values(), strict=True)
+            writer.writerows([number, *row] for number, row in enumerate(rows, 1))
+
+    def _draw_samples(self, path):
+        if self.model.can_sample:
+            images = self.model.sample(IMAGES_PER_PICTURE, seed=SAMPLE_SEED)
+        else:
+            images = self.model.reconstruct(np.asarray(self.held_out.images[:IMAGES_PER_PICTURE]))
+        pictures.save_grid(path, images, self.model.levels)
+        self.picture = path
+
+    def _write_record(self, status):
+        last = {name: values[-1] for name, values in self.history.items()}
+        seconds = round(self.progress.seconds, 1)
+        outcome = {"status": status, "seconds": seconds, "last_epoch": last}
+        record = {**outcome, **self.record, **outcome}  # a continued run's has an earlier outcome
+        write_json(self.folder / RECORD, record)
+
+
+def _status(kind, error):
+    if kind is None:
+        return "finished"
+    if kind is Interrupted:
+        return f"stopped: interrupted by {signal.Signals(error.status - 128).name}"
+    return f"stopped: {str(error) or kind.__name__}"
