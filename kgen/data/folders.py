@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from kgen.data import image_files
+from kgen.data.dataset import Dataset, Split, warn_of_range
 from kgen.data.decoding import decode
-from kgen.data.image_data import ImageData, Split, warn_of_range
 from kgen.data.kept import KeptImages
 from kgen.data.layout import layout
 from kgen.errors import KgenError
 from kgen.files import kind
+from kgen.spaces import Pixels
 
 SECONDS_WORTH_KEEPING = 1.0
 _NAMED = 3  # suffixes of other files that a warning names
@@ -21,9 +22,7 @@ _NAMED = 3  # suffixes of other files that a warning names
 logger = logging.getLogger("kgen")
 
 
-def read_folder(
-    folder: Path, size: tuple[int, int] | None, mode: str | None, most: int
-) -> ImageData:
+def read_folder(folder: Path, size: tuple[int, int] | None, mode: str | None, most: int) -> Dataset:
     """The image files of a folder, in natural order, with its splits and labels (`layout`).
 
     Files count at any depth inside it, but for names that begin with a dot. What pillow does not
@@ -48,11 +47,11 @@ def read_folder(
     found = layout(folder, paths)
     everything = Split(_images(folder, found.paths, size, mode, most), found.labels)
     note = f"; other files left out: {len(others)}" if others else ""
-    return ImageData(
+    return Dataset(
         name=folder.resolve().name,
         train=everything.take(slice(found.training)),
         test=everything.take(slice(found.training, None)),
-        levels=256,
+        space=Pixels(everything.x.shape[1:]),
         source=f"the folder {folder}, {found.note}{note}",
         licence="unknown: the user's own images",
         label_names=found.label_names,

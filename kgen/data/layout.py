@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kgen.data.image_data import held_out
+from kgen.data.dataset import held_out
 from kgen.data.labels import natural, numbered
 from kgen.errors import KgenError
 

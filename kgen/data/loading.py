@@ -6,8 +6,8 @@ import os
 import numpy as np
 
 from kgen.data.allowance import most_bytes
+from kgen.data.dataset import Dataset
 from kgen.data.folders import read_folder
-from kgen.data.image_data import ImageData
 from kgen.data.labels import warn_of_untrained
 from kgen.data.named import SETS, read_named
 from kgen.data.own_arrays import read_array, read_file
@@ -35,7 +35,7 @@ def load(
     mode: str | None = None,
     grayscale: bool = False,
     max_memory: float | None = None,
-) -> ImageData:
+) -> Dataset:
     """Loads images, as uint8 arrays (n, height, width, channels) with values 0..levels-1.
 
     Args:
@@ -101,7 +101,7 @@ def load(
     return data if binarize is None else binarized(data, binarize)
 
 
-def _read(source, labels, size, mode, most) -> ImageData:
+def _read(source, labels, size, mode, most) -> Dataset:
     if isinstance(source, np.ndarray):
         return reshaped(read_array(source, labels), size, mode, most)
     if not isinstance(source, str | os.PathLike):

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 from kgen.data import formats
-from kgen.data.image_data import ImageData
+from kgen.data.dataset import Dataset
 from kgen.data.sources import Release, locate
+from kgen.spaces import Pixels
 
 
 @dataclass(frozen=True)
@@ -13,7 +14,7 @@ class NamedSet:
 
     Attributes:
         description: one line, for lists.
-        levels, licence, label_names: as in `ImageData`.
+        levels, licence, label_names: as in `Dataset`.
         releases: in order of preference; the first is the one that is downloaded.
     """
 
@@ -24,17 +25,17 @@ class NamedSet:
     releases: tuple[Release, ...]
 
 
-def read_named(name: str) -> ImageData:
+def read_named(name: str) -> Dataset:
     """The set `name`, a key of `SETS`. Raises KgenError where its files cannot be had."""
     known = SETS[name]
     release, folder = locate(name, known.releases)
     train, test = release.read(folder)
-    return ImageData(
-        name, train, test, known.levels, release.source, known.licence, known.label_names
-    )
+    space = Pixels(train.x.shape[1:], known.levels)
+    names = known.label_names
+    return Dataset(name, train, test, space, release.source, known.licence, label_names=names)
 
 
-def is_published(data: ImageData) -> bool:
+def is_published(data: Dataset) -> bool:
     """Whether `data` are, or were made from, the named set whose name they have.
 
     A folder of the user's own may have that name, too.

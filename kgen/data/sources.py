@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from kgen.data.image_data import Split
+from kgen.data.dataset import Split
 from kgen.errors import KgenError
 from kgen.files import check_plain, expanded, kind, open_plain
 

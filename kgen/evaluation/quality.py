@@ -26,7 +26,7 @@ class Reference:
     noise has learned nothing (`ceiling`). One reference serves all models of the same data.
 
     Args:
-        data: a `kgen.data.ImageData`.
+        data: a `kgen.data.Dataset`.
         encoder: callable, uint8 images -> features (n, d).
         count: images in every comparison; fewer where a split has fewer.
         split: "test" or "train": the images to compare with. The floor is the other one's.

@@ -65,7 +65,7 @@ def evaluate(
 
     Args:
         model: a trained model. One with an average of its weights (`ema`) samples from that.
-        data: the `kgen.data.ImageData` to compare with, of the same shape and levels.
+        data: the `kgen.data.Dataset` to compare with, of the same shape and levels.
         samples: images drawn and compared, and images whose likelihood is taken, from 2; fewer
             where a split has fewer.
         split: "test" or "train".

@@ -176,7 +176,7 @@ def name_of(model):
 
 def create(name, data=None, **settings):
     """A model by name; image shape, levels and, for a conditional one, the number of classes are
-    taken from `data` (a `kgen.data.ImageData`).
+    taken from `data` (a `kgen.data.Dataset`).
 
     Examples:
         >>> model = kgen.models.create("cvae", kgen.data.load("digits"), latent_size=4)

@@ -4,10 +4,10 @@ from kgen.errors import KgenError
 
 
 def parts_of(space):
-    """The spaces that a condition consists of, in order: [] for None."""
+    """The spaces that a condition consists of, by name and in order: {} for None."""
     if space is None:
-        return []
-    return list(space.values()) if isinstance(space, dict) else [space]
+        return {}
+    return space if isinstance(space, dict) else {"condition": space}
 
 
 def in_words(space):

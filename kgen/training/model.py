@@ -97,7 +97,7 @@ class GenerativeModel(Lacking, Trained):
     @property
     def spaces(self):
         """The spaces of a batch's parts: of the items, then of the condition."""
-        return [self.space, *parts_of(self.condition_space)]
+        return [self.space, *parts_of(self.condition_space).values()]
 
     @property
     def step(self):
