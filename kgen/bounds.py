@@ -91,6 +91,7 @@ ImageShape = Annotated[
 Number = Annotated[int, Bounds(1, 10**9)]  # of images, steps, epochs
 Draws = Annotated[int, Bounds(1, 100_000)]  # k of a likelihood that is a bound
 Samples = Annotated[int, Bounds(2, 10**9)]  # that are compared with as many others
+Temperature = Annotated[float, Bounds(0, 100)]
 Gigabytes = Annotated[float, Bounds(0, 10**6, open="least")]  # of 10^9 bytes
 Seed = Annotated[int, Bounds(0, 2**32 - 1)]  # what NumPy, Keras and the frameworks all take
 

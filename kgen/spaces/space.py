@@ -23,6 +23,9 @@ class Space:
     what: ClassVar[str]
     is_discrete: ClassVar[bool] = True
 
+    def __str__(self):
+        return self.what
+
     @property
     def dimensions(self):
         """Numbers of one item."""

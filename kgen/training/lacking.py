@@ -1,5 +1,7 @@
 """The methods that a model of some capability has, as they are in a model without it."""
 
+from typing import ClassVar
+
 from kgen.capabilities import require
 
 
@@ -14,6 +16,7 @@ class Lacking:
         can_sample: whether there are new images to draw; else `sample` says why not.
         can_complete: whether it has `complete`.
         has_sampler: whether it has `sampler`.
+        picture_arguments: of `sample`, for pictures and `sampler`: the modes that papers show.
     """
 
     likelihood = None
@@ -23,6 +26,7 @@ class Lacking:
     can_sample = True
     can_complete = False
     has_sampler = False
+    picture_arguments: ClassVar[dict] = {}
 
     def log_prob(self, images, *args, **kwargs):
         """log p(x) in nats per image, (n,)."""
@@ -53,9 +57,9 @@ class Lacking:
         """The Keras model that `sample` uses, to be saved or exported without the rest.
 
         It maps latents z ~ N(0, I), float32 (n, latent_size), in a conditional model the list of
-        latents and condition, such as int32 labels (n,), to the images that `sample` returns,
-        uint8 (n, height, width, channels) of 0..levels-1. It shares its weights with this model;
-        with `ema` it has a copy of the averaged ones. Its formats:
+        latents and condition, such as int32 labels (n,), to the images that `sample` returns with
+        `picture_arguments`, uint8 (n, height, width, channels) of 0..levels-1. It shares its
+        weights with this model; with `ema` it has a copy of the averaged ones. Its formats:
 
         - `sampler.save("sampler.keras")`, on every backend. `keras.saving.load_model` reads it
           after `import kgen`, for some of its layers are kgen's.

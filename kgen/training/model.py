@@ -23,6 +23,7 @@ from kgen.training.configuration import check_policy
 from kgen.training.inputs import BatchCheck
 from kgen.training.lacking import Lacking
 from kgen.training.losses import regularization
+from kgen.training.parameters import sampling_arguments
 from kgen.training.players import statistics_kept
 from kgen.training.terms import Terms
 from kgen.training.trained import Trained
@@ -170,6 +171,16 @@ class GenerativeModel(Lacking, Trained):
         if condition is None and self.condition_space is not None:
             condition = default_condition(self.condition_space, count)
         return count, self.checked_condition(condition, count)
+
+    def sampling_arguments(self, **given):
+        """What `sample` is called with beside count, condition and seed: its defaults, or `given`.
+
+        With the defaults it draws what `log_prob` scores, wherever there is a `log_prob`.
+
+        Raises:
+            KgenError: for an argument that it does not take, or a value out of its bounds.
+        """
+        return sampling_arguments(self, given)
 
     def normal(self, shape):
         """Standard normal noise, new at every call and every step."""

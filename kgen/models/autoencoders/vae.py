@@ -17,6 +17,7 @@ that the bound is on a probability mass; `architecture="conv"` is ours.
 """
 
 import math
+from typing import ClassVar, Literal
 
 import keras
 import numpy as np
@@ -46,6 +47,7 @@ class VAE(Autoencoder):
     likelihood = "bound"
     can_sample = True
     has_sampler = True
+    picture_arguments: ClassVar[dict] = {"mode": "median"}
     outputs_per_latent = 2  # mean and log variance
 
     # === Training ===
@@ -86,22 +88,34 @@ class VAE(Autoencoder):
         """The posterior means of uint8 images, an array (n, latent_size)."""
         return self.encode(images, condition)[0]
 
-    def sample(self, count=None, condition=None, seed=None):
-        """The medians of p(x|z) for `count` latents z ~ N(0, I).
+    def sample(
+        self, count=None, condition=None, seed=None, mode: Literal["draw", "median"] = "draw"
+    ):
+        """`count` images of latents z ~ N(0, I).
 
-        Papers show these; draws of x add each pixel's own noise: `sample_pixels`.
+        Args:
+            count, condition, seed: as of `GenerativeModel.sample`.
+            mode: "draw" draws x ~ p(x|z), so that images are those that `log_prob` scores;
+                "median" takes the median of p(x|z) instead, without each pixel's own noise: what
+                papers show. Equal seeds have equal z.
 
         Examples:
             >>> model = kgen.VAE((8, 8, 1), levels=17)
-            >>> images = model.sample(3, seed=0)
+            >>> images = model.sample(3, seed=0, mode="median")
             >>> images.shape, images.dtype
             ((3, 8, 8, 1), dtype('uint8'))
-            >>> np.array_equal(images, model.sample(3, seed=0))  # equal seeds, equal images
+            >>> np.array_equal(images, model.sample(3, seed=0, mode="median"))  # equal seeds
             True
         """
-        count, condition = self.to_sample(count, condition, noise=self.latent_size)
-        latents = self._prior(count, np.random.default_rng(seed))
-        return in_chunks(self._decode, latents, condition)
+        mode = self.sampling_arguments(mode=mode)["mode"]
+        noise = self.latent_size + math.prod(self.image_shape)
+        count, condition = self.to_sample(count, condition, noise)
+        generator = np.random.default_rng(seed)
+        latents = generator.standard_normal((count, self.latent_size), "float32")
+        if mode == "median":
+            return in_chunks(self._decode, latents, condition)
+        uniform = generator.random((count, *self.image_shape), "float32")
+        return in_chunks(self._draw, latents, uniform, condition)
 
     def sampler(self):
         """The Keras model of the decoder and the median, see `GenerativeModel.sampler`.
@@ -110,19 +124,10 @@ class VAE(Autoencoder):
             >>> model = kgen.VAE((8, 8, 1), levels=17, latent_size=2)
             >>> latents = np.random.default_rng(0).standard_normal((3, 2), "float32")
             >>> images = np.asarray(model.sampler().predict(latents, verbose=0))
-            >>> np.array_equal(images, model.sample(3, seed=0))  # which draws these latents
+            >>> np.array_equal(images, model.sample(3, seed=0, mode="median"))  # of these latents
             True
         """
         return keras_sampler(self, self._images_of)
-
-    def sample_pixels(self, count=None, condition=None, seed=None):
-        """`count` exact draws x ~ p(x|z), z ~ N(0, I): z as in `sample` for the same seed."""
-        generator = np.random.default_rng(seed)
-        noise = self.latent_size + math.prod(self.image_shape)
-        count, condition = self.to_sample(count, condition, noise)
-        latents = self._prior(count, generator)
-        uniform = generator.random((count, *self.image_shape), "float32")
-        return in_chunks(self._draw, latents, uniform, condition)
 
     def log_prob(self, images, condition=None, samples=1, seed=None):
         """A lower bound of log p(x) in nats per image, (n,): importance weighted, k = `samples`.
@@ -138,9 +143,6 @@ class VAE(Autoencoder):
 
         condition = self.checked_condition(condition, len(images))
         return sample_bound(self._log_weights, samples, noise, images, condition)
-
-    def _prior(self, count, generator):
-        return generator.standard_normal((count, self.latent_size), "float32")
 
     @inference
     def _draw(self, latents, uniform, condition=None):

@@ -12,12 +12,14 @@ its bin, so for u ~ q(u|x), uniform by default,
 """
 
 import math
+from typing import ClassVar
 
 import keras
 import numpy as np
 from keras import ops
 
 from kgen import backend
+from kgen.bounds import Temperature
 from kgen.distributions import standard_normal_log_prob
 from kgen.errors import KgenError
 from kgen.layers import ActNorm, AffineCoupling, Chain, squeezed_shape
@@ -44,6 +46,7 @@ class Flow(ImageModel):
     likelihood = "bound"
     encodes = True
     decodes = True
+    picture_arguments: ClassVar[dict] = {"temperature": 0.7}  # as in Kingma & Dhariwal
     squeezes_last = True  # whether the last scale squeezes 2x2 pixels into channels, too
     fewest_channels = 1  # that the last scale must have after its squeeze
     alpha = 0.05  # pixels become logits of alpha + (1 - 2 alpha) y, as in Dinh et al.
@@ -210,7 +213,7 @@ class Flow(ImageModel):
 
     # === Inference ===
 
-    def sample(self, count=None, condition=None, seed=None, temperature=1.0):
+    def sample(self, count=None, condition=None, seed=None, temperature: Temperature = 1.0):
         """`count` images of latents z ~ N(0, temperature^2 I), uint8.
 
         1 draws from the model, whose log-probabilities `log_prob` gives; papers show temperatures
