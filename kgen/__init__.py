@@ -41,6 +41,7 @@ _PACKAGES = (
     "pictures",
     "probe",
     "spaces",
+    "testing",
     "training",
 )
 

@@ -47,6 +47,7 @@ class Autoencoder(GenerativeModel):
 
     has_latents = True
     can_sample = False
+    small_arguments = {"latent_size": 4, "hidden": (16,)}
     outputs_per_latent = 1  # numbers the encoder gives for each dimension of z
 
     def __init__(

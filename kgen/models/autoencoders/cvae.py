@@ -36,6 +36,7 @@ class CVAE(VAE):
     """
 
     conditional = True
+    small_arguments = {**VAE.small_arguments, "classes": 10}
 
     def __init__(self, classes: Classes = 10, **kwargs):
         self.classes = classes  # before the networks, which it widens, are built
