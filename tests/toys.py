@@ -62,9 +62,8 @@ class ToyWGANGP(kgen.GenerativeModel):
         self.critic_steps = critic_steps
         self.units = units
         hidden = [layers.Dense(units, "tanh")] if units else []  # 0 units: a linear critic
-        score = layers.Dense(
-            1, use_bias=False, dtype="float32"
-        )  # a constant has no part in any loss
+        # Without bias: a constant has no part in any loss.
+        score = layers.Dense(1, use_bias=False, dtype="float32")
         self.critic = keras.Sequential(
             [layers.Input(self.image_shape), layers.Flatten(), *hidden, score]
         )
