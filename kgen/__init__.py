@@ -43,6 +43,7 @@ _PACKAGES = {
         "models",
         "pictures",
         "spaces",
+        "testing",
         "training",
     )
 }

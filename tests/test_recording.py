@@ -10,13 +10,13 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from contract import assert_same, state_of
 from keras import ops
 from test_optimizers import PLAIN, assert_same_steps
 from toys import Drawing, Quadratic, ToyWGANGP
 
 import kgen
 from kgen import backend
+from kgen.testing.comparing import assert_same, state_of
 
 if backend.name() != "torch":  # nothing of what is tested here runs on the others
     pytest.skip("steps are compiled, not recorded", allow_module_level=True)

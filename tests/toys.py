@@ -6,8 +6,51 @@ from keras import layers, ops
 
 import kgen
 from kgen import backend
+from kgen.training import in_chunks, inference, statistics_kept
 
 
+@keras.saving.register_keras_serializable("toys")
+class IndependentPixels(kgen.GenerativeModel):
+    """A distribution of levels for each pixel, none depending on another: log p(x) is exact."""
+
+    likelihood = "exact"
+
+    def __init__(self, image_shape=(8, 8, 1), levels=17, **kwargs):
+        super().__init__(image_shape, levels, **kwargs)
+        self.logits = self.add_weight(
+            shape=(*self.image_shape, levels), initializer="random_normal", name="logits"
+        )
+
+    def recommended_optimizer(self):
+        return keras.optimizers.Adam(0.1)
+
+    def objective(self, images, labels, training):
+        return -ops.mean(self.log_probs(images)), {}
+
+    def log_probs(self, images):
+        of_levels = ops.one_hot(ops.cast(images, "int32"), self.levels)  # (n, h, w, c, levels)
+        return ops.sum(of_levels * ops.log_softmax(self.logits, axis=-1), axis=(1, 2, 3, 4))
+
+    def log_prob(self, images, labels=None):
+        images = self.checked_images(images)
+        self.checked_labels(labels, len(images))
+        return in_chunks(self._log_probs, images).astype("float64")
+
+    def sample(self, count, seed=None):
+        shape = (self.checked_count(count, self.levels), *self.logits.shape)
+        return in_chunks(self._drawn, np.random.default_rng(seed).gumbel(size=shape))
+
+    @inference
+    def _log_probs(self, images):
+        return self.log_probs(images)
+
+    @inference
+    def _drawn(self, gumbel):
+        noise = ops.cast(gumbel, "float32")
+        return ops.cast(ops.argmax(self.logits + noise, axis=-1), "uint8")
+
+
+@keras.saving.register_keras_serializable("toys")
 class ToyWGANGP(kgen.GenerativeModel):
     """Wasserstein GAN with gradient penalty, of dense networks; the critic moves 3 times a step."""
 
@@ -19,7 +62,8 @@ class ToyWGANGP(kgen.GenerativeModel):
         self.critic_steps = critic_steps
         self.units = units
         hidden = [layers.Dense(units, "tanh")] if units else []  # 0 units: a linear critic
-        score = layers.Dense(1, use_bias=False)  # a constant has no part in any loss
+        # Without bias: a constant has no part in any loss.
+        score = layers.Dense(1, use_bias=False, dtype="float32")
         self.critic = keras.Sequential(
             [layers.Input(self.image_shape), layers.Flatten(), *hidden, score]
         )
@@ -28,8 +72,8 @@ class ToyWGANGP(kgen.GenerativeModel):
                 layers.Input((4,)),
                 layers.Dense(8, use_bias=False),
                 layers.BatchNormalization(),
-                layers.Dense(int(np.prod(self.image_shape)), "tanh"),
-                layers.Reshape(self.image_shape),
+                layers.Dense(int(np.prod(self.image_shape)), "tanh", dtype="float32"),
+                layers.Reshape(self.image_shape, dtype="float32"),
             ]
         )
 
@@ -45,8 +89,9 @@ class ToyWGANGP(kgen.GenerativeModel):
 
     def test_step(self, data):
         images, _ = self.unpack(data)
-        critic_loss, terms = self.critic_loss(images)
-        generator_loss, _ = self.generator_loss(ops.shape(images)[0])
+        with statistics_kept([self.generator]):
+            critic_loss, terms = self.critic_loss(images)
+            generator_loss, _ = self.generator_loss(ops.shape(images)[0])
         return self.track(images, critic_loss=critic_loss, generator_loss=generator_loss, **terms)
 
     def critic_loss(self, images):
@@ -66,6 +111,14 @@ class ToyWGANGP(kgen.GenerativeModel):
 
     def generate(self, count):
         return self.generator(self.normal((count, 4)), training=True)
+
+    def sample(self, count, seed=None):
+        latents = np.random.default_rng(seed).standard_normal((count, 4), "float32")
+        return in_chunks(self._images_of, latents)
+
+    @inference
+    def _images_of(self, latents):
+        return self.to_levels(self.generator(latents))
 
 
 class Quadratic(kgen.GenerativeModel):

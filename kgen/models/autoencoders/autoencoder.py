@@ -48,6 +48,7 @@ class Autoencoder(ImageModel):
     encodes = True
     decodes = True
     can_sample = False
+    small_arguments = {"latent_size": 4, "hidden": (16,)}
     outputs_per_latent = 1  # numbers the encoder gives for each dimension of z
 
     def __init__(

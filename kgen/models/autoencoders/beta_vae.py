@@ -31,6 +31,8 @@ class BetaVAE(VAE):
     Terms: `loss` = `reconstruction` + beta * `kl`, in nats per image.
     """
 
+    small_arguments = {"latent_size": 4, "architecture": "conv", "width": 4, "beta": 2.0}
+
     def __init__(
         self,
         image_shape: ImageShape = (28, 28, 1),

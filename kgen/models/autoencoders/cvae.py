@@ -37,6 +37,7 @@ class CVAE(VAE):
     """
 
     conditional = True
+    small_arguments = {**VAE.small_arguments, "classes": 10}
 
     def __init__(
         self,

@@ -35,6 +35,7 @@ class IWAE(VAE):
     """
 
     tracked = ("loss", "negative_elbo")
+    small_arguments = {**VAE.small_arguments, "levels": 2, "samples": 3}
 
     def __init__(
         self,

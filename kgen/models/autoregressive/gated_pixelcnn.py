@@ -45,6 +45,7 @@ class GatedPixelCNN(Autoregressive):
     """
 
     conditional = True
+    small_arguments = {"features": 6, "blocks": 2, "classes": 10}
 
     def __init__(
         self,

@@ -44,6 +44,8 @@ class PixelCNN(Autoregressive):
     Terms: `loss`, the negative log-likelihood in nats per image.
     """
 
+    small_arguments = {"features": 8, "blocks": 1}
+
     def __init__(
         self,
         image_shape: ImageShape = (28, 28, 1),

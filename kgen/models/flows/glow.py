@@ -47,6 +47,7 @@ class Glow(Flow):
 
     fewest_channels = 2  # every coupling splits them
     alpha = 1e-3  # black, one bin of 256 levels, becomes a ninth of the logits' range
+    small_arguments = {"scales": 2, "depth": 1, "width": 4}
 
     def __init__(
         self,

@@ -45,6 +45,7 @@ class RealNVP(Flow):
     """
 
     squeezes_last = False
+    small_arguments = {"scales": 1, "width": 4, "dequantization": "variational"}
 
     def __init__(
         self,

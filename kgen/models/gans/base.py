@@ -67,6 +67,12 @@ class Adversarial(ImageModel):
     averaged = ("generator",)
     has_sampler = True
     decodes = True
+    small_arguments = {
+        "architecture": "dense",
+        "latent_size": 4,
+        "generator_units": (16,),
+        "discriminator_units": (16,),
+    }
     batch_normalised_discriminator = True  # "conv" only
     discriminator_has_offset = True  # whether its logit has a bias
     discriminator_saturates = True  # whether G learns less from one that is always right

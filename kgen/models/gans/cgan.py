@@ -20,6 +20,7 @@ import keras
 from keras import layers
 
 from kgen.bounds import Classes, ImageShape, Levels
+from kgen.models.gans.base import Adversarial
 from kgen.models.gans.gan import GAN
 from kgen.spaces import Labels
 
@@ -38,6 +39,7 @@ class CGAN(GAN):
     """
 
     conditional = True
+    small_arguments = {**Adversarial.small_arguments, "classes": 10}
 
     def __init__(
         self,

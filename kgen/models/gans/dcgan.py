@@ -38,6 +38,8 @@ class DCGAN(GAN):
     Terms: as of `GAN`.
     """
 
+    small_arguments = {"latent_size": 4, "width": 4}
+
     def __init__(
         self,
         image_shape: ImageShape = (28, 28, 1),

@@ -43,6 +43,14 @@ class GAN(Adversarial):
     and `generator_loss` 0.693 ("minimax": -0.693), without label smoothing.
     """
 
+    small_arguments = {
+        **Adversarial.small_arguments,
+        "ema": 0.9,
+        "label_smoothing": 0.1,
+        "spectral_normalization": True,
+        "r1_weight": 1.0,
+    }
+
     def __init__(
         self,
         image_shape: ImageShape = (28, 28, 1),

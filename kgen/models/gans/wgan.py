@@ -41,6 +41,7 @@ class Wasserstein(Adversarial):
 
     discriminator_saturates = False  # the better the critic, the better what it tells
     discriminator_has_offset = False  # both means have it: it has no part in the loss
+    small_arguments = {**Adversarial.small_arguments, "critic_steps": 2}
 
     def __init__(
         self,
