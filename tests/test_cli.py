@@ -6,10 +6,12 @@ import resource
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
 
+import kgen
 from kgen import cli, data, evaluate, fit, sample
 from kgen.errors import KgenError
 from kgen.runs import options
@@ -133,6 +135,15 @@ def test_a_second_run_takes_a_new_folder(trained, monkeypatch, capsys):
     monkeypatch.chdir(trained[0])
     fit.main(SMALL)
     assert "runs/vae-digits-2" in capsys.readouterr().out
+
+
+def test_fit_calls_what_the_model_watches_its_training_by(tmp_path, monkeypatch):
+    epochs = []
+    watcher = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, _: epochs.append(epoch))
+    monkeypatch.setattr(kgen.VAE, "watchers", lambda self: [watcher])
+    monkeypatch.chdir(tmp_path)
+    fit.main(SMALL)
+    assert epochs == [0, 1]
 
 
 def test_sample_writes_a_picture(trained, tmp_path):

@@ -53,7 +53,7 @@ class SampleQuality(keras.callbacks.Callback):
                 f"Expected at least 2 test images to compare samples with, received "
                 f"{len(data.test)}: add images."
             )
-        self.real = encoder(np.asarray(data.test.limit(samples).images))
+        self.real = self.encoder(np.asarray(data.test.limit(samples).images))
 
     def on_train_begin(self, logs=None):
         require(self.model, "can_sample")
