@@ -4,6 +4,7 @@ The checks of what all models inherit are run on two small models, one of a loss
 """
 
 import pytest
+import toys_of_spaces
 from toys import IndependentPixels, ToyWGANGP
 
 import kgen
@@ -13,6 +14,8 @@ from kgen import backend, testing
 SLOW = {"jax": ["eager_training_equals_compiled"]}.get(backend.name(), [])
 REGISTERED = {name: (kgen.models.get(name), False) for name in kgen.models.REGISTRY}
 TOYS = {toy.__name__: (toy, True) for toy in (IndependentPixels, ToyWGANGP)}
+OF_SPACES = ("OfClass", "OfCaption", "OfAttributes", "OfImage", "OfSeveral", "Bigrams", "Normal")
+TOYS |= {name: (getattr(toys_of_spaces, name), False) for name in OF_SPACES}
 
 PAIRS = [
     pytest.param(

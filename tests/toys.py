@@ -10,7 +10,7 @@ from kgen.training import in_chunks, inference, statistics_kept
 
 
 @keras.saving.register_keras_serializable("toys")
-class IndependentPixels(kgen.GenerativeModel):
+class IndependentPixels(kgen.ImageModel):
     """A distribution of levels for each pixel, none depending on another: log p(x) is exact."""
 
     likelihood = "exact"
@@ -24,21 +24,22 @@ class IndependentPixels(kgen.GenerativeModel):
     def recommended_optimizer(self):
         return keras.optimizers.Adam(0.1)
 
-    def objective(self, images, labels, training):
+    def objective(self, images, condition, training):
         return -ops.mean(self.log_probs(images)), {}
 
     def log_probs(self, images):
         of_levels = ops.one_hot(ops.cast(images, "int32"), self.levels)  # (n, h, w, c, levels)
         return ops.sum(of_levels * ops.log_softmax(self.logits, axis=-1), axis=(1, 2, 3, 4))
 
-    def log_prob(self, images, labels=None):
-        images = self.checked_images(images)
-        self.checked_labels(labels, len(images))
+    def log_prob(self, images, condition=None):
+        images = self.checked_items(images)
+        self.checked_condition(condition, len(images))
         return in_chunks(self._log_probs, images).astype("float64")
 
-    def sample(self, count, seed=None):
-        shape = (self.checked_count(count, self.levels), *self.logits.shape)
-        return in_chunks(self._drawn, np.random.default_rng(seed).gumbel(size=shape))
+    def sample(self, count=None, condition=None, seed=None):
+        count, _ = self.to_sample(count, condition, noise=self.levels * self.space.dimensions)
+        gumbel = np.random.default_rng(seed).gumbel(size=(count, *self.logits.shape))
+        return in_chunks(self._drawn, gumbel)
 
     @inference
     def _log_probs(self, images):
@@ -51,7 +52,7 @@ class IndependentPixels(kgen.GenerativeModel):
 
 
 @keras.saving.register_keras_serializable("toys")
-class ToyWGANGP(kgen.GenerativeModel):
+class ToyWGANGP(kgen.ImageModel):
     """Wasserstein GAN with gradient penalty, of dense networks; the critic moves 3 times a step."""
 
     tracked = ("critic_loss", "gradient_penalty", "generator_loss")
@@ -112,7 +113,8 @@ class ToyWGANGP(kgen.GenerativeModel):
     def generate(self, count):
         return self.generator(self.normal((count, 4)), training=True)
 
-    def sample(self, count, seed=None):
+    def sample(self, count=None, condition=None, seed=None):
+        count, _ = self.to_sample(count, condition, noise=4)
         latents = np.random.default_rng(seed).standard_normal((count, 4), "float32")
         return in_chunks(self._images_of, latents)
 
@@ -121,7 +123,7 @@ class ToyWGANGP(kgen.GenerativeModel):
         return self.to_levels(self.generator(latents))
 
 
-class Quadratic(kgen.GenerativeModel):
+class Quadratic(kgen.ImageModel):
     """One weight per pixel; loss = |weights - mean image|^2 / 2. `unused` is in no loss."""
 
     def __init__(self, image_shape=(8, 8, 1), levels=17, **kwargs):
@@ -135,7 +137,7 @@ class Quadratic(kgen.GenerativeModel):
     def recommended_optimizer(self):
         return keras.optimizers.SGD(0.1)
 
-    def objective(self, images, labels, training):
+    def objective(self, images, condition, training):
         if training:
             self.calls.assign_add(1.0)
         difference = self.mean - ops.mean(self.scale(images), axis=0)
@@ -151,8 +153,8 @@ class Failing(Quadratic):
         super().__init__(**kwargs)
         self.fails_at = fails_at
 
-    def objective(self, images, labels, training):
-        loss, _ = super().objective(images, labels, training)
+    def objective(self, images, condition, training):
+        loss, _ = super().objective(images, condition, training)
         fails = ops.logical_and(ops.equal(self.calls, self.fails_at), training)
         second = ops.where(fails, float("nan"), 1.0)
         return loss, {"first": loss, "second": second}
@@ -172,7 +174,7 @@ class FailingPlayer(ToyWGANGP):
         return ops.where(ops.equal(self.calls, self.fails_at), float("inf"), loss), terms
 
 
-class Drawing(kgen.GenerativeModel):
+class Drawing(kgen.ImageModel):
     """Its losses are the noise it draws."""
 
     def __init__(self, image_shape=(8, 8, 1), levels=17, **kwargs):
@@ -182,5 +184,5 @@ class Drawing(kgen.GenerativeModel):
     def recommended_optimizer(self):
         return keras.optimizers.SGD(0.0)
 
-    def objective(self, images, labels, training):
+    def objective(self, images, condition, training):
         return self.weight + ops.sum(self.normal((1,))), {}

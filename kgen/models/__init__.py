@@ -214,7 +214,7 @@ def arguments_of(model_class, data):
         return found | ({"classes": 0} if "classes" in known else {})
     for space in parts_of(data.condition_space).values():
         given = space.condition_arguments()
-        if not set(given) <= set(known):
+        if not set(given) <= set(known) - set(found):
             raise KgenError(
                 f"Expected data with a condition for {model_class.__name__}, whose arguments are "
                 f"{', '.join(known)}, received {space.what} in {data.name}: choose another model, "

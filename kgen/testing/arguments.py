@@ -6,6 +6,7 @@ import keras
 
 from kgen import data, models
 from kgen.files import as_json
+from kgen.spaces import rows_of
 from kgen.testing.case import under_policy
 from kgen.testing.check import check
 from kgen.testing.comparing import refused, trainable
@@ -55,12 +56,15 @@ def recommends_a_new_optimizer_at_every_call(case):
 
 
 @check
-def creation_from_data_takes_shape_and_levels(case):
-    found = data.load(case.items)
-    name = models.name_of(case.model)
-    settings = {k: v for k, v in case.arguments.items() if k not in ("image_shape", "levels")}
-    model = models.create(name, found, **settings)
-    assert (model.image_shape, model.levels) == (found.image_shape, found.levels)
+def creation_from_data_takes_its_spaces(case):
+    items, condition = case.training_data()
+    splits = [data.Split(items, condition), data.Split(items[:9], rows_of(condition, slice(9)))]
+    found = data.Dataset("toy", *splits, case.space, "", "", condition_space=case.condition_space)
+    of_data = models.arguments_of(case.model_class, found)
+    settings = {name: case.arguments[name] for name in case.arguments.keys() - of_data.keys()}
+    model = models.create(models.name_of(case.model), found, **settings)
+    assert model.space == case.space
+    assert model.condition_space == (found.condition_space if model.conditional else None)
 
 
 @check(of_base_class=True)

@@ -6,16 +6,21 @@ from typing import NamedTuple
 from unittest import mock
 
 import keras
+import numpy as np
 
-from kgen import backend, data
+from kgen import backend
+from kgen.spaces import rows_of
 from kgen.testing.comparing import state_of
 from kgen.testing.recorded import Recorded
+from kgen.testing.toy_data import condition_of, items_of
 from kgen.training import GenerativeModel, set_seed
+from kgen.training.parameters import constructor_parameters
 from kgen.training.variables import named_variables
 
 COUNT, BATCH_SIZE = 100, 32  # items: batches of 32, 32, 32 and 4
 WHOLE = 96  # items of the first three
 RATE = 0.1  # of the recorded steps' plain descent
+DIGITS = {"image_shape": (8, 8, 1), "levels": 17}
 LESSONS = 5  # epochs of 20 steps, after which every model has learned something
 
 
@@ -67,7 +72,7 @@ class InOrder(keras.utils.PyDataset):
 
     def __getitem__(self, index):
         chosen = slice(index * BATCH_SIZE, (index + 1) * BATCH_SIZE)
-        return tuple(part[chosen] for part in self.arrays)
+        return tuple(rows_of(part, chosen) for part in self.arrays)
 
 
 @contextlib.contextmanager
@@ -89,27 +94,38 @@ class Case:
 
     Args:
         model_class: a `kgen.GenerativeModel`. Its attribute `small_arguments`, if it has one, is a
-            dictionary of arguments that make it small. It is made for grey images of 8x8 pixels
-            and 17 levels; `small_arguments` may ask for fewer levels.
+            dictionary of arguments that make it small. A model of images is made for grey ones of
+            8x8 pixels and 17 levels, unless `small_arguments` ask for others.
     """
 
     def __init__(self, model_class):
         self.model_class = model_class
         small = getattr(model_class, "small_arguments", {})
-        self.arguments = {"image_shape": (8, 8, 1), "levels": 17, **small}
+        known = constructor_parameters(model_class)
+        images = {name: value for name, value in DIGITS.items() if name in known}
+        self.arguments = images | small
 
     # === Data: what the model models, and what it is given ===
 
     @functools.cached_property
+    def space(self):
+        """What the model models."""
+        return self.uncompiled.space
+
+    @functools.cached_property
+    def condition_space(self):
+        """What the model is given."""
+        return self.uncompiled.condition_space
+
+    @functools.cached_property
     def all_items(self):
-        """The items, real digits, uint8 (n, height, width, channels)."""
-        levels, images = self.arguments["levels"], data.load("digits").train.images
-        return images * (levels - 1) // 16 if levels < 17 else images
+        """The items, (n, ...)."""
+        return items_of(self.space)
 
     @functools.cached_property
     def all_conditions(self):
-        """What `fit` is given beside the items: the digits' labels (n,)."""
-        return data.load("digits").train.labels
+        """What `fit` is given beside the items; the digits' labels where it will leave them out."""
+        return condition_of(self.condition_space)
 
     @property
     def items(self):
@@ -123,24 +139,22 @@ class Case:
 
     def training_data(self, count=COUNT):
         """(items, conditions) of the first `count`, as `fit` takes them."""
-        return self.all_items[:count], self.all_conditions[:count]
+        return self.all_items[:count], rows_of(self.all_conditions, slice(count))
 
     def condition(self, count=COUNT):
-        """{argument: the conditions of the first items} for inference; {} if none enter."""
-        enters = "classes" in self.arguments
-        return {"labels": self.all_conditions[:count]} if enters else {}
-
-    def first_condition(self):
-        """As `condition`, of the first item alone, for functions that take one item."""
-        return {"label": self.all_conditions[0]} if self.condition(1) else {}
+        """{argument: the conditions of the first items} for inference; {} if nothing is given."""
+        if self.condition_space is None:
+            return {}
+        return {"condition": rows_of(self.all_conditions, slice(count))}
 
     def entering(self, count):
-        """The conditions of the first items as the arrays that enter the networks; () if none."""
-        return self.uncompiled.checked_labels(self.condition(count).get("labels"), count)
+        """The conditions of the first items as what enters the networks; None if nothing does."""
+        return self.uncompiled.checked_condition(self.condition(count).get("condition"), count)
 
     def are_valid(self, items):
         """Whether values are those that items may have."""
-        return items.min() >= 0 and items.max() < self.arguments["levels"]
+        low, high = self.space.limits or (-np.inf, np.inf)
+        return np.isfinite(items).all() and low <= items.min() <= items.max() <= high
 
     # === Models ===
 
@@ -257,7 +271,7 @@ class Case:
     def made_by(self, model, count=8):
         """Items the model makes, equal at every call: samples, or else reconstructions."""
         if model.can_sample:
-            return model.sample(count, seed=0)
+            return model.sample(count, **self.condition(count), seed=0)
         return model.reconstruct(self.items[:count], **self.condition(count))
 
     def log_prob(self, model, count=COUNT, **settings):

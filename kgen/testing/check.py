@@ -96,4 +96,8 @@ def is_conditional(model_class):
 
 
 def has_latents(model_class):
-    return model_class.has_latents
+    return model_class.encodes and model_class.decodes
+
+
+def decodes(model_class):
+    return model_class.decodes

@@ -14,7 +14,7 @@ def is_autoregressive(model_class):
     return model_class.likelihood == "exact" and model_class.can_complete
 
 
-def blocked_gradients(model, labels=()):
+def blocked_gradients(model, condition=None):
     """Gradients of every value's parameters with respect to every value, in raster order.
 
     Returns those with respect to the value itself and later ones, which are to be zero, and those
@@ -22,11 +22,11 @@ def blocked_gradients(model, labels=()):
     """
     height, width, channels = model.image_shape
     images = np.random.default_rng(0).normal(size=(1, height, width, channels)).astype("float32")
-    condition = model.condition(*labels)
+    embedded = model.embed(condition)
 
     def gradient(images, chosen):  # one-hot (height, width, channels)
         def chosen_parameters(x):
-            parameters = model.parameters_given(x, condition)
+            parameters = model.parameters_given(x, embedded)
             parameters = ops.reshape(parameters, (1, height, width, -1, channels))
             # Squares: the logits of all levels, weighed differently
             return ops.square(parameters) * chosen[:, :, None]
@@ -41,14 +41,14 @@ def blocked_gradients(model, labels=()):
     return jacobian[later], jacobian[earlier]
 
 
-def plainly_completed(model, images, mask, seed, labels=()):
+def plainly_completed(model, images, mask, seed, condition=None):
     """What `complete` returns, by a full pass through the network for every value."""
     uniform = np.random.default_rng(seed).random(images.shape, "float32")
     parameters_of = backend.compiled(model, model.parameters_of)
     images, channels = images.copy(), images.shape[-1]
     for row, column, channel in itertools.product(*map(range, images.shape[1:])):
         chosen = (slice(None), slice(row, row + 1), slice(column, column + 1))
-        parameters = array(parameters_of(images, *labels))[chosen][..., channel::channels]
+        parameters = array(parameters_of(images, condition))[chosen][..., channel::channels]
         noise = uniform[chosen][..., channel : channel + 1]
         drawn = array(model.pixels.sample(*map(ops.convert_to_tensor, (parameters, noise))))
         unknown = mask[:, row, column]

@@ -3,8 +3,8 @@
 import numpy as np
 
 from kgen import data, density, latent, probe
-from kgen.callbacks import SampleQuality
 from kgen.capabilities import names_with
+from kgen.evaluation import SampleQuality
 from kgen.testing.check import check
 from kgen.testing.comparing import refused
 
@@ -17,19 +17,30 @@ def models_without_likelihood_say_which_have_one(case):
             log_prob(case.items)
 
 
-@check(needs=lambda model_class: not model_class.has_latents)
-def models_without_latents_say_which_have_some(case):
+@check(needs=lambda model_class: not model_class.encodes)
+def models_that_encode_nothing_say_which_do(case):
     model, items = case.uncompiled, case.items
     uses = [
         *(lambda name=name: getattr(model, name)(items) for name in ("encode", "latents")),
-        *(lambda name=name: getattr(model, name)(items) for name in ("decode", "reconstruct")),
-        lambda: latent.traverse(model, items[0], 0),
-        lambda: latent.traverse(model, None, (0, 1)),
-        lambda: latent.interpolate(model, items[:1], items[1:2]),
+        lambda: latent.usage(model, items),
         lambda: probe.linear_probe(model, None, None),
     ]
     for use in uses:
-        with refused("with latents", case.model_class.__name__, names_with("has_latents")):
+        with refused("with latents", case.model_class.__name__, names_with("encodes")):
+            use()
+
+
+@check(needs=lambda model_class: not model_class.decodes)
+def models_that_decode_nothing_say_which_do(case):
+    model, items = case.uncompiled, case.items
+    uses = [
+        lambda: model.decode(items),
+        lambda: latent.traverse(model, items[0], 0),
+        lambda: latent.traverse(model, None, (0, 1)),
+        lambda: latent.interpolate(model, items[:1], items[1:2]),
+    ]
+    for use in uses:
+        with refused("decodes latents", case.model_class.__name__, names_with("decodes")):
             use()
 
 

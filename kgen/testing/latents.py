@@ -4,11 +4,11 @@ import keras
 import numpy as np
 
 from kgen import latent
-from kgen.testing.check import check, has_latents
+from kgen.testing.check import check, decodes, has_latents
 from kgen.testing.comparing import assert_near_levels, same
 
 
-@check(needs=has_latents)
+@check(needs=decodes)
 def decoded_latents_are_items(case):
     latents = np.zeros((3, case.taught.latent_size), "float32")
     decoded = case.taught.decode(latents, **case.condition(3))
@@ -38,10 +38,21 @@ def latents_are_interpolated_between_reconstructions(case):
         assert_near_levels(rows[:, -1], model.reconstruct(second, **condition))
 
 
+@check(needs=decodes)
+def latents_themselves_are_interpolated(case):
+    model, condition = case.taught, case.condition(3)
+    first, second = (
+        np.random.default_rng(0).normal(size=(2, 3, model.latent_size)).astype("float32")
+    )
+    rows = latent.interpolate(model, first, second, steps=4, **condition)
+    assert same(rows[:, 0], model.decode(first, **condition))
+    assert same(rows[:, -1], model.decode(second, **condition))
+
+
 @check(needs=has_latents)
 def latent_dimensions_are_traversed(case):
     values = np.linspace(-3, 3, 4)
-    items = latent.traverse(case.taught, case.items[0], (0, 1), values, **case.first_condition())
+    items = latent.traverse(case.taught, case.items[0], (0, 1), values, **case.condition(1))
     assert items.shape == (4, 4, *case.item_shape)
     assert not same(items[0], items[-1])
     assert not same(items[:, 0], items[:, -1])

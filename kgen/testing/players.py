@@ -5,6 +5,7 @@ import itertools
 import keras
 import numpy as np
 
+from kgen.spaces import rows_of
 from kgen.testing.check import check, has_one_loss, has_players
 from kgen.testing.comparing import names_of, refused
 
@@ -15,7 +16,8 @@ def a_move_changes_only_its_player(case):
     names = names_of(model)
     for move in case.moves:
         moved = {names[id(v)] for v in model.variables_of(move.player)}
-        statistics = getattr(model, move.player).non_trainable_variables
+        networks = model.networks_of(move.player)
+        statistics = [v for network in networks for v in network.non_trainable_variables]
         assert moved <= move.changed <= moved | {names[id(v)] for v in statistics}
 
 
@@ -35,10 +37,10 @@ def players_share_no_variable(case):
 @check(needs=has_players)
 def samples_move_nearer_to_the_data(case):
     def distance(model):
-        samples = model.sample(200, seed=0)
+        samples = model.sample(200, rows_of(condition, slice(200)), seed=0)
         return np.hypot(samples.mean() - items.mean(), samples.std() - items.std())
 
-    items = case.all_items
+    items, condition = case.all_items, case.condition(200).get("condition")
     after, before = distance(case.taught), distance(case.anew())
     assert after < 0.95 * before, f"the distance goes from {before} to {after} levels"
 

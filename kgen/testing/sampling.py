@@ -30,26 +30,29 @@ def samples_are_values_of_items(case):
 @check(needs=can_sample)
 def samples_without_seed_differ(case):
     model = case.taught
-    assert not same(model.sample(100), model.sample(100))  # of two levels, eight may be equal
+    first, second = (model.sample(100, **case.condition()) for _ in range(2))
+    assert not same(first, second)  # of two levels, eight may be equal
 
 
 @check(needs=can_sample)
 def samples_of_equal_seeds_are_equal(case):
     model = case.taught
-    assert same(model.sample(8, seed=3), model.sample(8, seed=3))
+    first, second = (model.sample(8, **case.condition(8), seed=3) for _ in range(2))
+    assert same(first, second)
 
 
 @check(needs=can_sample)
 def samples_of_other_seeds_differ(case):
     model = case.taught
-    assert not same(model.sample(100, seed=3), model.sample(100, seed=4))
+    first, second = (model.sample(100, **case.condition(), seed=seed) for seed in (3, 4))
+    assert not same(first, second)
 
 
 @check(needs=can_sample)
 def sampling_changes_no_variable(case):
     model = case.taught
     before = state_of(model)
-    model.sample(8)
+    model.sample(8, **case.condition(8))
     assert_same(state_of(model), before)
 
 
@@ -68,8 +71,8 @@ def one_pass_samples_where_the_model_says_so(case):
         return call
 
     with mock.patch.object(backend, "compiled", recording):
-        case.create().sample(8, seed=0)
-    assert (calls == [False]) == case.model_class.samples_in_one_pass
+        case.create().sample(8, **case.condition(8), seed=0)
+    assert (calls == [False]) == (case.model_class.sampling == "direct")
 
 
 @check
@@ -105,8 +108,10 @@ def a_callback_may_sample(case):
 def its_sampler_is_a_keras_model_of_the_same_images(case, folder):
     model, count = case.taught, 10
     latents = np.random.default_rng(3).standard_normal((count, model.latent_size), "float32")
-    inputs = [latents, np.arange(count) % model.classes] if model.classes else latents
-    sampler, expected = model.sampler(), model.sample(count, seed=3)
+    condition = case.entering(count)
+    inputs = latents if condition is None else [latents, *keras.tree.flatten(condition)]
+    sampler = model.sampler()
+    expected = model.sample(count, condition, 3, **model.picture_arguments)
     assert same(array(sampler(inputs)), expected)
     sampler.save(folder / "sampler.keras")
     assert same(array(keras.saving.load_model(folder / "sampler.keras")(inputs)), expected)

@@ -2,7 +2,7 @@
 
 import keras
 
-from kgen.models.saving import load, save
+from kgen.saving import load, save
 from kgen.testing.check import check, has_sampler
 from kgen.testing.comparing import array, assert_same, same, state_of
 
