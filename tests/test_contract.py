@@ -4,7 +4,7 @@ The checks of what all models inherit are run on two small models, one of a loss
 """
 
 import pytest
-from toys import IndependentPixels, ToyWGANGP
+from toys import IndependentPixels, ToyGAN
 
 import kgen
 from kgen import backend, testing
@@ -12,7 +12,7 @@ from kgen import backend, testing
 # It compiles every operation by itself, some seconds for a model.
 SLOW = {"jax": ["eager_training_equals_compiled"]}.get(backend.name(), [])
 REGISTERED = {name: (kgen.models.get(name), False) for name in kgen.models.REGISTRY}
-TOYS = {toy.__name__: (toy, True) for toy in (IndependentPixels, ToyWGANGP)}
+TOYS = {toy.__name__: (toy, True) for toy in (IndependentPixels, ToyGAN)}
 
 PAIRS = [
     pytest.param(
