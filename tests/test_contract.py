@@ -8,17 +8,21 @@ from toys import IndependentPixels, ToyGAN
 
 import kgen
 from kgen import backend, testing
+from kgen.testing.case import BATCH_SIZE, WHOLE, Case
+from kgen.testing.comparing import assert_close, state_of
 
+TOYS = (IndependentPixels, ToyGAN)
 # It compiles every operation by itself, some seconds for a model.
 SLOW = {"jax": ["eager_training_equals_compiled"]}.get(backend.name(), [])
-REGISTERED = {name: (kgen.models.get(name), False) for name in kgen.models.REGISTRY}
-TOYS = {toy.__name__: (toy, True) for toy in (IndependentPixels, ToyGAN)}
 
 PAIRS = [
     pytest.param(
         name, check, id=f"{name}-{check_name}", marks=[pytest.mark.slow] * (check_name in SLOW)
     )
-    for name, (model_class, of_base_class) in {**REGISTERED, **TOYS}.items()
+    for name, model_class, of_base_class in [
+        *((name, kgen.models.get(name), False) for name in kgen.models.REGISTRY),
+        *((toy.__name__, toy, True) for toy in TOYS),
+    ]
     for check_name, check in testing.checks(model_class, of_base_class)
 ]
 
@@ -27,3 +31,35 @@ PAIRS = [
 @pytest.mark.parametrize(("name", "check"), PAIRS)
 def test_contract(name, check):
     check()
+
+
+def tf_dataset(arrays):
+    import tensorflow as tf
+
+    return tf.data.Dataset.from_tensor_slices(arrays).batch(BATCH_SIZE)
+
+
+def data_loader(arrays):
+    import torch
+
+    tensors = torch.utils.data.TensorDataset(*map(torch.from_numpy, arrays))
+    return torch.utils.data.DataLoader(tensors, BATCH_SIZE)
+
+
+def generator(arrays):
+    """JAX has no batches of its own, but arrays."""
+    import jax
+
+    for start in range(0, WHOLE, BATCH_SIZE):
+        yield tuple(jax.numpy.asarray(part[start : start + BATCH_SIZE]) for part in arrays)
+
+
+BATCHES = {"tensorflow": tf_dataset, "torch": data_loader, "jax": generator}
+
+
+@pytest.mark.parametrize("toy", TOYS)
+def test_trains_on_the_frameworks_own_batches(toy):
+    case = Case(toy)
+    model = case.anew()
+    model.fit(BATCHES[backend.name()](case.training_data(WHOLE)), verbose=0)
+    assert_close(state_of(model), case.in_order.state, 1e-5)

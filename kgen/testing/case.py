@@ -108,8 +108,13 @@ class Case:
 
     @functools.cached_property
     def all_conditions(self):
-        """What `fit` is given beside the items: the digits' labels (n,)."""
-        return data.load("digits").train.labels
+        """What `fit` is given beside the items: the digits' labels (n,), as many as it knows."""
+        return data.load("digits").train.labels % (self.classes or 10)
+
+    @property
+    def classes(self):
+        """How many labels the model knows; 0 where none enter it."""
+        return self.uncompiled.classes
 
     @property
     def items(self):
@@ -127,8 +132,7 @@ class Case:
 
     def condition(self, count=COUNT):
         """{argument: the conditions of the first items} for inference; {} if none enter."""
-        enters = "classes" in self.arguments
-        return {"labels": self.all_conditions[:count]} if enters else {}
+        return {"labels": self.all_conditions[:count]} if self.classes else {}
 
     def first_condition(self):
         """As `condition`, of the first item alone, for functions that take one item."""
