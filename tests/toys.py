@@ -6,7 +6,7 @@ from keras import layers, ops
 
 import kgen
 from kgen import backend
-from kgen.training import in_chunks, inference, statistics_kept
+from kgen.training import in_chunks, inference
 
 
 @keras.saving.register_keras_serializable("toys")
@@ -52,6 +52,70 @@ class IndependentPixels(kgen.ImageModel):
 
 
 @keras.saving.register_keras_serializable("toys")
+class ToyGAN(kgen.ImageModel):
+    """Least-squares GAN of dense networks: a game of two players, each with one move a step."""
+
+    tracked = ("discriminator_loss", "generator_loss")
+    players = ("discriminator", "generator")
+
+    def __init__(self, image_shape=(8, 8, 1), levels=17, latent_size=4, **kwargs):
+        super().__init__(image_shape, levels, **kwargs)
+        self.latent_size = latent_size
+        self.discriminator = keras.Sequential(
+            [
+                layers.Input(self.image_shape),
+                layers.Flatten(),
+                layers.Dense(16, "leaky_relu"),
+                layers.Dense(1, dtype="float32"),
+            ]
+        )
+        self.generator = keras.Sequential(
+            [
+                layers.Input((latent_size,)),
+                layers.Dense(16, "relu"),
+                layers.Dense(int(np.prod(self.image_shape)), "tanh", dtype="float32"),
+                layers.Reshape(self.image_shape, dtype="float32"),
+            ]
+        )
+
+    def recommended_optimizer(self):
+        return {player: keras.optimizers.Adam(5e-3, beta_1=0.5) for player in self.players}
+
+    def train_step(self, data):
+        images, _ = self.unpack(data)
+        discriminator_loss, _ = self.minimize(self.discriminator_loss, "discriminator", images)
+        generator_loss, _ = self.minimize(self.generator_loss, "generator", images)
+        return self.track(
+            images, discriminator_loss=discriminator_loss, generator_loss=generator_loss
+        )
+
+    def test_step(self, data):
+        images, _ = self.unpack(data)
+        losses = (loss(images)[0] for loss in (self.discriminator_loss, self.generator_loss))
+        return self.track(images, **dict(zip(self.tracked, losses, strict=True)))
+
+    def discriminator_loss(self, images):
+        real = self.discriminator(self.scale(images))
+        fake = self.discriminator(self.generate(images))
+        return ops.mean((real - 1.0) ** 2) + ops.mean(fake**2), {}
+
+    def generator_loss(self, images):
+        return ops.mean((self.discriminator(self.generate(images)) - 1.0) ** 2), {}
+
+    def generate(self, images):
+        """As many as there are images."""
+        return self.generator(self.normal((ops.shape(images)[0], self.latent_size)))
+
+    def sample(self, count=None, condition=None, seed=None):
+        count, _ = self.to_sample(count, condition, noise=self.latent_size)
+        latents = np.random.default_rng(seed).standard_normal((count, self.latent_size))
+        return in_chunks(self._images_of, latents)
+
+    @inference
+    def _images_of(self, latents):
+        return self.to_levels(self.generator(ops.cast(latents, "float32")))
+
+
 class ToyWGANGP(kgen.ImageModel):
     """Wasserstein GAN with gradient penalty, of dense networks; the critic moves 3 times a step."""
 
@@ -63,8 +127,7 @@ class ToyWGANGP(kgen.ImageModel):
         self.critic_steps = critic_steps
         self.units = units
         hidden = [layers.Dense(units, "tanh")] if units else []  # 0 units: a linear critic
-        # Without bias: a constant has no part in any loss.
-        score = layers.Dense(1, use_bias=False, dtype="float32")
+        score = layers.Dense(1, use_bias=False)  # a constant has no part in any loss
         self.critic = keras.Sequential(
             [layers.Input(self.image_shape), layers.Flatten(), *hidden, score]
         )
@@ -73,8 +136,8 @@ class ToyWGANGP(kgen.ImageModel):
                 layers.Input((4,)),
                 layers.Dense(8, use_bias=False),
                 layers.BatchNormalization(),
-                layers.Dense(int(np.prod(self.image_shape)), "tanh", dtype="float32"),
-                layers.Reshape(self.image_shape, dtype="float32"),
+                layers.Dense(int(np.prod(self.image_shape)), "tanh"),
+                layers.Reshape(self.image_shape),
             ]
         )
 
@@ -90,9 +153,8 @@ class ToyWGANGP(kgen.ImageModel):
 
     def test_step(self, data):
         images, _ = self.unpack(data)
-        with statistics_kept([self.generator]):
-            critic_loss, terms = self.critic_loss(images)
-            generator_loss, _ = self.generator_loss(ops.shape(images)[0])
+        critic_loss, terms = self.critic_loss(images)
+        generator_loss, _ = self.generator_loss(ops.shape(images)[0])
         return self.track(images, critic_loss=critic_loss, generator_loss=generator_loss, **terms)
 
     def critic_loss(self, images):
@@ -112,15 +174,6 @@ class ToyWGANGP(kgen.ImageModel):
 
     def generate(self, count):
         return self.generator(self.normal((count, 4)), training=True)
-
-    def sample(self, count=None, condition=None, seed=None):
-        count, _ = self.to_sample(count, condition, noise=4)
-        latents = np.random.default_rng(seed).standard_normal((count, 4), "float32")
-        return in_chunks(self._images_of, latents)
-
-    @inference
-    def _images_of(self, latents):
-        return self.to_levels(self.generator(latents))
 
 
 class Quadratic(kgen.ImageModel):

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from kgen.spaces import rows_of
-from kgen.testing.check import check, has_one_loss, has_players
+from kgen.testing.check import can_sample, check, has_one_loss, has_players
 from kgen.testing.comparing import names_of, refused
 
 
@@ -34,7 +34,7 @@ def players_share_no_variable(case):
     assert sorted(owned) == sorted(id(v) for v in model.trainable_variables)
 
 
-@check(needs=has_players)
+@check(needs=lambda model_class: has_players(model_class) and can_sample(model_class))
 def samples_move_nearer_to_the_data(case):
     def distance(model):
         samples = model.sample(200, rows_of(condition, slice(200)), seed=0)
