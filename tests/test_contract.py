@@ -38,6 +38,10 @@ def test_contract(name, check):
     check()
 
 
+def of_rows(arrays, rows):
+    return keras.tree.map_structure(lambda part: part[rows], arrays)
+
+
 def tf_dataset(arrays):
     import tensorflow as tf
 

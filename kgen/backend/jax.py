@@ -2,21 +2,20 @@
 
 Everything rests on one idea. Keras' `StatelessScope` redirects every read and `assign` of a
 variable to a mapping; a stateful function run inside it is a pure function of the mapping's values
-(`_pure`). Nested scopes see only the innermost mapping, so each carries all the variables in use.
+(`jax_steps.pure_function`). Nested scopes see only the innermost mapping, so each carries all the
+variables in use.
 """
 
 import contextlib
 import functools
-import itertools
-from collections import deque
 
 import jax
 import keras
-import numpy as np
 
 from kgen.backend.added_losses import added_losses
 from kgen.backend.averaged import averaged, inference_sources
 from kgen.backend.jax_convolution import conv, conv_transpose
+from kgen.backend.jax_steps import make_test_function, make_train_function, pure_function
 from kgen.backend.process import process_peak_memory
 from kgen.backend.variable_names import recurring_variable_names
 
@@ -50,18 +49,6 @@ __all__ = [
 ]
 
 
-def _pure(function, variables):
-    """`function(*args)`, which reads and assigns `variables`: (values, *args) -> (result, new)."""
-
-    def pure(values, *args):
-        mapping = list(zip(variables, values, strict=True))
-        with keras.StatelessScope(state_mapping=mapping) as scope:
-            result = function(*args)
-        return result, [scope.get_current_value(variable) for variable in variables]
-
-    return pure
-
-
 def _values(variables):
     return [variable.value for variable in variables]
 
@@ -88,7 +75,7 @@ def value_and_grad(model, function, variables):
     """
     chosen = {id(variable) for variable in variables}
     others = [variable for variable in model.variables if id(variable) not in chosen]
-    pure = _pure(function, variables + others)
+    pure = pure_function(function, variables + others)
 
     def loss_of(values, other_values):
         (loss, aux), updated = pure(values + other_values)
@@ -121,7 +108,7 @@ def batch_normalised(x, scale, offset, epsilon):
 
 def input_gradient(model, function, inputs):
     """d sum(function(inputs)) / d inputs, itself differentiable (for gradient penalties)."""
-    pure = _pure(function, model.variables)
+    pure = pure_function(function, model.variables)
 
     def total(inputs):
         with added_losses():  # they are of the loss, not of the gradient
@@ -148,7 +135,7 @@ def compiled(model, function, loop=False):
     """
     variables = model.variables
     sources = inference_sources(model, variables)
-    pure = jax.jit(lambda values, *args: _pure(function, variables)(values, *args)[0])
+    pure = jax.jit(lambda values, *args: pure_function(function, variables)(values, *args)[0])
 
     def call(*args):
         if model.run_eagerly:
@@ -215,82 +202,6 @@ def jit_compile_pays(model):
 def feed(model, batches):
     """What Keras' `fit` takes for `batches`, a PyDataset, so as to lose no time between steps."""
     return batches
-
-
-def make_train_function(model):
-    """The function Keras' JAX `fit` calls: (state, iterator of batches) -> (logs, state)."""
-    groups = (
-        model.trainable_variables,
-        model.non_trainable_variables,
-        model.optimizer.variables,
-        model.metrics_variables,
-    )
-    return _step_function(model, model.train_step, groups)
-
-
-def make_test_function(model):
-    """As `make_train_function`, for `evaluate`, whose state has no optimizer."""
-    groups = (model.trainable_variables, model.non_trainable_variables, model.metrics_variables)
-    return _step_function(model, model.test_step, groups)
-
-
-def _step_function(model, step, groups):
-    pure = _pure(step, [variable for group in groups for variable in group])
-
-    def one_step(state, batch):
-        logs, new = pure([value for values in state for value in values], batch)
-        new = iter(new)
-        return tuple(list(itertools.islice(new, len(group))) for group in groups), logs
-
-    def many_steps(state, batches):
-        state, logs = jax.lax.scan(one_step, state, batches)
-        return state, jax.tree.map(lambda values: values[-1], logs)
-
-    def compile(steps):
-        if model.run_eagerly or not model.jit_compile:
-            return steps
-        compiled = jax.jit(steps, donate_argnums=0)
-
-        def compiled_step(state, batches):  # profilers of Python see no call of compiled code
-            return compiled(state, batches)
-
-        return compiled_step
-
-    run_one, run_many = compile(one_step), compile(many_steps)
-
-    def function(state, iterator):
-        state = tuple(map(list, state))
-        try:
-            batches = list(itertools.islice(iterator, model.steps_per_execution))
-            if not batches:
-                raise StopIteration
-            if len(batches) == model.steps_per_execution > 1 and _same_shapes(batches):
-                state, logs = run_many(state, jax.tree.map(_stack, *batches))
-                batches = []
-            for batch in batches:  # the only one, or the remainder of an epoch
-                state, logs = run_one(state, batch)
-        except BaseException:
-            # Keras has taken the values out of the variables and, after the first step of a `fit`
-            # has failed, does not put them back.
-            for variables, values in zip(groups, state, strict=True):
-                for variable, value in zip(variables, values, strict=True):
-                    variable.assign(value)
-            raise
-        # Keras keeps every step's state in an attribute. Through lists it would look for layers to
-        # track, value by value (a twentieth of a step of the vae); deques it leaves alone.
-        return logs, tuple(map(deque, state))
-
-    return function
-
-
-def _stack(*parts):
-    on_host = isinstance(parts[0], np.ndarray)
-    return np.stack(parts) if on_host else jax.numpy.stack(parts)
-
-
-def _same_shapes(batches):
-    shapes = [jax.tree.map(np.shape, batch) for batch in batches]
-    return all(shape == shapes[0] for shape in shapes)
 
 
 def training():

@@ -1,10 +1,7 @@
 """PyTorch: steps build a graph only inside `value_and_grad`, and are recorded to be run again."""
 
 import contextlib
-import ctypes
 import functools
-import sys
-from pathlib import Path
 
 import keras
 import torch
@@ -17,7 +14,9 @@ from kgen.backend.process import process_peak_memory
 from kgen.backend.torch_adam import fused_adam, fuses
 from kgen.backend.torch_convolution import conv, conv_transpose, lay_out
 from kgen.backend.torch_recording import Recorded, as_it_is, cond
+from kgen.backend.torch_threads import flushed_denormals, training
 from kgen.backend.variable_names import recurring_variable_names
+from kgen.errors import KgenError
 
 __all__ = [
     "added_losses",
@@ -162,7 +161,7 @@ def compiled(model, function, loop=False):
     threads = _one_thread if loop else contextlib.nullcontext
 
     def call(*args):
-        with torch.no_grad(), _flushed_denormals(), threads(), averaged(model):
+        with torch.no_grad(), flushed_denormals(), threads(), averaged(model):
             return function(*keras.tree.map_structure(_tensor, args))
 
     return call
@@ -221,6 +220,7 @@ def make_train_function(model):
     Keras' own refuses more than one step, and compiles the whole step for `jit_compile=True`,
     which recompiles again and again, ends slower than eager and has no double backward.
     """
+    _check_one_process()
     variables = model.variables + model.optimizer.variables + model.metrics_variables
     lay_out(variables)
     if model.run_eagerly or not model.jit_compile:
@@ -230,65 +230,28 @@ def make_train_function(model):
 
 def make_test_function(model):
     """As `make_train_function`, for `evaluate`, whose steps are run as they are."""
+    _check_one_process()
     return _step_function(model.test_step)
+
+
+def _check_one_process():
+    """Keras 3.16 splits the data over a group of processes; gradients here are each one's own."""
+    group = torch.distributed
+    if group.is_available() and group.is_initialized() and group.get_world_size() > 1:
+        raise KgenError(
+            f"Expected one process on PyTorch, received a group of {group.get_world_size()}: train "
+            "without torch.distributed, or on JAX with keras.distribution.DataParallel."
+        )
 
 
 def _step_function(step):
     def function(batches):
-        with torch.no_grad(), _flushed_denormals():
+        with torch.no_grad(), flushed_denormals():
             for batch in batches:
                 logs = step(batch)
         return logs
 
     return function
-
-
-@contextlib.contextmanager
-def _flushed_denormals():
-    """Within, numbers nearer to 0 than 1.2e-38 are 0, as they are in TensorFlow and XLA.
-
-    Processors take a hundred cycles for each of them. Adam's momentum of a weight that gets no
-    more gradients becomes one after 800 steps: a `vae` trained longer and longer steps.
-    """
-    before = sys.float_info.min * 0.5 == 0.0  # whoever calls may want it for all they do
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_flush_denormal(before)
-
-
-@contextlib.contextmanager
-def training():
-    """Context of a `fit`: PyTorch's threads flush denormals to zero, as its steps do.
-
-    Threads keep the mode they are started in, so those of before are ended, and those of training
-    too: a thread that computes for others has their mode, and none is left for a child process,
-    forked afterwards, to wait for.
-    """
-    _end_threads()
-    elements_per_thread = 2**15
-    with _flushed_denormals():
-        torch.zeros(torch.get_num_threads() * elements_per_thread).exp()  # starts them
-    try:
-        yield
-    finally:
-        _end_threads()
-
-
-def _end_threads():
-    """End PyTorch's idle OpenMP threads; the next parallel operation starts new ones."""
-    if _openmp() is not None:
-        _openmp().omp_pause_resource_all(1)  # omp_pause_soft
-
-
-@functools.cache
-def _openmp():
-    """The OpenMP library that PyTorch brings, or None: then its threads keep their mode."""
-    folder = Path(torch.__file__).parent / "lib"
-    paths = [path for kind in ("gomp", "omp", "iomp5") for path in folder.glob(f"lib{kind}*")]
-    library = ctypes.CDLL(str(paths[0])) if paths else None
-    return library if hasattr(library, "omp_pause_resource_all") else None
 
 
 def synchronise(tensors):
