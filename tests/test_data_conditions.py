@@ -102,7 +102,7 @@ def test_splits_that_are_not_of_their_space_are_refused(x, condition, received):
 def test_what_only_images_have_is_not_asked_of_vectors():
     points = Split(np.zeros((5, 2), "float32"))
     data = kgen.data.Dataset("points", points, points, Vectors(2), "made up", "none")
-    with pytest.raises(KgenError, match="expected images, which have levels, received vectors"):
+    with pytest.raises(KgenError, match="levels: expected images, received the vectors of points"):
         _ = data.levels
 
 

@@ -10,6 +10,6 @@ else in the user's cache, else downloaded into that cache; checksums are verifie
 
 from kgen.data.dataset import Dataset, Split
 from kgen.data.dynamic import DynamicallyBinarized
-from kgen.data.loading import load, names
+from kgen.data.loading import is_named, load, names
 
-__all__ = ["Dataset", "DynamicallyBinarized", "Split", "load", "names"]
+__all__ = ["Dataset", "DynamicallyBinarized", "Split", "is_named", "load", "names"]

@@ -9,6 +9,7 @@ import numpy as np
 
 from kgen.data.dynamic import DynamicallyBinarized
 from kgen.data.labels import warn_of_untrained
+from kgen.data.pairs import source_images, source_space
 from kgen.errors import KgenError
 from kgen.spaces import Labels, Pixels, Space, Tokens, parts_of
 
@@ -127,20 +128,14 @@ class Dataset:
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """(height, width, channels) of every image; of images only."""
-        return self._pixels("image_shape").shape
+        self.check_images("image_shape")
+        return self.space.shape
 
     @property
     def levels(self) -> int:
         """Number of pixel values, which are 0..levels-1: from 2 (binary) to 256; of images only."""
-        return self._pixels("levels").levels
-
-    def _pixels(self, wanted: str) -> Pixels:
-        if not isinstance(self.space, Pixels):
-            raise KgenError(
-                f"{self.name}: expected images, which have {wanted}, received"
-                f" {self.space.what}: look at .space"
-            )
-        return self.space
+        self.check_images("levels")
+        return self.space.levels
 
     @property
     def classes(self) -> int:
@@ -194,6 +189,43 @@ class Dataset:
             )
         return limited
 
+    def pairs(self, kind: str) -> "Dataset":
+        """The set with a source image for each image as its condition, in place of what was given.
+
+        Args:
+            kind: of the source images: "edges" (the steepest fifth of the pixels by the Sobel
+                filters: 0 or 1), "gray" (of images in colour), "small" (means of 4x4 pixels) or
+                "hidden" (the lower half is 0).
+
+        Raises:
+            KgenError: for another kind, images that are drawn anew every epoch, or no images.
+
+        Examples:
+            >>> edges = kgen.data.load("digits").pairs("edges")
+            >>> edges.train.x.shape, edges.train.condition.shape, edges.condition_space.levels
+            ((1438, 8, 8, 1), (1438, 8, 8, 1), 2)
+        """
+        self.check_images("pairs")
+        if isinstance(self.train.x, DynamicallyBinarized):
+            raise KgenError(
+                f"pairs: expected fixed images, received those of {self.name}, drawn anew every"
+                " epoch: binarize them statically, or not"
+            )
+        space = source_space(kind, self.space)
+        train, test = (
+            Split(split.x, source_images(kind, split.x)) for split in (self.train, self.test)
+        )
+        note = f"its {kind} as source images"
+        return self.changed(note, train=train, test=test, condition_space=space, label_names=None)
+
+    def check_images(self, wanted: str) -> None:
+        """Raise KgenError, opening with `wanted`, unless the items are images."""
+        if not isinstance(self.space, Pixels):
+            raise KgenError(
+                f"{wanted}: expected images, received the {self.space.what} of {self.name}: leave"
+                f" {wanted} out, or choose a set of images"
+            )
+
     def changed(self, note: str, **fields) -> "Dataset":
         """A copy with other `fields`, whose source says so in the words of `note`."""
         return replace(self, source=f"{self.source}; {note}", **fields)
@@ -210,8 +242,8 @@ def hold_out(split: Split, where: str) -> tuple[Split, Split]:
     return split.take(~for_testing), split.take(for_testing)
 
 
-def held_out(n: int, where: str) -> np.ndarray:
-    """Which of `n` images are held out for testing: bool (n,).
+def held_out(n: int, where: str, what: str = "images") -> np.ndarray:
+    """Which of `n` images, or what else they are called, are held out for testing: bool (n,).
 
     Every tenth image, beginning with the first: no draw, so that the same files always give the
     same splits, and images sorted by class give both splits every class. (Neighbours that are
@@ -220,8 +252,8 @@ def held_out(n: int, where: str) -> np.ndarray:
     """
     if n < 2:
         raise KgenError(
-            f"{where}: expected at least 2 images, as every tenth is held out for testing,"
-            f" received {n}: add images"
+            f"{where}: expected at least 2 {what}, as every tenth is held out for testing,"
+            f" received {n}: add {what}"
         )
     return np.arange(n) % 10 == 0
 

@@ -46,8 +46,11 @@ def colours(mode, grayscale: bool) -> str | None:
 def reshaped(data: Dataset, size: tuple[int, int] | None, mode: str | None, most: int) -> Dataset:
     """`data` with its images in the colours of `mode` and brought to `size`, where given.
 
-    Raises KgenError where that takes more than `most` bytes of memory.
+    Raises KgenError for others than images, and where that takes more than `most` bytes of memory.
     """
+    if size is None and mode is None:
+        return data
+    data.check_images("size" if size else "mode")
     *own_size, own_channels = data.image_shape
     if own_channels == image_files.channels(mode, own_channels):
         mode = None
@@ -73,8 +76,9 @@ def reshaped(data: Dataset, size: tuple[int, int] | None, mode: str | None, most
 def binarized(data: Dataset, how: str) -> Dataset:
     """`data` with binary images, drawn once (`how` is "static") or every epoch ("dynamic").
 
-    Raises KgenError where the images are in colour or binary already.
+    Raises KgenError where the images are in colour or binary already, and for others than images.
     """
+    data.check_images("binarize")
     if data.image_shape[-1] != 1:
         raise KgenError(
             f"binarize: expected grey images, received {data.image_shape[-1]} channels in"
