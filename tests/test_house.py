@@ -51,7 +51,13 @@ MAY_IMPORT = {
     "sample": SHARED_BY_VERBS,
     "evaluate": SHARED_BY_VERBS | {"encoders", "evaluation"},
 }
-MAY_IMPORT["testing"] = {*MAY_IMPORT["models"], "models", "callbacks", "density", "latent", "probe"}
+MAY_IMPORT["testing"] = (
+    MAY_IMPORT["models"]
+    | MAY_IMPORT["analysis"]
+    | {
+        *("models", "analysis", "density", "latent", "probe", "evaluation", "saving"),
+    }
+)
 every_file = pytest.mark.parametrize("name", FILES)
 
 

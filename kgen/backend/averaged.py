@@ -1,7 +1,5 @@
 """Inference by averaged weights: in a model with `ema`, each weight is read from its average."""
 
-import contextlib
-
 import keras
 
 
@@ -12,9 +10,14 @@ def inference_sources(model, variables):
     return [model.averages.of(variable) for variable in variables]
 
 
-def averaged(model):
-    """Context: weights are read from their averages; nothing may be assigned."""
+def by_averages(model, function):
+    """`function`, which assigns no variable, as it is when weights are read from their averages."""
     if not getattr(model, "ema", 0.0):
-        return contextlib.nullcontext()
-    pairs = zip(model.averages.weights, model.averages.values, strict=True)
-    return keras.StatelessScope([(weight, average.value) for weight, average in pairs])
+        return function
+
+    def call(*args):
+        pairs = zip(model.averages.weights, model.averages.values, strict=True)
+        with keras.StatelessScope([(weight, average.value) for weight, average in pairs]):
+            return function(*args)
+
+    return call

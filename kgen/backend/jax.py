@@ -13,7 +13,7 @@ import jax
 import keras
 
 from kgen.backend.added_losses import added_losses
-from kgen.backend.averaged import averaged, inference_sources
+from kgen.backend.averaged import by_averages, inference_sources
 from kgen.backend.jax_convolution import conv, conv_transpose
 from kgen.backend.jax_steps import make_test_function, make_train_function, pure_function
 from kgen.backend.process import process_peak_memory
@@ -139,8 +139,7 @@ def compiled(model, function, loop=False):
 
     def call(*args):
         if model.run_eagerly:
-            with averaged(model):
-                return function(*args)
+            return by_averages(model, function)(*args)
         return pure(_values(sources), *args)
 
     return call

@@ -10,7 +10,7 @@ from keras.ops import cond
 
 from kgen.backend.adam import adam_slots
 from kgen.backend.added_losses import added_losses
-from kgen.backend.averaged import averaged
+from kgen.backend.averaged import by_averages
 from kgen.backend.process import process_peak_memory
 from kgen.backend.tensorflow_convolution import (
     computes_with_onednn,
@@ -133,25 +133,19 @@ def compiled(model, function, loop=False):
     Unless the user asks for it, only a `loop` of small operations is compiled by XLA, anew for
     every shape: between two of them TensorFlow's own executor spends more time than in them.
     """
-
-    by_averages = functools.partial(_averaged, model, function)
+    function = by_averages(model, function)
 
     @functools.cache
     def graph(xla):
-        return tf.function(by_averages, autograph=False, reduce_retracing=not xla, jit_compile=xla)
+        return tf.function(function, autograph=False, reduce_retracing=not xla, jit_compile=xla)
 
     def call(*args):
         args = keras.tree.map_structure(_tensor, args)
         if model.run_eagerly:
-            return by_averages(*args)
+            return function(*args)
         return graph(loop or getattr(model, "jit_compile_inference", False))(*args)
 
     return call
-
-
-def _averaged(model, function, *args):
-    with averaged(model):
-        return function(*args)
 
 
 def _tensor(array):

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from kgen.backend.adam import adam_slots
 from kgen.backend.added_losses import added_losses
-from kgen.backend.averaged import averaged
+from kgen.backend.averaged import by_averages
 from kgen.backend.process import process_peak_memory
 from kgen.backend.torch_adam import fused_adam, fuses
 from kgen.backend.torch_convolution import conv, conv_transpose, lay_out
@@ -158,10 +158,11 @@ def compiled(model, function, loop=False):
     A `loop` of small operations runs in one thread: waking a second one takes longer than they do.
     """
 
+    function = by_averages(model, function)
     threads = _one_thread if loop else contextlib.nullcontext
 
     def call(*args):
-        with torch.no_grad(), flushed_denormals(), threads(), averaged(model):
+        with torch.no_grad(), flushed_denormals(), threads():
             return function(*keras.tree.map_structure(_tensor, args))
 
     return call

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from kgen.data import image_files
+from kgen.data.columns import NAMES, read_tables
 from kgen.data.dataset import Dataset, Split, warn_of_range
 from kgen.data.decoding import decode
 from kgen.data.kept import KeptImages
 from kgen.data.layout import layout
-from kgen.data.tables import NAMES, read_tables
 from kgen.errors import KgenError
 from kgen.files import kind
 from kgen.spaces import Pixels
@@ -26,7 +26,7 @@ logger = logging.getLogger("kgen")
 def read_folder(folder: Path, size: tuple[int, int] | None, mode: str | None, most: int) -> Dataset:
     """The image files of a folder, in natural order, with its splits and conditions.
 
-    Conditions are captions or attributes where a table is beside the images (`kgen.data.tables`),
+    Conditions are captions or attributes where a table is beside the images (`kgen.data.columns`),
     source images where all images lie in two sub-folders `source` and `target`, else the labels
     that other sub-folders are (`layout`).
 

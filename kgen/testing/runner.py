@@ -14,17 +14,17 @@ from kgen.testing.check import CHECKS
 SUBJECTS = (
     "arguments",
     "learning",
-    "players",
+    "games",
     "determinism",
     "sampling",
     "execution",
     "mixed_precision",
     "saved",
-    "likelihood",
+    "likelihoods",
     "latents",
     "completion",
-    "conditions",
-    "lacking",
+    "conditioning",
+    "capability",
     "mistakes",
 )
 for subject in SUBJECTS:
