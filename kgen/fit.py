@@ -6,8 +6,6 @@ A run is a folder: `run.json` (what was run, with what), `checkpoints/` (the las
 """
 
 import math
-import shlex
-import statistics
 
 from kgen import cli, data, models
 from kgen.capabilities import require
@@ -21,6 +19,7 @@ from kgen.runs.options import (
     parser,
     with_defaults,
 )
+from kgen.spaces import parts_of
 
 
 def main(arguments=None):
@@ -76,16 +75,15 @@ def start_in(folder, options, images):
     import kgen
     from kgen.runs.checkpoint import Progress, Store
     from kgen.runs.provenance import circumstances
+    from kgen.runs.stages import compile_stages, train
 
     settings = settings_of(options)
     kgen.set_seed(options.seed)
     model = models.create(options.model, images, **settings)
-    check_models_images(model, images)
-    model.compile()
-    if options.learning_rate:
-        kgen.training.set_learning_rate(model, options.learning_rate)
-    measurements = measurements_of(images, options)
-    steps = number_of_steps(images, options)
+    check_models_data(model, images)
+    compile_stages(model, options.learning_rate)
+    measurements = measurements_of(images, options, model)
+    steps = math.ceil(len(images.train) / options.batch_size)
     options.epochs = options.epochs or max(10, math.ceil(STEPS_OF_A_SHORT_RUN / steps))
     progress = Progress(batch_size=options.batch_size)
     # Before `run.json`, so that what says it is a run can be continued; and before the first step,
@@ -100,6 +98,7 @@ def start_in(folder, options, images):
         "batch_size": options.batch_size,
         "seed": options.seed,
         "learning_rate": options.learning_rate,
+        "pictures": sampling_of_pictures(model),
         "options": kept(options),
         **circumstances(),
     }
@@ -124,16 +123,17 @@ def resume_in(folder, options, record):
     from kgen import saving
     from kgen.runs.checkpoint import Store, check_terms
     from kgen.runs.provenance import circumstances
-    from kgen.training import set_learning_rate
+    from kgen.runs.stages import set_learning_rates, stage_of, terms_logged, train
 
     checkpoint, progress = Store(folder / run_folder.CHECKPOINTS).newest()
     # Stopped between its last checkpoint and its end, it has no epochs left and a model to save.
-    if progress.epoch >= options.epochs and record.get("status") == "finished":
+    finished = progress.epoch >= options.epochs and record.get("status") == "finished"
+    if finished:
         raise KgenError(
             f"Expected more than the {progress.epoch} epochs that {folder} was trained for: pass "
             "--epochs N."
         )
-    if (options.epochs, 0) < progress.position:
+    if (options.epochs, 0) < (progress.epoch, progress.step):
         raise KgenError(
             f"Expected at least {progress.epoch + bool(progress.step)} epochs, as {folder} stands "
             f"{progress}, received {options.epochs}: pass a larger --epochs, or none."
@@ -149,16 +149,16 @@ def resume_in(folder, options, record):
             f"Expected the batch size {progress.batch_size} that {folder} was trained with, "
             f"received {options.batch_size} in its run.json: take another copy of the folder."
         )
-    if progress.step >= number_of_steps(images, options):
+    if progress.step >= math.ceil(len(images.train) / options.batch_size):
         raise KgenError(
             f"Expected {folder}/run.json and its checkpoints to belong together, received others: "
             "take another copy of the folder."
         )
     model = saving.load(checkpoint, continuing=True)
-    if options.learning_rate:
-        set_learning_rate(model, options.learning_rate)
-    measurements = measurements_of(images, options)
-    check_terms(progress, terms_logged(model, measurements))
+    set_learning_rates(model, options.learning_rate)
+    measurements = measurements_of(images, options, model)
+    stage = stage_of(model, images, progress.stage)
+    check_terms(progress, terms_logged(stage, measurements))
     place = {"epoch": progress.epoch, "step": progress.step}
     record |= {
         "epochs": options.epochs,
@@ -167,10 +167,6 @@ def resume_in(folder, options, record):
         "resumed": [*(record.get("resumed") or []), {"from": place, **circumstances()}],
     }
     train(model, images, folder, options, record, progress, measurements)
-
-
-def number_of_steps(images, options):
-    return math.ceil(len(images.train) / options.batch_size)
 
 
 def load_images(options):
@@ -191,87 +187,31 @@ def load_images(options):
     return images
 
 
-def check_models_images(model, images):
-    """Raise KgenError if `--set` made a model of other images than these."""
-    wanted = {"image_shape": images.image_shape, "levels": images.levels, "classes": images.classes}
-    made = {name: getattr(model, name) for name in wanted}
-    wrong = {
-        "image_shape": made["image_shape"] != wanted["image_shape"],
-        "levels": made["levels"] < wanted["levels"],
-        "classes": made["classes"] and not 0 < wanted["classes"] <= made["classes"],
-    }
-    for name in (name for name, is_wrong in wrong.items() if is_wrong):
-        raise KgenError(
-            f"Expected a model for the {name} {wanted[name]} of {images.name}, received "
-            f"{made[name]}: leave {name} out of --set, or choose other images."
-        )
+def check_models_data(model, data):
+    """Raise KgenError if `--set` made a model of other items or conditions than these data have."""
+    spaces = [(model.space, data.space)]
+    if model.condition_space is not None:
+        made, wanted = parts_of(model.condition_space), parts_of(data.condition_space)
+        spaces += [(space, wanted.get(name)) for name, space in made.items()]
+    for made, wanted in spaces:
+        if wanted is None or not made.holds(wanted):
+            raise KgenError(
+                f"Expected a model for the {wanted or 'conditions'} of {data.name}, received "
+                f"{made}: leave them out of --set, or choose other data."
+            )
 
 
-def measurements_of(images, options):
+def measurements_of(images, options, model):
     """The callbacks of `--evaluate-every`: before a run is begun, for they may find no encoder."""
     from kgen.evaluation import SampleQuality
 
-    return [SampleQuality(images, options.evaluate_every)] if options.evaluate_every else []
+    every = options.evaluate_every
+    return [SampleQuality(images, every, model=model)] if every else []
 
 
-def terms_logged(model, measurements):
-    """The names in the history of a training with these measurements."""
-    measured = [name for measurement in measurements for name in measurement.logged]
-    return [*model.tracked, *(f"val_{name}" for name in model.tracked), *measured]
-
-
-def train(model, images, folder, options, record, progress, measurements):
-    import kgen
-    from kgen.runs.checkpoint import Checkpoints, Store
-    from kgen.runs.interruption import Interruption
-    from kgen.runs.progress_bar import ProgressBar
-    from kgen.runs.recorder import Recorder
-
-    steps = number_of_steps(images, options)
-    print(f"{options.model} on {images.name}: {options.epochs} epochs of {steps} steps")
-    if progress.epoch or progress.step:
-        print(f"continues {progress}")
-    print(f"backend: {kgen.backend.name()} {kgen.backend.version()} on {kgen.backend.device()}")
-    again = [] if options.data in data.names() else ["--data", str(options.data)]
-    named = ["--model", options.model] if models.is_own(options.model) else []
-    interruption = Interruption(
-        shlex.join(["python", "-m", "kgen.fit", "--resume", str(folder), *again, *named])
-    )
-    recorder = Recorder(folder, record, progress, options.epochs, images.test)
-    checkpoints = Checkpoints(
-        Store(folder / run_folder.CHECKPOINTS),
-        kgen.save,
-        progress,
-        every=options.checkpoint_every,
-        stopping=lambda: interruption.requested,
-    )
-    place = {"initial_epoch": progress.epoch, "initial_step": progress.step}
-    with interruption, recorder, ProgressBar(progress) as progress_bar:
-        model.fit(
-            images.train.images,
-            images.train.labels,
-            batch_size=options.batch_size,
-            epochs=options.epochs,
-            verbose=0,
-            validation_data=(images.test.images, images.test.labels),
-            callbacks=[
-                *measurements,
-                progress_bar,
-                recorder,
-                checkpoints,
-                *model.watchers(),
-                interruption,
-            ],
-            **place,
-        )
-    if len(progress_bar.epochs) > 1:
-        rate = len(images.train) / statistics.median(progress_bar.epochs[1:])
-        print(f"speed: {rate:,.0f} images/s in epochs after the first, with their validation")
-    if recorder.picture:
-        print(f"picture: {recorder.picture}")
-    if model.can_sample:
-        here, grid = (shlex.quote(str(path)) for path in (folder, folder / "grid.png"))
-        print(" ".join([f"next: python -m kgen.sample {here} -n 64 --out {grid}", *named]))
+def sampling_of_pictures(model):
+    """What the pictures' samples are drawn with, beside the defaults of `sample`."""
+    return model.sampling_arguments(**model.picture_arguments) if model.can_sample else {}
 
 
 def describe(images):
@@ -280,8 +220,8 @@ def describe(images):
         "source": images.source,
         "licence": images.licence,
         "checksum": images.checksum,
-        "image_shape": images.image_shape,
-        "levels": images.levels,
+        "space": str(images.space),
+        "conditions": {name: str(part) for name, part in parts_of(images.condition_space).items()},
         "label_names": images.label_names,
         "training_images": len(images.train),
         "test_images": len(images.test),

@@ -11,6 +11,7 @@ from kgen import plots
 from kgen.errors import KgenError
 from kgen.files import whole_file
 from kgen.memory import check_memory
+from kgen.spaces import Pixels, Tokens
 
 SMALLEST_SIDE = 56  # smaller images are enlarged to about this many screen pixels
 MOST_PANELS = 100
@@ -59,8 +60,10 @@ def grid(images, levels, columns=None):
     return canvas
 
 
-def save_grid(path, images, levels, columns=None):
+def save_grid(path, images, levels, columns=None, title=None):
     """Write `grid(...)` to a file, whole or not at all.
+
+    A PNG keeps a `title` as its text of that name.
 
     Raises:
         KgenError: if it cannot be written, or for another ending than those of images.
@@ -72,7 +75,46 @@ def save_grid(path, images, levels, columns=None):
     form = plots.file_format(path, plots.PIXELS)
     picture = grid(images, levels, columns)
     with whole_file(path) as temporary:
-        picture.save(temporary, format=form)
+        picture.save(temporary, format=form, **_with_title(form, title))
+
+
+def _with_title(form, title):
+    """The arguments by which pillow writes a title into a PNG; none for other files."""
+    if not title or form.lower() != "png":
+        return {}
+    from PIL.PngImagePlugin import PngInfo
+
+    texts = PngInfo()
+    texts.add_text("Title", title)
+    return {"pnginfo": texts}
+
+
+def suffix_of(space):
+    """How the name of a file ends that shows items of a space: .png, or .txt for texts."""
+    return ".txt" if isinstance(space, Tokens) else ".png"
+
+
+def save_items(path, items, space, title=None):
+    """Write items in the way that shows them: a grid of images, lines of text, or points.
+
+    Args:
+        path: of the file; see `suffix_of`.
+        items: an array of items of `space`; of vectors the first two numbers are drawn.
+        space: a `kgen.spaces.Space`.
+        title: what a reader must know, such as a temperature; None for nothing. In a PNG of images
+            it is the text "Title" of the file.
+
+    Examples:
+        >>> data = kgen.data.load("digits")
+        >>> kgen.pictures.save_items("digits.png", data.test.images[:20], data.space)
+    """
+    if isinstance(space, Tokens):
+        with whole_file(path) as temporary, open(temporary, "w") as file:
+            file.writelines(f"{line}\n" for line in space.decode(items))
+    elif isinstance(space, Pixels):
+        save_grid(path, items, space.levels, title=title)
+    else:
+        save_scatter(path, items[:, :2], np.zeros(len(items), int), title=title)
 
 
 def save_loss_plot(path, history):

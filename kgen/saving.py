@@ -159,12 +159,21 @@ def _compile_as_saved(model, names):
     """Compile as the saved model was: of a constant rate where its optimizer's variables say so."""
     if not names:
         return
-    model.compile()
-    if not names >= set(variable_groups(model)["optimizer"]):
-        recommended = model.optimizer
-        model.compile(with_learning_rate(recommended, 1e-3))  # the rate is one of the variables
-        if not names >= set(variable_groups(model)["optimizer"]):
-            model.compile(recommended)  # it was an optimizer of the user's own
+    stages = [stage for _, stage, _ in model.stages()]
+    for stage in stages:
+        stage.compile()
+    if _has_variables(model, names):
+        return
+    recommended = [stage.optimizer for stage in stages]
+    for stage, optimizer in zip(stages, recommended, strict=True):
+        stage.compile(with_learning_rate(optimizer, 1e-3))  # the rate is one of the variables
+    if not _has_variables(model, names):  # they were optimizers of the user's own
+        for stage, optimizer in zip(stages, recommended, strict=True):
+            stage.compile(optimizer)
+
+
+def _has_variables(model, names):
+    return names >= set(variable_groups(model)["optimizer"])
 
 
 def _assign_variables(model, file, continuing):

@@ -14,7 +14,8 @@ import kgen
 from kgen import fit as verb
 from kgen.errors import KgenError
 from kgen.files import as_json
-from kgen.runs.checkpoint import Checkpoints, Progress, Store
+from kgen.runs.checkpoint import Progress, Store
+from kgen.runs.checkpoints import Checkpoints
 from kgen.saving import load
 from kgen.training.variables import named_variables, variable_groups
 
@@ -235,7 +236,7 @@ def test_checkpoints_are_written_every_so_many_steps_and_at_the_end(every, expec
 
 
 def test_inside_of_long_epochs_checkpoints_are_written_in_time(monkeypatch):
-    monkeypatch.setattr("kgen.runs.checkpoint.SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr("kgen.runs.checkpoints.SECONDS_BETWEEN", 0.0)
     written = []
     monkeypatch.setattr(Store, "write", lambda _, at, save: written.append((at.epoch, at.step)))
     fit(small_model(), Store("nowhere"))

@@ -26,6 +26,7 @@ class SampleQuality(keras.callbacks.Callback):
         every: epochs from one measurement to the next; in between both are NaN.
         samples: images drawn, and real ones; fewer where there are fewer.
         encoder: callable, uint8 images -> features; None for `kgen.encoders.for_data(data)`.
+        model: whose samples are measured; None for the one that is trained.
 
     Raises:
         KgenError: if no encoder can be had, or, when training begins, the model cannot sample.
@@ -45,7 +46,7 @@ class SampleQuality(keras.callbacks.Callback):
     reads_batch_logs = False
     logged = ("frechet_distance", "kernel_distance")
 
-    def __init__(self, data, every=5, samples=1000, encoder=None):
+    def __init__(self, data, every=5, samples=1000, encoder=None, model=None):
         super().__init__()
         self.every, self.encoder = every, encoder or encoders.for_data(data)
         if len(data.test) < 2:
@@ -53,17 +54,25 @@ class SampleQuality(keras.callbacks.Callback):
                 f"Expected at least 2 test images to compare samples with, received "
                 f"{len(data.test)}: add images."
             )
-        self.real = self.encoder(np.asarray(data.test.limit(samples).images))
+        self.sampled = model
+        compared = data.test.limit(samples)
+        self.condition = compared.condition
+        self.real = self.encoder(np.asarray(compared.x))
 
     def on_train_begin(self, logs=None):
-        require(self.model, "can_sample")
+        require(self.sampled or self.model, "can_sample")
+
+    def _condition(self, model):
+        """What the real images are given, wherever the model is given something."""
+        return None if model.condition_space is None else self.condition
 
     def on_epoch_end(self, epoch, logs=None):
         logs["frechet_distance"] = logs["kernel_distance"] = float("nan")
-        model = self.model
         if (epoch + 1) % self.every:
             return
-        features = self.encoder(model.sample(len(self.real), seed=SAMPLE_SEED))
+        trained = self.model  # reading it brings the state home on JAX
+        model = self.sampled or trained
+        features = self.encoder(model.sample(len(self.real), self._condition(model), SAMPLE_SEED))
         logs["frechet_distance"] = metrics.frechet_distance(self.real, features)
         logs["kernel_distance"], _ = metrics.kernel_distance(
             self.real, features, subsets=10, subset_size=min(len(self.real), 500)

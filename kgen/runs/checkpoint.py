@@ -17,9 +17,6 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import keras
-import numpy as np
-from keras import ops
 from safetensors import SafetensorError, safe_open
 
 from kgen.errors import KgenError
@@ -33,16 +30,13 @@ from kgen.files import (
     whole_folder,
     without_non_finite,
 )
-from kgen.training.terms import NonFiniteLossError, check_finite
-from kgen.training.variables import named_variables
 
 RECORD = "checkpoint.json"
 KEPT = 2
 LONGEST = 1e9  # seconds, 32 years
 MOST_TERMS = 100
-SECONDS_BETWEEN = 600.0  # checkpoints inside of a long epoch
 MOST = 10**9  # epochs, or steps of one: less than that
-NAME = re.compile(r"epoch-(\d{1,9})-step-(\d{1,9})")
+NAME = re.compile(r"(?:stage-(\d{1,3})-)?epoch-(\d{1,9})-step-(\d{1,9})")
 FILE = re.compile(r"\w[\w.-]{0,99}", re.ASCII)
 
 logger = logging.getLogger("kgen")
@@ -58,6 +52,7 @@ class Progress:
         seconds: spent on it, without what was lost by a process that was killed.
         history: {term: [its mean in each epoch]}.
         batch_size: of the steps; None for what was not trained by `kgen.fit`.
+        stage: that these epochs are of, from 0; the stages before it are done.
     """
 
     epoch: int = 0
@@ -65,14 +60,22 @@ class Progress:
     seconds: float = 0.0
     history: dict = field(default_factory=dict)
     batch_size: int | None = None
+    stage: int = 0
     _counted: float = field(default_factory=time.monotonic, init=False, repr=False)
 
     @property
     def position(self):
-        return self.epoch, self.step
+        return self.stage, self.epoch, self.step
+
+    @property
+    def name(self):
+        """Of the folder of its checkpoint."""
+        stage = f"stage-{self.stage}-" if self.stage else ""
+        return f"{stage}epoch-{self.epoch}-step-{self.step}"
 
     def __str__(self):
-        parts = {"epoch": self.epoch} | ({"step": self.step} if self.step else {})
+        parts = {"stage": self.stage} if self.stage else {}
+        parts |= {"epoch": self.epoch} | ({"step": self.step} if self.step else {})
         counted = (f"{n} {name}{'s' * (n != 1)}" for name, n in parts.items())
         return f"after {' and '.join(counted)}"
 
@@ -104,7 +107,7 @@ class Store:
         Raises:
             KgenError: if it cannot be written; those that were there still are.
         """
-        write(self.folder / f"epoch-{progress.epoch}-step-{progress.step}", progress, save)
+        write(self.folder / progress.name, progress, save)
         so_far = [other for other in self._paths() if _position(other) <= progress.position]
         for other in set(self._paths()) - set(so_far[-KEPT:]):
             shutil.rmtree(other, ignore_errors=True)
@@ -135,7 +138,7 @@ class Store:
 
 
 def _position(path):
-    return tuple(int(number) for number in NAME.fullmatch(path.name).groups())
+    return tuple(int(number or 0) for number in NAME.fullmatch(path.name).groups())
 
 
 def write(path, progress, save):
@@ -153,7 +156,7 @@ def read(path, position=None):
 
     Args:
         path: a folder.
-        position: (epoch, step) that it must have, or None.
+        position: (stage, epoch, step) that it must have, or None.
 
     Raises:
         KgenError: what is wrong with it, in words that are part of a sentence.
@@ -207,6 +210,7 @@ def _check(progress, position):
         and all(type(number) is int and 0 <= number < MOST for number in position)
         and type(progress.seconds) is float
         and 0 <= progress.seconds < LONGEST
+        and (progress.batch_size is None or type(progress.batch_size) is int)
         and isinstance(history, dict)
         and len(history) <= MOST_TERMS
         and all(isinstance(means, list) for means in history.values())
@@ -214,7 +218,7 @@ def _check(progress, position):
         and all(type(mean) is float or mean is None for means in history.values() for mean in means)
     )
     if not whole:
-        raise KgenError(f"{RECORD} holds no progress of {position[0]} epochs")
+        raise KgenError(f"{RECORD} holds no progress of {position[1]} epochs")
 
 
 def check_terms(progress, expected):
@@ -240,75 +244,3 @@ def _canonical(content):
 
 def _checksum(content):
     return hashlib.sha256(content).hexdigest()
-
-
-class Checkpoints(keras.callbacks.Callback):
-    """Writes checkpoints while `fit` trains.
-
-    One that cannot be written is reported, once; training goes on, and the last good one stays.
-    Nor does a state that is not finite take its place: training stops.
-
-    Args:
-        store: a `Store`.
-        save: (model, folder) -> None; writes the model into the folder.
-        progress: where `fit` begins; kept up to date, except for its history and seconds.
-        every: steps from one to the next; None for each epoch's end, and every ten minutes.
-        stopping: () -> whether training is about to be stopped after this step.
-
-    Raises:
-        NonFiniteLossError: names the term, or else the variable, that is not finite.
-    """
-
-    reads_batch_logs = False
-
-    def __init__(self, store, save, progress, every=None, stopping=lambda: False):
-        super().__init__()
-        self.store, self.save, self.progress = store, save, progress
-        self.every, self.stopping = every, stopping
-        self.failed = False
-        self.steps = 0  # since the last checkpoint
-        self.time = time.monotonic()  # of the last checkpoint
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.progress.epoch = epoch
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.steps += batch + 1 - self.progress.step
-        self.progress.step = batch + 1
-        in_time = self.every is None and time.monotonic() >= self.time + SECONDS_BETWEEN
-        # After an epoch's last step its validation is due, which takes its means: then, not now.
-        inside = self.progress.step < self.params["steps"]
-        if inside and (in_time or self._enough_steps() or self.stopping()):
-            check_finite(self.model.terms, self.progress.epoch + 1)
-            self._write()
-
-    def on_epoch_end(self, epoch, logs=None):
-        self.progress.epoch, self.progress.step = epoch + 1, 0
-        last = epoch + 1 == self.params["epochs"]
-        if self.every is None or last or self._enough_steps() or self.stopping():
-            self._write()
-
-    def _enough_steps(self):
-        return self.every is not None and self.steps >= self.every
-
-    def _write(self):
-        model = self.model  # reading it brings the state home on JAX
-        self._check_variables(model)
-        self.progress.count_seconds()
-        try:
-            self.store.write(self.progress, lambda folder: self.save(model, folder))
-        except KgenError as error:
-            if not self.failed:
-                logger.warning("kgen: %s Training goes on; the last checkpoint is kept.", error)
-            self.failed = True
-        self.steps, self.time = 0, time.monotonic()
-
-    def _check_variables(self, model):
-        for name, variable in named_variables(model).items():
-            is_float = keras.backend.is_float_dtype(variable.dtype)
-            if is_float and not np.isfinite(ops.convert_to_numpy(variable)).all():
-                epochs, steps = self.progress.epoch, self.progress.step
-                raise NonFiniteLossError(
-                    f"{name} became non-finite after {epochs} epochs and {steps} steps: training "
-                    "stopped. Try a lower learning rate or clip the gradients."
-                )

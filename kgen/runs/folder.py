@@ -27,9 +27,9 @@ READ = {
 RECORD, MODEL, CHECKPOINTS, LOCK = "run.json", "model", "checkpoints", ".lock"
 # Where a run is written, and what (regular expressions): a killed process leaves them half-written.
 WRITTEN = {
-    "": r"run\.json|history\.csv|losses\.png|samples\.png|model",
-    CHECKPOINTS: r"epoch-\d+-step-\d+",
-    "samples": r"epoch-\d+\.png",
+    "": r"run\.json|history(-\w+)?\.csv|losses(-\w+)?\.png|samples\.\w+|model",
+    CHECKPOINTS: r"(stage-\d+-)?epoch-\d+-step-\d+",
+    "samples": r"(\w+-)?epoch-\d+\.\w+",
     MODEL: r"model\.json|variables\.safetensors",
 }
 

@@ -18,6 +18,7 @@ from kgen.errors import Interrupted, KgenError
 from kgen.files import whole_file, write_json
 from kgen.runs import checkpoint
 from kgen.runs.folder import MODEL, RECORD
+from kgen.spaces import count_of, default_condition, rows_of
 
 PICTURES = 20  # at most so many sample grids a run
 IMAGES_PER_PICTURE = 64
@@ -40,20 +41,23 @@ class Recorder(keras.callbacks.Callback):
         record: what was asked for, for `run.json`; of a run that is continued all that it said.
         progress: `kgen.runs.checkpoint.Progress`, whose history is written here.
         epochs: how many will be trained.
-        held_out: a `kgen.data.Split`; a model that cannot sample shows its images reconstructed.
+        model: what the run is about: of several stages all of them.
+        held_out: a `kgen.data.Split` of what it models; a model that cannot sample, or not before
+            its last stage, shows these reconstructed.
+        stage: `kgen.runs.stages.Stage` that is trained.
 
     Attributes:
         picture: path of the last sample grid, None before the first.
     """
 
-    def __init__(self, folder, record, progress, epochs, held_out):
+    def __init__(self, folder, record, progress, epochs, model, held_out, stage):
         super().__init__()
         self.folder = Path(folder)
         self.record = record
         self.progress = progress
         self.history = progress.history
         self.epochs = epochs
-        self.held_out = held_out
+        self.whole_model, self.held_out, self.stage = model, held_out, stage
         self.picture = None
         self.failed = set()
 
@@ -76,19 +80,28 @@ class Recorder(keras.callbacks.Callback):
             raise KgenError(f"{failure} {advice}") from failure
         finally:
             if self.history:
-                self._attempt("losses.png", pictures.save_loss_plot, self.history)
+                name = f"losses{self.stage.suffix}.png"
+                self._attempt(name, pictures.save_loss_plot, self.history)
             self._attempt(RECORD, lambda _: self._write_record(status))
 
     def on_epoch_end(self, epoch, logs=None):
         for name, value in logs.items():
             self.history.setdefault(name, []).append(float(value))
-        self._attempt("history.csv", self._write_history)
+        self._attempt(f"history{self.stage.suffix}.csv", self._write_history)
         every = -(-self.epochs // PICTURES)
         if (epoch + 1) % every == 0 or epoch + 1 == self.epochs:
-            self._attempt(f"samples/epoch-{epoch + 1:03d}.png", self._draw_samples)
+            self._attempt(f"samples/{self._picture_name(epoch + 1)}", self._draw_samples)
+
+    def _picture_name(self, epoch):
+        stage = f"{self.stage.name}-" if self.stage.name else ""
+        return f"{stage}epoch-{epoch:03d}{pictures.suffix_of(self.whole_model.space)}"
+
+    def _whole(self):
+        """The run's model; reading the one that is trained brings its state home on JAX."""
+        return self.model and self.whole_model
 
     def _save(self, folder):
-        kgen.save(self.model, folder)
+        kgen.save(self._whole(), folder)
 
     def _attempt(self, name, write, *arguments):
         try:
@@ -108,11 +121,16 @@ class Recorder(keras.callbacks.Callback):
             writer.writerows([number, *row] for number, row in enumerate(rows, 1))
 
     def _draw_samples(self, path):
-        if self.model.can_sample:
-            images = self.model.sample(IMAGES_PER_PICTURE, seed=SAMPLE_SEED)
+        model, held_out = self._whole(), self.held_out
+        first = slice(IMAGES_PER_PICTURE)
+        if model.can_sample and self.stage.is_last:
+            condition = condition_to_picture(model, rows_of(held_out.condition, first))
+            arguments = model.sampling_arguments(**model.picture_arguments)
+            items = model.sample(IMAGES_PER_PICTURE, condition, SAMPLE_SEED, **arguments)
         else:
-            images = self.model.reconstruct(np.asarray(self.held_out.images[:IMAGES_PER_PICTURE]))
-        pictures.save_grid(path, images, self.model.levels)
+            given = None if model.condition_space is None else rows_of(held_out.condition, first)
+            items = model.reconstruct(np.asarray(held_out.x[first]), given)
+        pictures.save_items(path, items, model.space)
         self.picture = path
 
     def _write_record(self, status):
@@ -121,6 +139,17 @@ class Recorder(keras.callbacks.Callback):
         outcome = {"status": status, "seconds": seconds, "last_epoch": last}
         record = {**outcome, **self.record, **outcome}  # a continued run's has an earlier outcome
         write_json(self.folder / RECORD, record)
+
+
+def condition_to_picture(model, held_out):
+    """What the samples of a picture are given: what the space chooses, else held-out conditions."""
+    if model.condition_space is None:
+        return None
+    try:
+        return default_condition(model.condition_space, IMAGES_PER_PICTURE)
+    except KgenError:
+        rows = np.arange(IMAGES_PER_PICTURE) % count_of(held_out)
+        return rows_of(held_out, rows)
 
 
 def _status(kind, error):

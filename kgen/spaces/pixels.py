@@ -63,6 +63,9 @@ class Pixels(Space):
                 f"{largest}: create the model with the data's levels."
             )
 
+    def holds(self, other):
+        return type(other) is Pixels and self.shape == other.shape and self.levels >= other.levels
+
     def arguments(self):
         return {"image_shape": self.shape, "levels": self.levels}
 

@@ -86,6 +86,10 @@ class Space:
     def _advice_on_range(self, smallest, largest):
         return "create the model with the data's range"
 
+    def holds(self, other):
+        """Whether every item of another space is one of this."""
+        return self == other
+
     def missing(self):
         """The message where items are needed and none are given."""
         return f"Expected {self.what}, received none: pass one row for each item."

@@ -37,6 +37,9 @@ class Tokens(Space):
     what: ClassVar[str] = "texts"
     dtype: ClassVar[str] = "int32"
 
+    def __str__(self):
+        return f"texts of up to {self.length} of {len(self.words)} words"
+
     @property
     def shape(self):
         return (self.length,)

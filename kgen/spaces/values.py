@@ -67,6 +67,12 @@ class Labels(Space):
         """The classes in turn: 0, 1, 2, ..., 0, 1."""
         return np.arange(count, dtype="int32") % self.classes
 
+    def holds(self, other):
+        return type(other) is Labels and self.classes >= other.classes
+
+    def __str__(self):
+        return f"labels of {self.classes} classes"
+
     def arguments(self):
         return {"classes": self.classes}
 

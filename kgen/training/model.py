@@ -93,6 +93,15 @@ class GenerativeModel(Lacking, Trained):
             networks = [self] if names is None else [getattr(self, name) for name in names]
             self.averages = Averages(self, networks, self.ema)
 
+    def stages(self):
+        """What `kgen.fit` trains, one after the other: [(name, model, prepare)].
+
+        `prepare` makes of a `kgen.data.Split` the one that this stage's model is trained on, by the
+        stages before it. By default there is one stage, this model on the data as they are.
+        `model.fit` trains the first stage alone; the models of others hang on this one.
+        """
+        return [("model", self, lambda split: split)]
+
     # === What a model's author uses ===
 
     @property
@@ -224,7 +233,7 @@ class GenerativeModel(Lacking, Trained):
         That is the regularizers of weights and activities, and what layers `add_loss`, as Keras'
         own steps add it. What is added is part of the loss, and of none of the other terms.
         """
-        with regularization(self.networks_of(player)) as added:
+        with regularization(self.networks_of(player), self.variables_of(player)) as added:
             loss, terms = loss_function(*args)
             return sum((ops.cast(part, loss.dtype) for part in added()), loss), terms
 
@@ -238,10 +247,12 @@ class GenerativeModel(Lacking, Trained):
         return [getattr(self, name) for name in self._names_of(player)]
 
     def variables_of(self, player):
-        """The trainable variables of a player, each once; of the whole model for None."""
+        """The trainable variables of a player, each once; for None those of this stage."""
         networks = self.networks_of(player)
         variables = [variable for network in networks for variable in network.trainable_variables]
-        return list({id(variable): variable for variable in variables}.values())
+        others = [stage for _, stage, _ in self.stages() if stage is not self]
+        left_out = {id(variable) for stage in others for variable in stage.trainable_variables}
+        return [v for v in {id(v): v for v in variables}.values() if id(v) not in left_out]
 
     def track(self, x, **values):
         """Add this batch's terms, means over the items `x`, to the epoch's means; return those."""

@@ -64,7 +64,7 @@ class Trained(Configured):
             if self.players:
                 self.optimizer.build({player: self.variables_of(player) for player in self.players})
             else:
-                self.optimizer.build(self.trainable_variables)
+                self.optimizer.build(self.variables_of(None))
         self.compiled_trainable = self._learned_variables()
 
     def _learned_variables(self):

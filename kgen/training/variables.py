@@ -47,8 +47,10 @@ def variable_groups(model):
     Names are equal in every process: Keras' counters (`dense_17`) are left out, the position in the
     group makes them unique.
     """
-    optimizer = model.optimizer.variables if model.compiled else []
-    groups = (model.variables, optimizer, model.terms.variables)
+    stages = [stage for _, stage, _ in model.stages()]
+    optimizers = [v for stage in stages if stage.compiled for v in stage.optimizer.variables]
+    means = [variable for stage in stages for variable in stage.terms.variables]
+    groups = (model.variables, optimizers, means)
     return {
         group: {
             f"{group}/{index:03d}/{re.sub(r'_[0-9]+(?=[/_]|$)', '', variable.path)}": variable

@@ -1,0 +1,88 @@
+"""The callback that writes checkpoints while `fit` trains."""
+
+import logging
+import time
+
+import keras
+import numpy as np
+from keras import ops
+
+from kgen.errors import KgenError
+from kgen.training.terms import NonFiniteLossError, check_finite
+from kgen.training.variables import named_variables
+
+SECONDS_BETWEEN = 600.0  # checkpoints inside of a long epoch
+
+logger = logging.getLogger("kgen")
+
+
+class Checkpoints(keras.callbacks.Callback):
+    """Writes checkpoints while `fit` trains.
+
+    One that cannot be written is reported, once; training goes on, and the last good one stays.
+    Nor does a state that is not finite take its place: training stops.
+
+    Args:
+        store: a `Store`.
+        save: (model, folder) -> None; writes the model into the folder.
+        progress: where `fit` begins; kept up to date, except for its history and seconds.
+        every: steps from one to the next; None for each epoch's end, and every ten minutes.
+        stopping: () -> whether training is about to be stopped after this step.
+
+    Raises:
+        NonFiniteLossError: names the term, or else the variable, that is not finite.
+    """
+
+    reads_batch_logs = False
+
+    def __init__(self, store, save, progress, every=None, stopping=lambda: False):
+        super().__init__()
+        self.store, self.save, self.progress = store, save, progress
+        self.every, self.stopping = every, stopping
+        self.failed = False
+        self.steps = 0  # since the last checkpoint
+        self.time = time.monotonic()  # of the last checkpoint
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.progress.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.steps += batch + 1 - self.progress.step
+        self.progress.step = batch + 1
+        in_time = self.every is None and time.monotonic() >= self.time + SECONDS_BETWEEN
+        # After an epoch's last step its validation is due, which takes its means: then, not now.
+        inside = self.progress.step < self.params["steps"]
+        if inside and (in_time or self._enough_steps() or self.stopping()):
+            check_finite(self.model.terms, self.progress.epoch + 1)
+            self._write()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.progress.epoch, self.progress.step = epoch + 1, 0
+        last = epoch + 1 == self.params["epochs"]
+        if self.every is None or last or self._enough_steps() or self.stopping():
+            self._write()
+
+    def _enough_steps(self):
+        return self.every is not None and self.steps >= self.every
+
+    def _write(self):
+        model = self.model  # reading it brings the state home on JAX
+        self._check_variables(model)
+        self.progress.count_seconds()
+        try:
+            self.store.write(self.progress, lambda folder: self.save(model, folder))
+        except KgenError as error:
+            if not self.failed:
+                logger.warning("kgen: %s Training goes on; the last checkpoint is kept.", error)
+            self.failed = True
+        self.steps, self.time = 0, time.monotonic()
+
+    def _check_variables(self, model):
+        for name, variable in named_variables(model).items():
+            is_float = keras.backend.is_float_dtype(variable.dtype)
+            if is_float and not np.isfinite(ops.convert_to_numpy(variable)).all():
+                epochs, steps = self.progress.epoch, self.progress.step
+                raise NonFiniteLossError(
+                    f"{name} became non-finite after {epochs} epochs and {steps} steps: training "
+                    "stopped. Try a lower learning rate or clip the gradients."
+                )

@@ -1,0 +1,158 @@
+"""The stages of a run: models trained one after the other, each on data that the last prepared."""
+
+import kgen.chosen_backend  # before Keras
+
+# isort: split
+
+import math
+import shlex
+import statistics
+from dataclasses import dataclass
+
+import kgen
+from kgen import backend, models, pictures
+from kgen.data import Split, is_named
+from kgen.errors import KgenError
+from kgen.runs.checkpoint import Progress, Store
+from kgen.runs.checkpoints import Checkpoints
+from kgen.runs.folder import CHECKPOINTS
+from kgen.runs.interruption import Interruption
+from kgen.runs.progress_bar import ProgressBar
+from kgen.runs.recorder import Recorder
+from kgen.training import GenerativeModel, set_learning_rate
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What is trained, and on what.
+
+    Attributes:
+        number: from 0.
+        name: of the stage; "" where a model has only one.
+        model: that is trained; of a model of one stage it is the model itself.
+        train, test: what it is trained and validated on.
+        is_last: whether the model is whole after it.
+    """
+
+    number: int
+    name: str
+    model: GenerativeModel
+    train: Split
+    test: Split
+    is_last: bool
+
+    @property
+    def suffix(self):
+        """Of the names of files that each stage writes for itself: none for the first."""
+        return f"-{self.name}" if self.number else ""
+
+
+def compile_stages(model, learning_rate=None):
+    """Compile what each stage of a model trains, by its recommended optimizers.
+
+    Args:
+        learning_rate: a constant one for all of them, or None.
+    """
+    for _, stage, _ in model.stages():
+        stage.compile()
+    set_learning_rates(model, learning_rate)
+
+
+def set_learning_rates(model, learning_rate):
+    """Give every stage a constant learning rate; None changes nothing."""
+    if learning_rate:
+        for _, stage, _ in model.stages():
+            set_learning_rate(stage, learning_rate)
+
+
+def stage_of(model, data, number):
+    """The stage of that number, its data prepared; KgenError if there is none."""
+    stages = model.stages()
+    if number >= len(stages):
+        raise KgenError(
+            f"Expected a stage below {len(stages)}, received {number}: take another copy of the "
+            "folder."
+        )
+    name, trained, prepare = stages[number]
+    last = number == len(stages) - 1
+    name = name if len(stages) > 1 else ""
+    return Stage(number, name, trained, prepare(data.train), prepare(data.test), last)
+
+
+def terms_logged(stage, measurements):
+    """The names in the history of a stage; samples are measured in the last one."""
+    measured = [name for one in measurements for name in one.logged if stage.is_last]
+    tracked = stage.model.tracked
+    return [*tracked, *(f"val_{name}" for name in tracked), *measured]
+
+
+def train(model, images, folder, options, record, progress, measurements):
+    print(f"backend: {backend.name()} {backend.version()} on {backend.device()}")
+    while True:
+        stage = stage_of(model, images, progress.stage)
+        picture = train_stage(stage, model, images, folder, options, record, progress, measurements)
+        if stage.is_last:
+            break
+        progress = Progress(
+            batch_size=options.batch_size, stage=stage.number + 1, seconds=progress.seconds
+        )
+        store = Store(folder / CHECKPOINTS)
+        store.write(progress, lambda folder: kgen.save(model, folder))
+    if picture:
+        print(f"picture: {picture}")
+    if model.can_sample:
+        here = shlex.quote(str(folder))
+        out = shlex.quote(str(folder / f"grid{pictures.suffix_of(model.space)}"))
+        named = own_model(options)
+        print(" ".join([f"next: python -m kgen.sample {here} -n 64 --out {out}", *named]))
+
+
+def own_model(options):
+    """The option by which a user names a model of their own again."""
+    return ["--model", options.model] if models.is_own(options.model) else []
+
+
+def train_stage(stage, model, images, folder, options, record, progress, measurements):
+    """Train one stage; returns the path of its last picture, None if there is none."""
+    steps = math.ceil(len(images.train) / options.batch_size)
+    title = f"{options.model}, {stage.name}," if stage.name else options.model
+    print(f"{title} on {images.name}: {options.epochs} epochs of {steps} steps")
+    if progress.epoch or progress.step:
+        print(f"continues {progress}")
+    again = [] if is_named(options.data) else ["--data", str(options.data)]
+    interruption = Interruption(
+        shlex.join(
+            ["python", "-m", "kgen.fit", "--resume", str(folder), *again, *own_model(options)]
+        )
+    )
+    recorder = Recorder(folder, record, progress, options.epochs, model, images.test, stage)
+    checkpoints = Checkpoints(
+        Store(folder / CHECKPOINTS),
+        lambda _, folder: kgen.save(model, folder),
+        progress,
+        every=options.checkpoint_every,
+        stopping=lambda: interruption.requested,
+    )
+    with interruption, recorder, ProgressBar(progress) as progress_bar:
+        stage.model.fit(
+            stage.train,
+            batch_size=options.batch_size,
+            epochs=options.epochs,
+            verbose=0,
+            validation_data=stage.test,
+            callbacks=[
+                *(measurements if stage.is_last else []),
+                progress_bar,
+                recorder,
+                checkpoints,
+                *stage.model.watchers(),
+                interruption,
+            ],
+            initial_epoch=progress.epoch,
+            initial_step=progress.step,
+        )
+    if len(progress_bar.epochs) > 1:
+        rate = len(images.train) / statistics.median(progress_bar.epochs[1:])
+        what = images.space.what
+        print(f"speed: {rate:,.0f} {what}/s in epochs after the first, with their validation")
+    return recorder.picture
