@@ -20,6 +20,7 @@ __version__ = "0.2.0"
 # Where each public name lives; `kgen.models` adds the class of every registered model.
 _HOMES = {
     "GenerativeModel": "kgen.training",
+    "ImageModel": "kgen.training",
     "KgenError": "kgen.errors",
     "NonFiniteLossError": "kgen.training",
     "load": "kgen.saving",
@@ -42,6 +43,7 @@ _PACKAGES = {
         "models",
         "pictures",
         "spaces",
+        "testing",
         "training",
     )
 }

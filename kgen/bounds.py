@@ -76,9 +76,11 @@ Weight = Annotated[float, Bounds(0, 10**9)]  # of a part of a loss
 Positive = Annotated[float, Bounds(0, 10**9, open="least")]
 LearningRate = Annotated[float, Bounds(0, 10, open="least")]
 Fraction = Annotated[float, Bounds(0, 1, open="most")]
-Levels = Annotated[int, Bounds(2, 256, remedy="create the model with the data's levels")]
+Levels = Annotated[int, Bounds(2, 65_536, remedy="create the model with the data's levels")]
 LABELLED = "train on labelled images, numbered from 0 without gaps"
 Classes = Annotated[int, Bounds(1, 65_536, remedy=LABELLED)]
+Names = Annotated[tuple[str, ...], Bounds(1, 1_000)]  # of attributes
+Words = Annotated[tuple[str, ...], Bounds(1, 100_000)]  # that a model of texts knows
 Side = Annotated[int, Bounds(1, 4_096)]
 ImageShape = Annotated[
     tuple[Side, Side, Side],
@@ -91,6 +93,7 @@ ImageShape = Annotated[
 Number = Annotated[int, Bounds(1, 10**9)]  # of images, steps, epochs
 Draws = Annotated[int, Bounds(1, 100_000)]  # k of a likelihood that is a bound
 Samples = Annotated[int, Bounds(2, 10**9)]  # that are compared with as many others
+Temperature = Annotated[float, Bounds(0, 100)]
 Gigabytes = Annotated[float, Bounds(0, 10**6, open="least")]  # of 10^9 bytes
 Seed = Annotated[int, Bounds(0, 2**32 - 1)]  # what NumPy, Keras and the frameworks all take
 

@@ -8,7 +8,8 @@ CAPABILITIES = {
     "can_complete": "that completes images",
     "can_sample": "that draws new images",
     "conditional": "that is given labels",
-    "has_latents": "with latents",
+    "decodes": "that decodes latents",
+    "encodes": "with latents",
     "has_sampler": "that samples by one pass through a network",
     "likelihood": "with a likelihood",
 }

@@ -37,7 +37,12 @@ def normal_kl(mean, log_variance):
 def nearest_level(values, levels):
     """Floats, of which [-1, 1] is the range of images, as the nearest uint8 of 0..levels-1."""
     values = ops.round((values + 1.0) * (0.5 * (levels - 1)))
-    return ops.cast(ops.clip(values, 0, levels - 1), "uint8")
+    return ops.cast(ops.clip(values, 0, levels - 1), level_dtype(levels))
+
+
+def level_dtype(levels):
+    """Of images of so many levels; PyTorch, which computes little in uint16, has int32 for it."""
+    return "uint8" if levels <= 256 else "uint16"
 
 
 def pixel_distribution(levels):
@@ -141,7 +146,8 @@ class Categorical:
         has the shape of the images."""
         cumulative = ops.cumsum(ops.softmax(self._split(parameters), axis=-2), axis=-2)
         passed = cumulative[..., :-1, :] <= ops.expand_dims(uniform, -2)
-        return ops.cast(ops.sum(ops.cast(passed, "int32"), axis=-2), "uint8")
+        drawn = ops.sum(ops.cast(passed, "int32"), axis=-2)
+        return ops.cast(drawn, level_dtype(self.levels))
 
     def _split(self, parameters):
         """Logits (..., levels, channels)."""

@@ -30,6 +30,7 @@ from kgen.bounds import ImageShape, checked
 from kgen.errors import KgenError
 from kgen.files import check_no_hole, check_plain, read_json, whole_file, write_json
 from kgen.training.learning_rate import with_learning_rate
+from kgen.training.parameters import constructor_parameters
 from kgen.training.variables import GROUPS, looked_at, variable_groups
 
 CONFIG, VARIABLES = "model.json", "variables.safetensors"
@@ -118,13 +119,20 @@ def _built(config, most_layers):
             "that kgen.save wrote, save the model again."
         )
     model_class = models.get(config["model"])
-    checked("image_shape", config["config"].get("image_shape"), ImageShape)
-    if any(type(value) is list and len(value) > most_layers for value in config["config"].values()):
+    arguments = config["config"]
+    if "image_shape" in constructor_parameters(model_class):
+        checked("image_shape", arguments.get("image_shape"), ImageShape)
+    if any(_is_of_layers(value) and len(value) > most_layers for value in arguments.values()):
         raise KgenError(
             f"Expected {VARIABLES} to have an array for every layer of {CONFIG}, received fewer: "
             "they do not belong together."
         )
-    return model_class.from_config(config["config"])
+    return model_class.from_config(arguments)
+
+
+def _is_of_layers(value):
+    """Whether a value is a list that could make a layer of each entry; words are none."""
+    return type(value) is list and not all(type(entry) is str for entry in value)
 
 
 def _only_variables_of(shapes):

@@ -1,4 +1,4 @@
-"""What the tests share: tiny settings of every model, and which environment runs which file."""
+"""What the tests share: settings of the frameworks, and which environment runs which file."""
 
 import gc
 import importlib.util
@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 FRAMEWORKS = ("jax", "tensorflow", "torch")
+
+# Failures of shipped checks are explained as those of the tests are.
+pytest.register_assert_rewrite("kgen.testing")
 
 # The tests neither use nor leave what a user has in the cache.
 os.environ["XDG_CACHE_HOME"] = str(Path(".pytest_cache", "user").resolve())
@@ -30,39 +33,6 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Tracing leaves millions of objects that live on: looking through them again and again took a
 # twentieth of the tests' time.
 gc.set_threshold(100_000, 50, 1_000)
-
-TINY_GAN = {
-    "architecture": "dense",
-    "latent_size": 4,
-    "generator_units": (16,),
-    "discriminator_units": (16,),
-}
-# The only thing the tests know about single models: arguments that make them small, and between
-# them take every form (dense and convolutional, binary and grey, with all options). A model that is
-# registered and not listed is tested with its defaults.
-SMALL = {
-    "autoencoder": {"latent_size": 4, "hidden": (16,)},
-    "vae": {"latent_size": 4, "hidden": (16,)},
-    "beta_vae": {"latent_size": 4, "architecture": "conv", "width": 4, "beta": 2.0},
-    "cvae": {"latent_size": 4, "hidden": (16,), "classes": 10},
-    "iwae": {"latent_size": 4, "hidden": (16,), "levels": 2, "samples": 3},
-    "pixelcnn": {"features": 8, "blocks": 1},
-    "gated_pixelcnn": {"features": 6, "blocks": 2, "classes": 10},
-    "gan": {
-        **TINY_GAN,
-        "ema": 0.9,
-        "label_smoothing": 0.1,
-        "spectral_normalization": True,
-        "r1_weight": 1.0,
-    },
-    "dcgan": {"latent_size": 4, "width": 4},
-    "cgan": {**TINY_GAN, "classes": 10},
-    "lsgan": TINY_GAN,
-    "wgan": {**TINY_GAN, "critic_steps": 2},
-    "wgan_gp": {**TINY_GAN, "critic_steps": 2},
-    "realnvp": {"scales": 1, "width": 4, "dequantization": "variational"},
-    "glow": {"scales": 2, "depth": 1, "width": 4},
-}
 
 LONGEST = (
     "test_cross_backend",
@@ -98,8 +68,8 @@ def pytest_collection_modifyitems(config, items):
 @pytest.fixture(autouse=True, scope="session")
 def own_choice():
     """kgen has XLA compile the steps on TensorFlow, and records them on PyTorch, which takes longer
-    than the tests' few steps do without; in the contract `trains_and_samples_under_xla` and
-    `recorded_steps_are_those_run_one_by_one` do it for every model."""
+    than the tests' few steps do without; in the contract `everything_at_its_defaults_trains_alike`
+    and `trains_and_samples_under_xla` do it for every model."""
     from kgen import backend
 
     own_choice = backend.jit_compile_pays

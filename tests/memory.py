@@ -48,7 +48,6 @@ def points_of_training(name, leak):
     """
     import keras
     import numpy as np
-    from conftest import SMALL
 
     import kgen
 
@@ -68,7 +67,8 @@ def points_of_training(name, leak):
             points.append(held())
 
     images = np.random.default_rng(0).integers(0, 17, (STEPS * BATCH_SIZE, 8, 8, 1), np.uint8)
-    model = kgen.models.get(name)(image_shape=(8, 8, 1), levels=17, **SMALL[name])
+    model_class = kgen.models.get(name)
+    model = model_class(image_shape=(8, 8, 1), levels=17, **model_class.small_arguments)
     model.compile()
     model.fit(
         images,
@@ -96,11 +96,11 @@ def growth_of_loading(name, calls=60):
     import tempfile
 
     import keras
-    from conftest import SMALL
 
     import kgen
 
-    model = kgen.models.get(name)(image_shape=(8, 8, 1), levels=17, **SMALL[name])
+    model_class = kgen.models.get(name)
+    model = model_class(image_shape=(8, 8, 1), levels=17, **model_class.small_arguments)
     model.compile()
 
     def make():

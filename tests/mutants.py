@@ -444,7 +444,6 @@ KINDS = {
 
 def make_templates(folder):
     """Runs that ended with their last checkpoint but not with a model, and models of many kinds."""
-    from conftest import SMALL
 
     import kgen
     from kgen import fit
@@ -462,7 +461,8 @@ def make_templates(folder):
         record["status"] = "running"  # resumed, it has nothing to train and all to read
         (folder / name / "run.json").write_text(json.dumps(record))
     for name in MODELS:
-        model = kgen.models.create(name, digits, **{"levels": 17, **SMALL[name]})
+        small = kgen.models.get(name).small_arguments
+        model = kgen.models.create(name, digits, **{"levels": 17, **small})
         kgen.save(model, folder / "models" / name)
 
 

@@ -158,3 +158,8 @@ def test_equal_images_have_equal_codes():
     model = model_of("autoencoder")
     assert np.array_equal(model.latents(IMAGES), model.encode(IMAGES))
     assert np.array_equal(model.encode(IMAGES), model.encode(IMAGES))
+
+
+def test_an_autoencoder_says_why_it_cannot_sample():
+    with pytest.raises(KgenError, match=r"Autoencoder cannot sample.*distribution of latents"):
+        kgen.models.create("autoencoder", **ALL).sample(8)

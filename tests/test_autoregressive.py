@@ -7,10 +7,11 @@ import itertools
 import keras
 import numpy as np
 import pytest
-from contract import array, blocked_gradients, plainly_completed, refused, same
 from keras import ops
 
 from kgen import backend, layers, models
+from kgen.testing.comparing import array, refused, same
+from kgen.testing.completion import blocked_gradients, plainly_completed
 
 MODELS = ("pixelcnn", "gated_pixelcnn")
 every_model = pytest.mark.parametrize("name", MODELS)

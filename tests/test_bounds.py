@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 
 import numpy as np
 import pytest
-from conftest import SMALL
 
 import kgen
 from kgen.bounds import Bounds, Count, Fraction, ImageShape, Layers, Positive, Weight, checked
@@ -97,7 +96,7 @@ def test_any_value_of_any_argument_ends_in_a_model_or_in_one_line(
         if len(made) > 100:
             raise Enough
 
-    small = {"image_shape": (8, 8, 1), "levels": 17, **SMALL[name]}
+    small = {"image_shape": (8, 8, 1), "levels": 17, **kgen.models.get(name).small_arguments}
     for value in values_of(annotation):
         made.clear()
         message = "Expected: "

@@ -8,7 +8,6 @@ import os
 import keras
 import numpy as np
 import pytest
-from conftest import SMALL
 from toys import Failing, Quadratic
 
 import kgen
@@ -26,7 +25,7 @@ HOW = {"batch_size": 32, "epochs": 3, "verbose": 0, "validation_data": HELD_OUT}
 
 def new_model(name):
     kgen.set_seed(3)
-    model = kgen.models.create(name, DIGITS, **SMALL[name])
+    model = kgen.models.create(name, DIGITS, **kgen.models.get(name).small_arguments)
     model.compile()
     return model
 

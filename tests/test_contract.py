@@ -1,19 +1,79 @@
-"""Every registered model against every check of `contract.py` that its capabilities ask for."""
+"""Every registered model against every check of `kgen.testing` that applies to it.
 
-import inspect
+The checks of what all models inherit are run on two small models, one of a loss and one of players.
+"""
 
+import keras
 import pytest
-from contract import CHECKS, case_of, cases
+import toys_of_spaces
+from toys import IndependentPixels, ToyGAN
+
+import kgen
+from kgen import backend, testing
+from kgen.testing.case import BATCH_SIZE, WHOLE, Case
+from kgen.testing.comparing import assert_close, state_of
+
+TOYS = (IndependentPixels, ToyGAN)
+OF_SPACES = [value for value in vars(toys_of_spaces).values() if hasattr(value, "small_arguments")]
+OF_SPACES.remove(toys_of_spaces.GivenPixels)
+# It compiles every operation by itself, some seconds for a model.
+SLOW = {"jax": ["eager_training_equals_compiled"]}.get(backend.name(), [])
 
 PAIRS = [
-    pytest.param(name, check, id=f"{name}-{check.name}", marks=check.marks)
-    for name in cases()
-    for check in CHECKS
-    if check.applies_to(name)
+    pytest.param(
+        name, check, id=f"{name}-{check_name}", marks=[pytest.mark.slow] * (check_name in SLOW)
+    )
+    for name, model_class, of_base_class in [
+        *((name, kgen.models.get(name), False) for name in kgen.models.REGISTRY),
+        *((toy.__name__, toy, True) for toy in TOYS),
+        *((toy.__name__, toy, False) for toy in OF_SPACES),
+    ]
+    for check_name, check in testing.checks(model_class, of_base_class)
 ]
 
 
+@pytest.mark.usefixtures("steps_as_kgen_compiles_them")
 @pytest.mark.parametrize(("name", "check"), PAIRS)
-def test_contract(name, check, request):
-    fixtures = list(inspect.signature(check.function).parameters)[1:]
-    check.function(case_of(name), *map(request.getfixturevalue, fixtures))
+def test_contract(name, check):
+    check()
+
+
+def of_rows(arrays, rows):
+    return keras.tree.map_structure(lambda part: part[rows], arrays)
+
+
+def tf_dataset(arrays):
+    import tensorflow as tf
+
+    return tf.data.Dataset.from_tensor_slices(arrays).batch(BATCH_SIZE)
+
+
+def data_loader(arrays):
+    import torch
+
+    rows = [
+        keras.tree.map_structure(lambda part, row=row: part[row], arrays) for row in range(WHOLE)
+    ]
+    return torch.utils.data.DataLoader(rows, BATCH_SIZE)
+
+
+def generator(arrays):
+    """JAX has no batches of its own, but arrays."""
+    import jax
+
+    for start in range(0, WHOLE, BATCH_SIZE):
+        batch = slice(start, start + BATCH_SIZE)
+        yield keras.tree.map_structure(
+            lambda part, rows=batch: jax.numpy.asarray(part[rows]), arrays
+        )
+
+
+BATCHES = {"tensorflow": tf_dataset, "torch": data_loader, "jax": generator}
+
+
+@pytest.mark.parametrize("toy", [*TOYS, *OF_SPACES])
+def test_trains_on_the_frameworks_own_batches(toy):
+    case = Case(toy)
+    model = case.anew()
+    model.fit(BATCHES[backend.name()](case.training_data(WHOLE)), verbose=0)
+    assert_close(state_of(model), case.in_order.state, 1e-5)

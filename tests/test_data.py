@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kgen.data import Split, formats, load, names
-from kgen.data.image_data import hold_out
+from kgen.data.dataset import hold_out
 from kgen.errors import KgenError
 
 light = settings(max_examples=25, deadline=None)
@@ -167,7 +167,9 @@ def test_cifar_archive_is_read_in_the_order_of_its_batches(tmp_path):
 
 
 def test_names_are_described_in_one_line():
-    assert list(names()) == ["digits", "mnist", "fashion_mnist", "binarized_mnist", "cifar10"]
+    images = ["digits", "mnist", "fashion_mnist", "binarized_mnist", "cifar10"]
+    others = ["placed_digits", "emoji", "wordnet_examples", "rings", "moons"]
+    assert list(names()) == images + others
     assert all(text and "\n" not in text for text in names().values())
 
 

@@ -4,7 +4,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import SMALL
 from PIL import Image
 from scipy.stats import mannwhitneyu
 from sklearn.naive_bayes import BernoulliNB
@@ -200,7 +199,8 @@ def halves(count, seed=0):
 @pytest.mark.parametrize("name", ["cvae", "gated_pixelcnn"])
 def test_trained_conditional_models_tell_halves_apart(name):
     kgen.set_seed(0)
-    settings = {**SMALL[name], "classes": 2, "levels": 2, "image_shape": (8, 8, 1)}
+    small = kgen.models.get(name).small_arguments
+    settings = {**small, "classes": 2, "levels": 2, "image_shape": (8, 8, 1)}
     model = kgen.models.create(name, **settings)
     model.compile()
     model.fit(*halves(640), batch_size=32, epochs=10, verbose=0)

@@ -13,11 +13,12 @@ from test_data import real
 
 from kgen import data as data_sets
 from kgen import encoders
-from kgen.data.image_data import ImageData, Split
+from kgen.data.dataset import Dataset, Split
 from kgen.data.named import SETS
 from kgen.encoders import classifier, inception
 from kgen.encoders.frozen import FROZEN, frozen_classifier
 from kgen.errors import KgenError
+from kgen.spaces import Pixels
 
 FEW_STEPS = 40
 
@@ -57,7 +58,8 @@ def of_the_kind(frozen, name):
     size = (20, *identity.image_shape)
     images = np.random.default_rng(0).integers(identity.levels, size=size, dtype="uint8")
     source = f"{SETS[name].releases[0].source}; at most 20 images"
-    return ImageData(name, Split(images), Split(images), identity.levels, source, "none")
+    space = Pixels(images.shape[1:], identity.levels)
+    return Dataset(name, Split(images), Split(images), space, source, "none")
 
 
 kinds = pytest.mark.parametrize(

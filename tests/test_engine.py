@@ -10,12 +10,12 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from contract import array, assert_close, assert_same, same, state_of
 from keras import ops
 from toys import Drawing, Failing, FailingPlayer, Quadratic, ToyWGANGP
 
 import kgen
 from kgen import backend
+from kgen.testing.comparing import array, assert_close, assert_same, same, state_of
 from kgen.training.callbacks import CallbackList
 from kgen.training.optimizers import OptimizerGroup
 from kgen.training.order import Batches

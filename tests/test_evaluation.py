@@ -15,7 +15,7 @@ from test_cli import run
 import kgen
 from kgen import evaluate as verb
 from kgen import fit, metrics
-from kgen.data.image_data import ImageData, Split
+from kgen.data.dataset import Dataset, Split
 from kgen.encoders import classifier
 from kgen.errors import KgenError
 from kgen.evaluation import Reference, evaluate, likelihood, summary
@@ -37,7 +37,8 @@ def images_of(seed, count=COUNT):
 @pytest.fixture(scope="module")
 def data():
     splits = [Split(*images_of(seed)) for seed in (0, 1)]
-    return ImageData("toy", *splits, levels=17, source="made up", licence="none")
+    space = kgen.spaces.Pixels(splits[0].x.shape[1:], levels=17)
+    return Dataset("toy", *splits, space, source="made up", licence="none")
 
 
 def pixels(images):

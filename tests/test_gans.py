@@ -5,7 +5,6 @@ import logging
 import keras
 import numpy as np
 import pytest
-from contract import array, refused
 from keras import ops
 from scipy import optimize, special, stats
 from sklearn.svm import SVC
@@ -14,6 +13,7 @@ import kgen
 from kgen import backend
 from kgen.layers import Conv2D, SpectralNormalization
 from kgen.models.gans.collapse import AdversarialWarnings, mean_deviation
+from kgen.testing.comparing import array, refused
 
 ADVERSARIAL = ["gan", "dcgan", "cgan", "lsgan", "wgan", "wgan_gp"]
 TINY = {"latent_size": 4, "generator_units": (8,), "discriminator_units": (8,), "width": 2}

@@ -12,12 +12,21 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from contract import BATCH_SIZE, Recorded, array, case_of, cases, class_of, names_of
+
+import kgen
+from kgen.testing.case import BATCH_SIZE, Case
+from kgen.testing.comparing import array, names_of
+from kgen.testing.recorded import Recorded
 
 FOLDER = Path(__file__).parent / "golden"
 STEPS = 20
 GRADIENTS, LOSSES = 1e-4, 1e-3  # the largest relative deviations from the record
 ROUNDING = 1e-5  # of a move's largest gradient: float32's 1e-7, summed over 64 pixels
+
+
+@functools.cache
+def case_of(name):
+    return Case(kgen.models.get(name))
 
 
 class Noise:
@@ -63,7 +72,7 @@ def prepared(name):
 
 def batches_of(name):
     """STEPS times ((number, images), labels)."""
-    images = case_of(name).all_images[: STEPS * BATCH_SIZE].reshape(STEPS, BATCH_SIZE, 8, 8, 1)
+    images = case_of(name).all_items[: STEPS * BATCH_SIZE].reshape(STEPS, BATCH_SIZE, 8, 8, 1)
     labels = np.arange(STEPS * BATCH_SIZE).reshape(STEPS, BATCH_SIZE) % 10
     return zip(enumerate(images), labels, strict=True)
 
@@ -91,7 +100,7 @@ def recorded(name):
         return dict(record)
 
 
-every_case = pytest.mark.parametrize("name", cases())
+every_case = pytest.mark.parametrize("name", kgen.models.REGISTRY)
 
 
 def far(name, keys, tolerance):
@@ -149,14 +158,14 @@ def test_gradients_of_the_first_step(name):
 def test_losses_of_twenty_steps(name):
     expected, received = recorded(name)["losses"], computed(name)["losses"]
     # An accuracy counts images: rounding may put one on the other side of the boundary.
-    counts = np.array(["accuracy" in term for term in class_of(name).tracked])
+    counts = np.array(["accuracy" in term for term in kgen.models.get(name).tracked])
     tolerance = np.where(counts, 1.01 / BATCH_SIZE, LOSSES * np.abs(expected))
     assert (np.abs(received - expected) <= tolerance).all()
 
 
 def write():
     FOLDER.mkdir(exist_ok=True)
-    for name in cases():
+    for name in kgen.models.REGISTRY:
         np.savez_compressed(FOLDER / f"{name}.npz", **computed(name))
         print(FOLDER / f"{name}.npz")
 

@@ -8,10 +8,10 @@ import h5py
 import keras
 import numpy as np
 import pytest
-from contract import array
 from keras import layers, ops
 
 import kgen
+from kgen.testing.comparing import array
 from kgen.training.inputs import BatchCheck, Collate
 
 LEVELS, CLASSES, BATCH = 17, 4, 16

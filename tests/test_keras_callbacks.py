@@ -6,10 +6,10 @@ import importlib.util
 import keras
 import numpy as np
 import pytest
-from contract import array, assert_same, refused, state_of
 from keras import callbacks
 
 import kgen
+from kgen.testing.comparing import array, assert_same, refused, state_of
 
 IMAGES = np.random.default_rng(0).integers(0, 17, (48, 8, 8, 1)).astype("uint8")  # 3 batches
 RATES = {"discriminator": 0.004, "generator": 0.001}

@@ -11,11 +11,11 @@ import h5py
 import keras
 import numpy as np
 import pytest
-from contract import array, assert_same, refused, same, state_of
 from keras import layers, ops
 
 import kgen
 from kgen import backend, registration
+from kgen.testing.comparing import array, assert_same, refused, same, state_of
 
 SETTINGS = {"image_shape": (8, 8, 1), "levels": 17, "latent_size": 2}
 CLASSES = 4

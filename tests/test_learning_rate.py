@@ -5,7 +5,6 @@ import json
 import keras
 import numpy as np
 import pytest
-from conftest import SMALL
 from keras import ops
 
 import kgen
@@ -18,7 +17,7 @@ RUN = ["--limit", "64", "--batch-size", "32", "--set", "hidden=(16,)"]
 
 
 def trained(name):
-    model = kgen.models.create(name, DIGITS, **SMALL[name])
+    model = kgen.models.create(name, DIGITS, **kgen.models.get(name).small_arguments)
     model.compile()
     model.fit(DIGITS.train.images, batch_size=32, verbose=0)
     return model
@@ -38,7 +37,7 @@ def test_slots_and_iterations_go_on(name):
     before = states(model)
     kgen.training.set_learning_rate(model, 0.25)
     assert rates(model) == [0.25] * len(rates(model))
-    assert np.max(before[0]) == 2 * SMALL[name].get("critic_steps", 1)  # iterations of 2 batches
+    assert np.max(before[0]) == 2 * getattr(model, "critic_steps", 1)  # iterations of 2 batches
     assert any(np.abs(state).max() > 0 for state in before[1:])
     for state, expected in zip(states(model), before, strict=True):
         np.testing.assert_array_equal(state, expected)

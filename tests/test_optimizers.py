@@ -3,10 +3,10 @@
 import keras
 import numpy as np
 import pytest
-from contract import array
 
 from kgen import backend
 from kgen.backend.adam import adam_slots
+from kgen.testing.comparing import array
 
 STEPS = 5
 SHAPES = [(5, 3), (3,), (2, 3, 1, 4)]

@@ -1,22 +1,24 @@
-"""Training steps that PyTorch runs from a recording. (The contract: they equal steps run as is.)"""
+"""Training steps that PyTorch runs from a recording equal those run operation by operation."""
 
 import gc
 import os
 import subprocess
 import sys
+import warnings
 import weakref
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
-from contract import assert_same, state_of
 from keras import ops
 from test_optimizers import PLAIN, assert_same_steps
 from toys import Drawing, Quadratic, ToyWGANGP
 
 import kgen
 from kgen import backend
+from kgen.testing.case import Case
+from kgen.testing.comparing import assert_same, state_of
 
 if backend.name() != "torch":  # nothing of what is tested here runs on the others
     pytest.skip("steps are compiled, not recorded", allow_module_level=True)
@@ -47,6 +49,16 @@ def recordings(model):
 @pytest.mark.parametrize("model_class", [Quadratic, ToyWGANGP, Drawing])
 def test_recorded_steps_equal_others(model_class):
     assert_same(state_of(trained(model_class, True)), state_of(trained(model_class, False)))
+
+
+@pytest.mark.parametrize("name", kgen.models.REGISTRY)
+def test_recorded_steps_of_every_model_equal_others(name):
+    case = Case(kgen.models.get(name))
+    model = case.compiled(jit_compile=True)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "This training step")  # that it was not recorded
+        assert case.fit(model) == case.trained.history
+    assert_same(state_of(model), case.trained.state)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import pytest
 from toys import Quadratic
 
 import kgen
+from kgen.capabilities import names_with
 
 
 @pytest.fixture(autouse=True)
@@ -34,3 +35,18 @@ def test_the_name_of_another_model_is_refused():
 def test_a_model_that_is_not_registered_is_told_how():
     with pytest.raises(kgen.KgenError, match=r"kgen\.models\.register\('name', Quadratic\)"):
         kgen.models.name_of(Quadratic())
+
+
+@pytest.mark.parametrize(
+    ("capability", "some"),
+    [
+        ("likelihood", {"vae", "pixelcnn", "glow"}),
+        ("has_latents", {"vae", "realnvp"}),
+        ("can_complete", {"pixelcnn", "gated_pixelcnn"}),
+        ("has_sampler", {"vae", "dcgan"}),
+        ("can_sample", {"vae", "dcgan", "glow"}),
+    ],
+)
+def test_messages_name_the_models_that_have_a_capability(capability, some):
+    named = set(names_with(capability).split(", "))
+    assert some <= named < set(kgen.models.REGISTRY)

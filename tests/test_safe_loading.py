@@ -11,7 +11,6 @@ import tracemalloc
 import keras
 import numpy as np
 import pytest
-from conftest import SMALL
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
@@ -30,11 +29,16 @@ SECONDS = (
 )
 
 
+def small(name):
+    """Arguments that make a model small."""
+    return kgen.models.get(name).small_arguments
+
+
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
     """A saved model, compiled, and its `model.json`."""
     folder = tmp_path_factory.mktemp("saved")
-    model = kgen.models.create("vae", DIGITS, **SMALL["vae"])
+    model = kgen.models.create("vae", DIGITS, **small("vae"))
     model.compile()
     kgen.save(model, folder)
     return folder
@@ -121,7 +125,7 @@ def test_a_variable_that_the_file_does_not_hold_is_not_made(folder):
 
 
 def test_numbers_that_are_not_finite_are_refused(tmp_path):
-    kgen.save(kgen.models.create("beta_vae", DIGITS, **SMALL["beta_vae"]), tmp_path)
+    kgen.save(kgen.models.create("beta_vae", DIGITS, **small("beta_vae")), tmp_path)
     for number in ("NaN", "Infinity", "1e999"):
         path = tmp_path / "model.json"
         text = path.read_text()
@@ -133,7 +137,7 @@ def test_numbers_that_are_not_finite_are_refused(tmp_path):
 @pytest.mark.parametrize("name", REGISTRY)
 def test_no_argument_of_any_model_takes_more_memory_than_the_file(name, tmp_path):
     """A huge number is refused, or has no part in the size of this form of the model."""
-    model = kgen.models.create(name, DIGITS, **{"levels": 17, **SMALL[name]})
+    model = kgen.models.create(name, DIGITS, **{"levels": 17, **small(name)})
     kgen.save(model, tmp_path)
     before = (tmp_path / "model.json").read_text()
     for argument in constructor_parameters(type(model)):
@@ -154,7 +158,7 @@ def test_no_argument_of_any_model_takes_more_memory_than_the_file(name, tmp_path
 
 @pytest.mark.parametrize("name", REGISTRY)
 def test_large_images_take_no_memory_beside_the_arrays(name, tmp_path):
-    model = kgen.models.create(name, DIGITS, **{"levels": 17, **SMALL[name]})
+    model = kgen.models.create(name, DIGITS, **{"levels": 17, **small(name)})
     kgen.save(model, tmp_path)
     for shape in ([4096, 4096, 1], [4096, 1, 4096], [1, 4096, 2]):
         change(tmp_path, image_shape=shape)
@@ -170,7 +174,7 @@ def test_large_images_take_no_memory_beside_the_arrays(name, tmp_path):
 
 @pytest.mark.parametrize("shape", [[4096, 4096, 2], [8192, 8192, 1], [67108864, 1, 1]])
 def test_images_of_more_values_are_refused_before_anything_is_built(shape, tmp_path, monkeypatch):
-    kgen.save(kgen.models.create("realnvp", DIGITS, **SMALL["realnvp"]), tmp_path)
+    kgen.save(kgen.models.create("realnvp", DIGITS, **small("realnvp")), tmp_path)
     change(tmp_path, image_shape=shape)
     monkeypatch.setattr(kgen.models.get("realnvp"), "steps", lambda *_: 1 / 0)
     assert "at most 16,777,216 values" in refused(kgen.load, tmp_path)

@@ -90,7 +90,7 @@ def log_prob(model, images, samples=1, seed=0):
         (20,)
     """
     require(model, "likelihood")
-    if getattr(model, "classes", 0):
+    if _classes(model):
         joint = classify(model, images, samples=samples, seed=seed).log_joint
         return np.logaddexp.reduce(joint, axis=1)
     return _log_prob(model, images, samples, seed)
@@ -143,16 +143,16 @@ def classify(model, images, prior=None, samples=1, seed=0):
         >>> found.labels.shape, found.posterior.sum(axis=1).round(6)
         ((3,), array([1., 1., 1.]))
     """
-    if not getattr(model, "classes", 0):
+    if not _classes(model):
         require(model, "likelihood", "conditional")
         raise KgenError(
             f"Expected a model that is given labels, received {type(model).__name__} without: "
             "create it with classes and train it on labels."
         )
-    prior = _checked_prior(prior, model.classes)
+    prior = _checked_prior(prior, _classes(model))
     columns = [
-        _log_prob(model, images, samples, seed, labels=np.full(len(images), label))
-        for label in range(model.classes)
+        _log_prob(model, images, samples, seed, np.full(len(images), label))
+        for label in range(_classes(model))
     ]
     with np.errstate(divide="ignore"):  # a label of probability 0 is never the most probable
         return Classification(np.stack(columns, axis=1) + np.log(prior))
@@ -170,7 +170,12 @@ def _checked_prior(prior, classes):
     return prior
 
 
-def _log_prob(model, images, samples, seed, **labels):
+def _classes(model):
+    """How many labels the model is given one of; 0 where it is given nothing of the kind."""
+    return getattr(getattr(model, "condition_space", None), "classes", 0)
+
+
+def _log_prob(model, images, samples, seed, condition=None):
     require(model, "likelihood")
     bound = {"samples": samples, "seed": seed} if model.likelihood == "bound" else {}
-    return np.asarray(model.log_prob(images, **labels, **bound))
+    return np.asarray(model.log_prob(images, condition, **bound))

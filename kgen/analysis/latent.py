@@ -1,6 +1,6 @@
 """A latent space: which dimensions are used, ways between two images, single dimensions varied.
 
-All work for every model with latents (`has_latents`). Images come in rows, which
+All work for every model with latents (`encodes`, `decodes`). Images come in rows, which
 `kgen.pictures.save_grid` writes as they are.
 """
 
@@ -8,11 +8,12 @@ import numpy as np
 
 from kgen.capabilities import require
 from kgen.errors import KgenError
+from kgen.spaces import as_array, rows_of
 
 SAMPLES, SAMPLE_SEED = 500, 0  # on which the use of latents is measured where no images are given
 
 
-def interpolate(model, first, second, steps=8, kind="linear", labels=None):
+def interpolate(model, first, second, steps=8, kind="linear", condition=None):
     """Images on the way from `first` to `second` through the latent space.
 
     "linear" goes straight, z = (1 - t) a + t b. "spherical" turns from the one direction to the
@@ -21,11 +22,12 @@ def interpolate(model, first, second, steps=8, kind="linear", labels=None):
     theirs, a straight line through shorter ones (White 2016, arXiv:1609.04468).
 
     Args:
-        model: with `has_latents`.
-        first, second: uint8 images (n, height, width, channels).
+        model: with `decodes`; with `encodes`, too, where images are given.
+        first, second: uint8 images (n, height, width, channels); or latents, float (n,
+            latent_size), of a GAN for instance.
         steps: images in a row, from 2: the first and the last are the reconstructions.
         kind: "linear" or "spherical".
-        labels: for a conditional model, whole numbers (n,): those of each row.
+        condition: for a conditional model, n rows.
 
     Returns:
         uint8 images (n, steps, height, width, channels).
@@ -38,7 +40,7 @@ def interpolate(model, first, second, steps=8, kind="linear", labels=None):
         >>> kgen.latent.interpolate(model, images[:2], images[2:4], steps=5).shape
         (2, 5, 8, 8, 1)
     """
-    require(model, "has_latents")
+    require(model, "decodes")
     if kind not in ("linear", "spherical"):
         raise KgenError(f"Expected kind 'linear' or 'spherical', received {kind!r}: choose one.")
     if steps < 2:
@@ -48,7 +50,7 @@ def interpolate(model, first, second, steps=8, kind="linear", labels=None):
             f"Expected as many second images as first ones, received {len(first)} and "
             f"{len(second)}: leave some out."
         )
-    start, end = (_latents(model, images, labels) for images in (first, second))  # (n, d)
+    start, end = (_latents(model, ends, condition) for ends in (first, second))  # (n, d)
     way = np.linspace(0, 1, steps, dtype="float32")[:, None]  # (steps, 1)
     weights = _spherical_weights if kind == "spherical" else _linear_weights
     rows = [
@@ -56,10 +58,10 @@ def interpolate(model, first, second, steps=8, kind="linear", labels=None):
         for a, b in zip(start, end, strict=True)
         for from_start, from_end in [weights(a, b, way)]
     ]  # n of (steps, d)
-    return _decoded(model, np.stack(rows), labels)
+    return _decoded(model, np.stack(rows), condition)
 
 
-def usage(model, images, labels=None):
+def usage(model, images, condition=None):
     """How much each latent dimension says about images: its variance over them.
 
     The variance of the posterior mean, Var_x(E_q(z|x)[z]), is the activity of Burda et al. (2015,
@@ -69,9 +71,9 @@ def usage(model, images, labels=None):
     autoencoder, a flow) it is the variance of the code.
 
     Args:
-        model: with `has_latents`.
+        model: with `encodes`.
         images: uint8 (n, height, width, channels), 100 or more for a figure to rely on.
-        labels: for a conditional model, whole numbers (n,).
+        condition: for a conditional model, n rows.
 
     Returns:
         float64 (latent_size,), in squared units of the latents: 1 is their variance under a prior
@@ -86,15 +88,15 @@ def usage(model, images, labels=None):
         >>> used.shape, used.argsort()[::-1][:2].shape  # the two most used
         ((20,), (2,))
     """
-    require(model, "has_latents")
-    return _latents(model, images, labels).astype("float64").var(axis=0)
+    require(model, "encodes")
+    return _latents(model, images, condition).astype("float64").var(axis=0)
 
 
-def traverse(model, image, dimensions=None, values=None, label=None):
+def traverse(model, image, dimensions=None, values=None, condition=None):
     """Images whose latents differ from those of `image` in one or two dimensions only.
 
     Args:
-        model: with `has_latents`.
+        model: with `decodes`; with `encodes`, too, where an image is given, or no dimensions.
         image: uint8 (height, width, channels), whose latents stay in all other dimensions; None
             for latents of zero, the centre of the prior.
         dimensions: one dimension, 0..latent_size-1, or a pair: the rows' and the columns'. None for
@@ -102,7 +104,7 @@ def traverse(model, image, dimensions=None, values=None, label=None):
             images, `usage(model, images).argsort()[::-1][:2]`.
         values: what the dimensions are set to; None for 9 from -3 to 3, where nearly all of
             N(0, 1) lies.
-        label: for a conditional model, a whole number.
+        condition: for a conditional model, one row: [7] for label 7.
 
     Returns:
         uint8 images (rows, columns, height, width, channels): one row for one dimension.
@@ -118,9 +120,9 @@ def traverse(model, image, dimensions=None, values=None, label=None):
         >>> kgen.latent.traverse(model, images[0], dimensions=3).shape
         (1, 9, 8, 8, 1)
     """
-    require(model, "has_latents")
+    require(model, "decodes")
     if dimensions is None:
-        dimensions = _most_used(model, label)
+        dimensions = _most_used(model, condition)
     pair = np.atleast_1d(dimensions)
     in_range = pair.dtype.kind in "iu" and (pair >= 0).all() and (pair < model.latent_size).all()
     if len(pair) not in (1, 2) or len(set(pair.tolist())) != len(pair) or not in_range:
@@ -132,39 +134,57 @@ def traverse(model, image, dimensions=None, values=None, label=None):
     if image is None:
         centre = np.zeros(model.latent_size, "float32")
     else:
-        centre = _latents(model, image[None], None if label is None else [label])[0]
+        centre = _latents(model, image[None], condition)[0]
     rows = values if len(pair) == 2 else values[:1]
     latents = np.tile(centre, (len(rows), len(values), 1))
     if len(pair) == 2:
         latents[..., pair[0]] = rows[:, None]
     latents[..., pair[-1]] = values
-    return _decoded(model, latents, None if label is None else np.full(len(rows), label))
+    return _decoded(model, latents, _repeated(condition, len(rows)))
 
 
-def _most_used(model, label):
+def _most_used(model, condition):
     """The two dimensions, or the only one, that vary most over the model's own samples."""
-    if not model.can_sample:
+    if not (model.can_sample and model.encodes):
+        lacks = "encode" if model.can_sample else "sample"
         raise KgenError(
-            f"Expected dimensions, as {type(model).__name__} cannot sample to find out which are "
-            "used, received None: give dimensions=kgen.latent.usage(model, images)"
-            ".argsort()[::-1][:2]."
+            f"Expected dimensions, as {type(model).__name__} cannot {lacks} to find out which are "
+            "used, received None: give dimensions=, such as "
+            "kgen.latent.usage(model, images).argsort()[::-1][:2]."
         )
-    labels = None if label is None else np.full(SAMPLES, label)
-    condition = {} if labels is None else {"labels": labels}
-    samples = model.sample(SAMPLES, seed=SAMPLE_SEED, **condition)
-    return usage(model, samples, labels).argsort()[::-1][:2]
+    condition = _repeated(condition, SAMPLES)
+    samples = model.sample(SAMPLES, condition, SAMPLE_SEED, **model.picture_arguments)
+    return usage(model, samples, condition).argsort()[::-1][:2]
 
 
-def _latents(model, images, labels):
-    return model.latents(images, **({} if labels is None else {"labels": labels}))
+def _repeated(condition, count):
+    """A condition of one row as one of `count` rows; None of None."""
+    if isinstance(condition, dict):
+        return {name: _repeated(part, count) for name, part in condition.items()}
+    return None if condition is None else np.repeat(np.asarray(condition), count, axis=0)
 
 
-def _decoded(model, latents, labels):
+def _latents(model, ends, condition):
+    """Latents as they are, those of images."""
+    ends = as_array(ends)
+    if ends.shape[1:] == (model.latent_size,) and ends.dtype.kind == "f":
+        return ends
+    require(model, "encodes")
+    return model.latents(ends, condition)
+
+
+def _decoded(model, latents, condition):
     """Rows of latents (n, k, d) as images (n, k, height, width, channels)."""
     rows, columns, size = latents.shape
-    condition = {} if labels is None else {"labels": np.repeat(labels, columns)}
-    images = model.decode(latents.reshape(-1, size), **condition)
+    condition = rows_of(_as_arrays(condition), np.repeat(np.arange(rows), columns))
+    images = model.decode(latents.reshape(-1, size), condition)
     return images.reshape(rows, columns, *images.shape[1:])
+
+
+def _as_arrays(condition):
+    if isinstance(condition, dict):
+        return {name: np.asarray(part) for name, part in condition.items()}
+    return None if condition is None else np.asarray(condition)
 
 
 def _linear_weights(start, end, way):

@@ -65,7 +65,7 @@ def linear_probe(model, train, test):
 
 
 def _check(model, train, test):
-    require(model, "has_latents")
+    require(model, "encodes")
     if getattr(model, "classes", 0):
         raise KgenError(
             f"Expected a model that encodes images alone, received {type(model).__name__}, which "

@@ -13,6 +13,7 @@ import jax
 import keras
 
 from kgen.backend.added_losses import added_losses
+from kgen.backend.averaged import averaged, inference_sources
 from kgen.backend.jax_convolution import conv, conv_transpose
 from kgen.backend.jax_steps import make_test_function, make_train_function, pure_function
 from kgen.backend.process import process_peak_memory
@@ -133,10 +134,14 @@ def compiled(model, function, loop=False):
     way of their own.
     """
     variables = model.variables
+    sources = inference_sources(model, variables)
     pure = jax.jit(lambda values, *args: pure_function(function, variables)(values, *args)[0])
 
     def call(*args):
-        return function(*args) if model.run_eagerly else pure(_values(variables), *args)
+        if model.run_eagerly:
+            with averaged(model):
+                return function(*args)
+        return pure(_values(sources), *args)
 
     return call
 

@@ -10,6 +10,7 @@ from keras.ops import cond
 
 from kgen.backend.adam import adam_slots
 from kgen.backend.added_losses import added_losses
+from kgen.backend.averaged import averaged
 from kgen.backend.process import process_peak_memory
 from kgen.backend.tensorflow_convolution import (
     computes_with_onednn,
@@ -133,17 +134,28 @@ def compiled(model, function, loop=False):
     every shape: between two of them TensorFlow's own executor spends more time than in them.
     """
 
+    by_averages = functools.partial(_averaged, model, function)
+
     @functools.cache
     def graph(xla):
-        return tf.function(function, autograph=False, reduce_retracing=not xla, jit_compile=xla)
+        return tf.function(by_averages, autograph=False, reduce_retracing=not xla, jit_compile=xla)
 
     def call(*args):
-        args = [tf.convert_to_tensor(argument) for argument in args]
+        args = keras.tree.map_structure(_tensor, args)
         if model.run_eagerly:
-            return function(*args)
+            return by_averages(*args)
         return graph(loop or getattr(model, "jit_compile_inference", False))(*args)
 
     return call
+
+
+def _averaged(model, function, *args):
+    with averaged(model):
+        return function(*args)
+
+
+def _tensor(array):
+    return None if array is None else tf.convert_to_tensor(array)
 
 
 def affine(inputs, matrix, bias):
@@ -257,10 +269,11 @@ def _by_shapes(step, jit_compile):
     traced, graphs = tf.function(step, autograph=False, jit_compile=jit_compile), {}
 
     def call(batch):
-        if not all(isinstance(part, np.ndarray) for part in batch):  # of `train_on_batch`
+        parts = keras.tree.flatten(batch)
+        if not all(isinstance(part, np.ndarray) for part in parts):  # of `train_on_batch`
             return traced(batch)
-        key = tuple((part.shape, part.dtype) for part in batch)
-        batch = tuple(map(tf.convert_to_tensor, batch))
+        key = tuple((part.shape, part.dtype) for part in parts)
+        batch = keras.tree.map_structure(tf.convert_to_tensor, batch)
         if key not in graphs:
             graphs[key] = traced.get_concrete_function(batch)
         return graphs[key](batch)

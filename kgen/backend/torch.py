@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from kgen.backend.adam import adam_slots
 from kgen.backend.added_losses import added_losses
+from kgen.backend.averaged import averaged
 from kgen.backend.process import process_peak_memory
 from kgen.backend.torch_adam import fused_adam, fuses
 from kgen.backend.torch_convolution import conv, conv_transpose, lay_out
@@ -160,10 +161,14 @@ def compiled(model, function, loop=False):
     threads = _one_thread if loop else contextlib.nullcontext
 
     def call(*args):
-        with torch.no_grad(), flushed_denormals(), threads():
-            return function(*map(keras.ops.convert_to_tensor, args))
+        with torch.no_grad(), flushed_denormals(), threads(), averaged(model):
+            return function(*keras.tree.map_structure(_tensor, args))
 
     return call
+
+
+def _tensor(array):
+    return None if array is None else keras.ops.convert_to_tensor(array)
 
 
 @contextlib.contextmanager

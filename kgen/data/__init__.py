@@ -8,8 +8,8 @@ Named sets are found in the folder that the variable KGEN_DATA_DIR names (`$KGEN
 else in the user's cache, else downloaded into that cache; checksums are verified in every case.
 """
 
+from kgen.data.dataset import Dataset, Split
 from kgen.data.dynamic import DynamicallyBinarized
-from kgen.data.image_data import ImageData, Split
-from kgen.data.loading import load, names
+from kgen.data.loading import is_named, load, names
 
-__all__ = ["DynamicallyBinarized", "ImageData", "Split", "load", "names"]
+__all__ = ["Dataset", "DynamicallyBinarized", "Split", "is_named", "load", "names"]

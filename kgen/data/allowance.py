@@ -17,11 +17,11 @@ def most_bytes(max_memory: float | None) -> int:
     return int(total() * _SHARE if gigabytes is None else gigabytes * GB)
 
 
-def check(needed: int, most: int, where: str, remedy: str = "") -> None:
+def check(needed: int, most: int, where: str, remedy: str = "", what: str = "images") -> None:
     """Raise KgenError if `needed` bytes are more than `most`; `remedy` ends in "or ", if any."""
     if needed > most:
         raise KgenError(
-            f"{where}: expected images that take at most {most / GB:.3g} GB of memory while they"
+            f"{where}: expected {what} that take at most {most / GB:.3g} GB of memory while they"
             f" are loaded, received {needed / GB:.3g} GB: {remedy}allow more,"
             f" max_memory={_rounded_up(needed)} (--max-memory {_rounded_up(needed)})"
         )

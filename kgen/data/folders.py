@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from kgen.data import image_files
+from kgen.data.dataset import Dataset, Split, warn_of_range
 from kgen.data.decoding import decode
-from kgen.data.image_data import ImageData, Split, warn_of_range
 from kgen.data.kept import KeptImages
 from kgen.data.layout import layout
+from kgen.data.tables import NAMES, read_tables
 from kgen.errors import KgenError
 from kgen.files import kind
+from kgen.spaces import Pixels
 
 SECONDS_WORTH_KEEPING = 1.0
 _NAMED = 3  # suffixes of other files that a warning names
@@ -21,10 +23,12 @@ _NAMED = 3  # suffixes of other files that a warning names
 logger = logging.getLogger("kgen")
 
 
-def read_folder(
-    folder: Path, size: tuple[int, int] | None, mode: str | None, most: int
-) -> ImageData:
-    """The image files of a folder, in natural order, with its splits and labels (`layout`).
+def read_folder(folder: Path, size: tuple[int, int] | None, mode: str | None, most: int) -> Dataset:
+    """The image files of a folder, in natural order, with its splits and conditions.
+
+    Conditions are captions or attributes where a table is beside the images (`kgen.data.tables`),
+    source images where all images lie in two sub-folders `source` and `target`, else the labels
+    that other sub-folders are (`layout`).
 
     Files count at any depth inside it, but for names that begin with a dot. What pillow does not
     read as pixels is left out, and a warning says so. `size` and `mode` are as in `kgen.data.load`.
@@ -40,23 +44,64 @@ def read_folder(
     bytes of memory.
     """
     paths, others = _files(folder)
+    sides = _sides(folder, paths)
+    tables = [] if sides else sorted(path for path in others if path.name.lower() in NAMES)
+    others = [path for path in others if path not in tables]
     if others:
         logger.warning(
             "kgen: %s: %s left out: convert what is an image to PNG",
             *(folder, _described(folder, others)),
         )
-    found = layout(folder, paths)
-    everything = Split(_images(folder, found.paths, size, mode, most), found.labels)
+    if sides:
+        found, everything, space = _pairs(*sides, paths, size, mode, most)
+    else:
+        found = layout(folder, paths, labelled=not tables)
+        space, given = None, found.labels
+        if tables:
+            said = read_tables(folder, tables, found.paths, most)
+            space, given = said.arrays(found.training, most, str(folder))
+        everything = Split(_images(folder, found.paths, size, mode, most), given)
     note = f"; other files left out: {len(others)}" if others else ""
-    return ImageData(
+    return Dataset(
         name=folder.resolve().name,
         train=everything.take(slice(found.training)),
         test=everything.take(slice(found.training, None)),
-        levels=256,
+        space=Pixels(everything.x.shape[1:]),
         source=f"the folder {folder}, {found.note}{note}",
         licence="unknown: the user's own images",
+        condition_space=space,
         label_names=found.label_names,
     )
+
+
+def _sides(folder: Path, paths: list[Path]) -> tuple[Path, Path] | None:
+    """The folders (source, target) where all images lie in these two; else None."""
+    names = {path.relative_to(folder).parts[0] for path in paths}
+    sides = sorted(names, key=str.casefold)
+    if [name.casefold() for name in sides] != ["source", "target"]:
+        return None
+    return folder / sides[0], folder / sides[1]
+
+
+def _pairs(source: Path, target: Path, paths: list[Path], size, mode, most: int):
+    """(the layout, target images with their source images, the space of the source images)."""
+    sources, targets = (
+        {path.relative_to(side): path for path in paths if path.is_relative_to(side)}
+        for side in (source, target)
+    )
+    alone = sorted(sources.keys() ^ targets.keys())
+    if alone:
+        more = f" and {len(alone) - 1} more" if len(alone) > 1 else ""
+        side = source if alone[0] in sources else target
+        raise KgenError(
+            f"{source.parent}: expected files of equal names in {source.name} and {target.name},"
+            f" received {alone[0]}{more} in {side.name} only: add its partner, or remove it"
+        )
+    found = layout(target, list(targets.values()), labelled=False)
+    images = _images(target, found.paths, size, mode, most)
+    partners = [sources[path.relative_to(target)] for path in found.paths]
+    given = _images(source, partners, size, mode, most - images.nbytes)
+    return found, Split(images, given), Pixels(given.shape[1:])
 
 
 def _files(folder: Path) -> tuple[list[Path], list[Path]]:

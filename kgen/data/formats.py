@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kgen.data.image_data import Split
+from kgen.data.dataset import Split
 
 _DIGITS_SEED, _DIGITS_TEST = 0, 359
 

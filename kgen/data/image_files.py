@@ -104,7 +104,7 @@ def read(path: Path, size: tuple[int, int] | None, mode: str | None) -> tuple[np
         if picture.mode == "F":
             raise DamagedImageError("floating-point values, which have no fixed range")
         shallow, largest = _eight_bits(picture) if picture.mode in _GREY_16 else (picture, None)
-        opaque = _on_white(shallow) if shallow.has_transparency_data else shallow
+        opaque = on_white(shallow) if shallow.has_transparency_data else shallow
         upright = _turned(_in_mode(opaque, own_mode), _orientation(picture))
         if largest is not None:
             reach = (-1, largest)
@@ -197,7 +197,8 @@ def _eight_bits(picture):
     return grey, high
 
 
-def _on_white(picture):
+def on_white(picture):
+    """A transparent picture of pillow's, opaque on white."""
     from PIL import Image
 
     white = Image.new("RGBA", picture.size, "white")

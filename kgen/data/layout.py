@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kgen.data.image_data import held_out
+from kgen.data.dataset import held_out
 from kgen.data.labels import natural, numbered
 from kgen.errors import KgenError
 
@@ -38,19 +38,20 @@ class Layout:
     note: str
 
 
-def layout(folder: Path, paths: list[Path]) -> Layout:
+def layout(folder: Path, paths: list[Path], labelled: bool = True) -> Layout:
     """Splits and labels of the image files at `paths`, all of them below `folder`.
 
     A folder that holds all images (of each split) is looked through. Folders that are named as
     splits, at least two of them, are the splits, also where every label has its own; else every
-    tenth image is held out. The folders that then come first are the labels.
+    tenth image is held out. The folders that then come first are the labels, if
+    `labelled`.
 
     Raises KgenError for splits that do not go together, and for images beside labels.
     """
     ordered = sorted(paths, key=lambda path: [*map(natural, path.relative_to(folder).parts)])
     (files,) = _unwrapped([[(path, path.relative_to(folder).parts[:-1]) for path in ordered]])
     splits, note = _named_splits(folder, _splits_first(files)) or _one_in_ten(folder, files)
-    labels, label_names = _labels(folder, splits)
+    labels, label_names = _labels(folder, splits) if labelled else (None, None)
     return Layout(
         paths=[path for split in splits for path, _ in split],
         training=len(splits[0]),

@@ -2,15 +2,18 @@
 
 import difflib
 import os
+from pathlib import Path
 
 import numpy as np
 
+from kgen.data import derived
 from kgen.data.allowance import most_bytes
+from kgen.data.dataset import Dataset
 from kgen.data.folders import read_folder
-from kgen.data.image_data import ImageData
 from kgen.data.labels import warn_of_untrained
 from kgen.data.named import SETS, read_named
 from kgen.data.own_arrays import read_array, read_file
+from kgen.data.texts import read_text_file
 from kgen.data.transforms import binarized, colours, height_and_width, reshaped
 from kgen.errors import KgenError
 from kgen.files import expanded, kind
@@ -35,7 +38,7 @@ def load(
     mode: str | None = None,
     grayscale: bool = False,
     max_memory: float | None = None,
-) -> ImageData:
+) -> Dataset:
     """Loads images, as uint8 arrays (n, height, width, channels) with values 0..levels-1.
 
     Args:
@@ -101,7 +104,18 @@ def load(
     return data if binarize is None else binarized(data, binarize)
 
 
-def _read(source, labels, size, mode, most) -> ImageData:
+def is_named(source) -> bool:
+    """Whether `source` is a named set, also with what stands behind a colon.
+
+    Examples:
+        >>> kgen.data.is_named("mnist:edges"), kgen.data.is_named("./photos:edges")
+        (True, False)
+    """
+    name, *words = str(source).split(":")
+    return name in SETS and set(words) <= {*SETS[name].options, *derived.DERIVATIONS}
+
+
+def _read(source, labels, size, mode, most) -> Dataset:
     if isinstance(source, np.ndarray):
         return reshaped(read_array(source, labels), size, mode, most)
     if not isinstance(source, str | os.PathLike):
@@ -115,26 +129,46 @@ def _read(source, labels, size, mode, most) -> ImageData:
             f"load: expected labels for an array in memory only, received them for {source}: those"
             " of a folder are its sub-folders, those of an .npz file its arrays y_train, y_test"
         )
-    if source in SETS:
-        return reshaped(read_named(source), size, mode, most)
-    path = expanded(source)
+    whole, words = _parted(os.fspath(source))
+    options = SETS[whole].options if whole in SETS else ()
+    derived.check(words, options, str(source))
+    if whole in SETS:
+        chosen = tuple(word for word in words if word in options)
+        data = reshaped(read_named(whole, chosen), size, mode, most)
+    else:
+        data = _read_path(expanded(whole), size, mode, most)
+    return derived.derive(data, tuple(word for word in words if word not in options))
+
+
+def _parted(source: str) -> tuple[str, tuple[str, ...]]:
+    """(the longest beginning that is a named set or a path, the words behind its colons)."""
+    whole, words = source, ()
+    while whole not in SETS and not kind(expanded(whole)):
+        whole, _, word = whole.rpartition(":")
+        words = (word, *words)
+        if not whole:
+            raise KgenError(_unknown(source))
+    return whole, words
+
+
+def _read_path(path: Path, size, mode, most) -> Dataset:
     found = kind(path)
     if found == "folder":
         return read_folder(path, size, mode, most)
+    if found == "file" and path.suffix.lower() == ".txt":
+        return reshaped(read_text_file(path, most), size, mode, most)
     if found == "file":
         return reshaped(read_file(path, most), size, mode, most)
-    if found:
-        raise KgenError(
-            f"{path}: expected a folder of images, or an .npz or .npy file, received a pipe or a"
-            " device: save what it gives to a file"
-        )
-    raise KgenError(_unknown(str(source)))
+    raise KgenError(
+        f"{path}: expected a folder of images, or an .npz, .npy or .txt file, received a pipe or a"
+        " device: save what it gives to a file"
+    )
 
 
 def _unknown(source: str) -> str:
-    nearest = difflib.get_close_matches(source.lower(), SETS, n=1)
+    nearest = difflib.get_close_matches(source.partition(":")[0].lower(), SETS, n=1)
     hint = f"did you mean {nearest[0]!r}? " if nearest else ""
     return (
         f"{source!r} is neither a known set nor an existing path: {hint}expected one of"
-        f" {', '.join(SETS)}, a folder of images, or an .npz or .npy file"
+        f" {', '.join(SETS)}, a folder of images, or an .npz, .npy or .txt file"
     )

@@ -1,10 +1,13 @@
 """The named sets: their files, checksums, sources and licences."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
-from kgen.data import formats
-from kgen.data.image_data import ImageData
-from kgen.data.sources import Release, locate
+from kgen.data import emoji, formats, placed_digits, points, texts
+from kgen.data.dataset import Dataset
+from kgen.data.sources import Release, is_at_hand, locate
+from kgen.spaces import Pixels
 
 
 @dataclass(frozen=True)
@@ -13,7 +16,7 @@ class NamedSet:
 
     Attributes:
         description: one line, for lists.
-        levels, licence, label_names: as in `ImageData`.
+        levels, licence, label_names: as in `Dataset`.
         releases: in order of preference; the first is the one that is downloaded.
     """
 
@@ -22,27 +25,54 @@ class NamedSet:
     licence: str
     label_names: tuple[str, ...] | None
     releases: tuple[Release, ...]
+    options: ClassVar[tuple[str, ...]] = ()
 
 
-def read_named(name: str) -> ImageData:
-    """The set `name`, a key of `SETS`. Raises KgenError where its files cannot be had."""
+@dataclass(frozen=True)
+class Recipe:
+    """A named set of another kind, or one that is made here.
+
+    Attributes:
+        description: one line, for lists.
+        read: from some of the options to the set.
+        options: words that may stand behind the name and a colon.
+    """
+
+    description: str
+    read: Callable[[tuple[str, ...]], Dataset]
+    options: tuple[str, ...] = ()
+
+
+def read_named(name: str, options: tuple[str, ...] = ()) -> Dataset:
+    """The set `name`, a key of `SETS`, with some of its options.
+
+    Raises KgenError where its files cannot be had, and for options that exclude each other.
+    """
     known = SETS[name]
+    if isinstance(known, Recipe):
+        return known.read(options)
     release, folder = locate(name, known.releases)
     train, test = release.read(folder)
-    return ImageData(
-        name, train, test, known.levels, release.source, known.licence, known.label_names
-    )
+    space = Pixels(train.x.shape[1:], known.levels)
+    names = known.label_names
+    return Dataset(name, train, test, space, release.source, known.licence, label_names=names)
 
 
-def is_published(data: ImageData) -> bool:
+def is_published(data: Dataset) -> bool:
     """Whether `data` are, or were made from, the named set whose name they have.
 
     A folder of the user's own may have that name, too.
     """
-    known = SETS.get(data.name)
+    known = PUBLISHED.get(data.name)
     return known is not None and data.source.startswith(
         tuple(release.source for release in known.releases)
     )
+
+
+def _placed_digits(options: tuple[str, ...]) -> Dataset:
+    """Placed digits made of MNIST where its files are at hand, else of the built-in digits."""
+    has_mnist = is_at_hand("mnist", PUBLISHED["mnist"].releases)
+    return placed_digits.make(read_named("mnist" if has_mnist else "digits"), options)
 
 
 _TEN_DIGITS = tuple("0123456789")
@@ -54,7 +84,7 @@ _BINARIZED_MNIST = (
     " 2008: 50,000 training and 10,000 test images (the 10,000 validation images are left out)"
 )
 
-SETS: dict[str, NamedSet] = {
+PUBLISHED: dict[str, NamedSet] = {
     "digits": NamedSet(
         description="1,797 handwritten digits, 8x8 grey, 17 levels; comes with scikit-learn",
         levels=17,
@@ -203,4 +233,24 @@ SETS: dict[str, NamedSet] = {
             ),
         ),
     ),
+}
+
+SETS: dict[str, NamedSet | Recipe] = {
+    **PUBLISHED,
+    "placed_digits": Recipe(
+        "22,000 handwritten digits in colour, placed on 32x32 images, with captions; made from"
+        " MNIST where it is at hand, else from digits; :64 (64x64), :attributes, :labels",
+        _placed_digits,
+        placed_digits.OPTIONS,
+    ),
+    "emoji": Recipe(
+        "1,601 icons, 72x72 colour, with captions; :labels for their eight categories",
+        emoji.read_emoji,
+        emoji.OPTIONS,
+    ),
+    "wordnet_examples": Recipe(
+        "42,202 English sentences of 3 to 15 words, the examples in WordNet", texts.read_wordnet
+    ),
+    "rings": Recipe("12,000 points on three rings in the plane", points.read_rings),
+    "moons": Recipe("12,000 points on two half circles in the plane", points.read_moons),
 }

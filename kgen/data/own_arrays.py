@@ -5,15 +5,16 @@ from pathlib import Path
 import numpy as np
 
 from kgen.data import numpy_file
-from kgen.data.image_data import ImageData, Split, hold_out, warn_of_range
+from kgen.data.dataset import Dataset, Split, hold_out, warn_of_range
 from kgen.data.labels import checked, numbered
 from kgen.errors import KgenError
+from kgen.spaces import Pixels
 
 _KEYS = ("x_train", "y_train", "x_test", "y_test", "images", "labels")
 _CHANNELS = (1, 2, 3, 4)  # a last axis of so few is that of channels, or a very narrow image
 
 
-def read_array(images: np.ndarray, labels=None) -> ImageData:
+def read_array(images: np.ndarray, labels=None) -> Dataset:
     """A set of one uint8 array (n, height, width, channels) or (n, height, width), 1 or 3 channels.
 
     `labels` is None, or what `labels.checked` takes. Every tenth image is held out for testing.
@@ -22,10 +23,10 @@ def read_array(images: np.ndarray, labels=None) -> ImageData:
     images = _checked_images(images, "array")
     if labels is not None:
         labels = checked(labels, len(images), "labels")
-    return _image_data("array", "an array in memory", [Split(images, labels)])
+    return _dataset("array", "an array in memory", [Split(images, labels)])
 
 
-def read_file(path: Path, most: int) -> ImageData:
+def read_file(path: Path, most: int) -> Dataset:
     """The set in an `.npz` or `.npy` file, which numpy wrote.
 
     The arrays of an `.npz` are `x_train`, `y_train`, `x_test`, `y_test`, or `images`, `labels`;
@@ -52,10 +53,10 @@ def read_file(path: Path, most: int) -> ImageData:
             f"{path}: expected test images of the training images' shape {shapes[0]}, received"
             f" {shapes[-1]}: resize them"
         )
-    return _image_data(path.stem, f"the file {path}", splits)
+    return _dataset(path.stem, f"the file {path}", splits)
 
 
-def _image_data(name: str, source: str, splits: list[Split]) -> ImageData:
+def _dataset(name: str, source: str, splits: list[Split]) -> Dataset:
     """The set of one split, of which images are held out, or of two; labels may be names."""
     splits, label_names = _named(source, splits)
     largest = max(int(split.images.max()) for split in splits)
@@ -66,7 +67,8 @@ def _image_data(name: str, source: str, splits: list[Split]) -> ImageData:
         splits = hold_out(*splits, source)
         source = f"{source}, every tenth image held out for testing"
     licence = "unknown: the user's own images"
-    return ImageData(name, *splits, levels, source, licence, label_names)
+    space = Pixels(splits[0].x.shape[1:], levels)
+    return Dataset(name, *splits, space, source, licence, label_names=label_names)
 
 
 def _named(source: str, splits: list[Split]) -> tuple[list[Split], tuple[str, ...] | None]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from kgen.data.image_data import Split
+from kgen.data.dataset import Split
 from kgen.errors import KgenError
 from kgen.files import check_plain, expanded, kind, open_plain
 
@@ -49,6 +49,13 @@ def locate(name: str, releases: tuple[Release, ...]) -> tuple[Release, Path]:
     return releases[0], _cached(name, releases[0])
 
 
+def is_at_hand(name: str, releases: tuple[Release, ...]) -> bool:
+    """Whether the set `name` needs no download: its files are there, whole or damaged."""
+    folder = _data_folder(name)
+    found = [not _missing(release, folder) for release in releases]
+    return any(found) or not _missing(releases[0], cache_folder() / name)
+
+
 def cache_folder() -> Path:
     """The folder that downloaded sets are kept in, one sub-folder for each."""
     import platformdirs
@@ -85,6 +92,12 @@ def _sha256(path: Path) -> str:
 
 def _cached(name: str, release: Release) -> Path:
     folder = cache_folder() / name
+    if release.files and not release.url:
+        raise KgenError(
+            f"{name}: expected {', '.join(_missing(release, _data_folder(name)))} in"
+            f" {_data_folder(name) or 'KGEN_DATA_DIR (which is not set)'}: these files cannot be"
+            f" downloaded, so put them into a folder {name}/ and set KGEN_DATA_DIR to its parent"
+        )
     for file, sha256 in release.files.items():
         try:
             _retrieve(release.url + file, sha256, folder / file)

@@ -6,9 +6,10 @@ from dataclasses import replace
 import numpy as np
 
 from kgen.data import allowance, image_files
+from kgen.data.dataset import Dataset, Split
 from kgen.data.dynamic import DynamicallyBinarized
-from kgen.data.image_data import ImageData, Split
 from kgen.errors import KgenError
+from kgen.spaces import Pixels
 
 _TRAIN_SEED, _TEST_SEED = 0, 1
 
@@ -42,13 +43,14 @@ def colours(mode, grayscale: bool) -> str | None:
     return "gray" if grayscale else mode
 
 
-def reshaped(
-    data: ImageData, size: tuple[int, int] | None, mode: str | None, most: int
-) -> ImageData:
+def reshaped(data: Dataset, size: tuple[int, int] | None, mode: str | None, most: int) -> Dataset:
     """`data` with its images in the colours of `mode` and brought to `size`, where given.
 
-    Raises KgenError where that takes more than `most` bytes of memory.
+    Raises KgenError for others than images, and where that takes more than `most` bytes of memory.
     """
+    if size is None and mode is None:
+        return data
+    data.check_images("size" if size else "mode")
     *own_size, own_channels = data.image_shape
     if own_channels == image_files.channels(mode, own_channels):
         mode = None
@@ -63,18 +65,20 @@ def reshaped(
     def changed(split: Split) -> Split:
         adapted = [image_files.adapted(image, size, mode) for image in split.images]
         # Bicubic resizing overshoots at edges; pillow clips that at 255, not at levels - 1.
-        return replace(split, images=np.minimum(np.stack(adapted), np.uint8(data.levels - 1)))
+        return replace(split, x=np.minimum(np.stack(adapted), np.uint8(data.levels - 1)))
 
     train, test = changed(data.train), changed(data.test)
     note = "brought to {}x{}x{}".format(*train.images.shape[1:])
-    return data.changed(note, train=train, test=test)
+    space = Pixels(train.x.shape[1:], data.levels)
+    return data.changed(note, train=train, test=test, space=space)
 
 
-def binarized(data: ImageData, how: str) -> ImageData:
+def binarized(data: Dataset, how: str) -> Dataset:
     """`data` with binary images, drawn once (`how` is "static") or every epoch ("dynamic").
 
-    Raises KgenError where the images are in colour or binary already.
+    Raises KgenError where the images are in colour or binary already, and for others than images.
     """
+    data.check_images("binarize")
     if data.image_shape[-1] != 1:
         raise KgenError(
             f"binarize: expected grey images, received {data.image_shape[-1]} channels in"
@@ -89,7 +93,7 @@ def binarized(data: ImageData, how: str) -> ImageData:
     test = DynamicallyBinarized(data.test.images, data.levels, _TEST_SEED)
     return data.changed(
         f"{how} binarisation",
-        train=replace(data.train, images=train if how == "dynamic" else train.at_epoch(0)),
-        test=replace(data.test, images=test.at_epoch(0)),
-        levels=2,
+        train=replace(data.train, x=train if how == "dynamic" else train.at_epoch(0)),
+        test=replace(data.test, x=test.at_epoch(0)),
+        space=Pixels(data.image_shape, levels=2),
     )

@@ -17,7 +17,7 @@ __all__ = ["Classifier", "Inception", "for_data", "frozen_classifier", "trained_
 
 
 def for_data(data, progress=False, name=None):
-    """The encoder for a `kgen.data.ImageData`.
+    """The encoder for a `kgen.data.Dataset`.
 
     The classifier of a named set comes with kgen: it is the same for everybody, and nothing is
     trained. For other images, or a named set of another size, one is trained on this machine.

@@ -97,7 +97,7 @@ def trained_classifier(data, progress=False):
     takes a minute or two on two processor cores, and says so in one line.
 
     Args:
-        data: a `kgen.data.ImageData` with labels.
+        data: a `kgen.data.Dataset` with labels.
         progress: whether to show a bar while it trains.
 
     Raises:

@@ -26,7 +26,7 @@ class Frozen:
     sets: tuple[str, ...]
 
     def fits(self, data):
-        """Whether a `kgen.data.ImageData` holds images of the kind it was trained on."""
+        """Whether a `kgen.data.Dataset` holds images of the kind it was trained on."""
         its, own = self.identity, (tuple(data.image_shape), data.levels)
         return data.name in self.sets and own == (its.image_shape, its.levels)
 
@@ -120,7 +120,7 @@ def frozen_classifier(data):
     """The classifier that comes with kgen for images of this kind, or None.
 
     Args:
-        data: a `kgen.data.ImageData`; a part of a named set (`limit`) is of its kind, one that was
+        data: a `kgen.data.Dataset`; a part of a named set (`limit`) is of its kind, one that was
             resized or turned grey is not.
 
     Raises:

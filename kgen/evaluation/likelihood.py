@@ -6,13 +6,14 @@ import numpy as np
 
 from kgen.errors import KgenError
 from kgen.evaluation.parts import in_parts
+from kgen.spaces import rows_of
 
 
 def likelihood(model, split, samples, seed=0, progress=None):
     """Negative log-likelihood of images, the mean over them with its standard error.
 
     Args:
-        model: whose `likelihood` is "exact", "bound" or None.
+        model: whose `likelihood` is "exact", "bound", "estimate" or None.
         split: a `kgen.data.Split`, two images or more.
         samples: k of a bound; an exact likelihood has none.
         seed: of the bound's noise.
@@ -39,17 +40,17 @@ def likelihood(model, split, samples, seed=0, progress=None):
         raise KgenError(
             f"Expected at least 2 images for a standard error, received {len(split)}: add images."
         )
-    images = np.asarray(split.images)
+    x = np.asarray(split.x)
     bound = {"samples": samples} if model.likelihood == "bound" else {}
 
     def log_prob(rows, seed):
-        labels = {"labels": split.labels[rows]} if model.classes else {}
+        condition = None if model.condition_space is None else rows_of(split.condition, rows)
         noise = {**bound, "seed": seed} if bound else {}
-        return model.log_prob(images[rows], **labels, **noise)
+        return model.log_prob(x[rows], condition, **noise)
 
-    nats = -in_parts(len(images), seed, log_prob, progress)
+    nats = -in_parts(len(x), seed, log_prob, progress)
     mean, error = float(nats.mean()), float(nats.std(ddof=1) / math.sqrt(len(nats)))
-    bit_everywhere = math.prod(model.image_shape) * math.log(2)  # nats
+    bit_everywhere = model.space.dimensions * math.log(2)  # nats
     return {
         "likelihood": model.likelihood,
         **bound,

@@ -26,7 +26,7 @@ class Reference:
     noise has learned nothing (`ceiling`). One reference serves all models of the same data.
 
     Args:
-        data: a `kgen.data.ImageData`.
+        data: a `kgen.data.Dataset`.
         encoder: callable, uint8 images -> features (n, d).
         count: images in every comparison; fewer where a split has fewer.
         split: "test" or "train": the images to compare with. The floor is the other one's.
@@ -34,7 +34,7 @@ class Reference:
 
     Attributes:
         count: images compared.
-        labels: of the real images, or None.
+        condition: what the real images are given, or None.
         rows: {"real images (floor)": figures, "noise (ceiling)": figures}.
 
     Raises:
@@ -47,7 +47,7 @@ class Reference:
         self.count = images_compared(data, count)
         chosen = {name: getattr(data, name).limit(self.count) for name in ("train", "test")}
         others = chosen.pop("train" if split == "test" else "test")
-        self.labels = chosen[split].labels
+        self.condition = chosen[split].condition
         self.real = self._features(np.asarray(chosen[split].images))
         # Distances to the training images are compared with those of images held out from them.
         self.training_images = np.asarray(data.train.images)

@@ -22,7 +22,7 @@ class SampleQuality(keras.callbacks.Callback):
     distance is biased upwards: it shows progress, `python -m kgen.evaluate` gives the figure.
 
     Args:
-        data: a `kgen.data.ImageData`; its test images are compared with.
+        data: a `kgen.data.Dataset`; its test images are compared with.
         every: epochs from one measurement to the next; in between both are NaN.
         samples: images drawn, and real ones; fewer where there are fewer.
         encoder: callable, uint8 images -> features; None for `kgen.encoders.for_data(data)`.

@@ -13,6 +13,7 @@ from kgen.evaluation.likelihood import likelihood
 from kgen.evaluation.parts import in_parts
 from kgen.evaluation.quality import Reference, check_split, images_compared, quality
 from kgen.evaluation.summary import SAMPLES, doubts
+from kgen.spaces import check_condition, in_words, rows_of
 
 PICTURED = 64
 COPIES_PICTURED = 10
@@ -60,12 +61,13 @@ def evaluate(
     bound_samples=10,
     reference=None,
     progress=None,
+    sampling=None,
 ):
     """Samples compared with real images, and the likelihood of real images.
 
     Args:
         model: a trained model. One with an average of its weights (`ema`) samples from that.
-        data: the `kgen.data.ImageData` to compare with, of the same shape and levels.
+        data: the `kgen.data.Dataset` to compare with, of the same shape and levels.
         samples: images drawn and compared, and images whose likelihood is taken, from 2; fewer
             where a split has fewer.
         split: "test" or "train".
@@ -75,6 +77,8 @@ def evaluate(
         reference: what an earlier evaluation on the same data, with the same arguments, found out
             about the real images; None to find it out.
         progress: called with a number of images after each part, or None.
+        sampling: further arguments of `model.sample`, such as {"temperature": 0.7}; recorded in
+            `used`, with the defaults of the others.
 
     Returns:
         An `Evaluation`.
@@ -102,7 +106,7 @@ def evaluate(
     found.used = {
         "data": data.name,
         "data_sha256": data.checksum,
-        "levels": data.levels,
+        "levels": getattr(data.space, "levels", None),
         "split": split,
         "images": count,
         "seed": seed,
@@ -110,6 +114,7 @@ def evaluate(
         "parameters": sum(math.prod(weight.shape) for weight in model.trainable_weights),
     }
     if model.can_sample:
+        found.used["sampling"] = model.sampling_arguments(**(sampling or {}))
         try:
             with timed(found.seconds, "real images"):
                 encoder = encoder or (reference.encoder if reference else _default_encoder(data))
@@ -129,13 +134,11 @@ def evaluate(
 
 
 def _measure_samples(model, found, progress):
-    reference = found.reference
-    # Of a conditional model: as many of each class as among the real images.
-    of_classes = model.classes and reference.labels is not None
+    reference, sampling = found.reference, found.used["sampling"]
 
-    def sample(rows, seed):
-        labels = {"labels": reference.labels[rows]} if of_classes else {}
-        return model.sample(rows.stop - rows.start, seed=seed, **labels)
+    def sample(rows, seed):  # a conditional model is given what the real images are given
+        condition = None if model.condition_space is None else rows_of(reference.condition, rows)
+        return model.sample(rows.stop - rows.start, condition, seed, **sampling)
 
     with timed(found.seconds, "sampling"):
         images = in_parts(reference.count, reference.seed, sample, progress)
@@ -151,31 +154,34 @@ def _measure_samples(model, found, progress):
 def check_images_of(model, data, split="test"):
     """Raise KgenError unless a model can be evaluated on a split of `data`."""
     check_split(split)
-    expected, received = ((tuple(images.image_shape), images.levels) for images in (model, data))
-    if expected != received:
+    if model.space != data.space:
         raise KgenError(
-            f"Expected images of shape {expected[0]} with {expected[1]} levels, as the model's, "
-            f"received {data.name}: {received[0]} with {received[1]} levels: load the images that "
-            "the model was trained on, in the same way."
+            f"Expected {model.space}, as the model's, received {data.name}: {data.space}: load the "
+            f"{model.space.what} that the model was trained on, in the same way."
         )
     if min(len(data.train), len(data.test)) < 2:
         raise KgenError(
             f"Expected at least 2 training and 2 test images to compare with, received "
             f"{len(data.train)} and {len(data.test)} in {data.name}: add images."
         )
-    labels = getattr(data, split).labels
-    if model.classes and labels is None:
+    if model.condition_space is not None:
+        _check_conditions(model, data, getattr(data, split))
+
+
+def _check_conditions(model, data, split):
+    if split.condition is None:
         raise KgenError(
-            f"Expected labelled images for a {type(model).__name__} of {model.classes} classes, "
-            f"received {data.name} without labels: put each class into a sub-folder, or evaluate "
-            "on the images it was trained on."
+            f"Expected {data.space.what} with {in_words(model.condition_space)}, which the "
+            f"{type(model).__name__} is given, received {data.name} without: put each class into a "
+            "sub-folder, or evaluate on the data it was trained on."
         )
-    if model.classes and not 0 <= labels.min() <= labels.max() < model.classes:
+    try:
+        check_condition(model.condition_space, split.condition, len(split))
+    except KgenError as error:
         raise KgenError(
-            f"Expected labels 0..{model.classes - 1}, which the {type(model).__name__} knows, "
-            f"received {labels.min()} to {labels.max()} in {data.name}: evaluate on the images it "
-            "was trained on."
-        )
+            f"{data.name}: {error} Or evaluate on the data the {type(model).__name__} was trained "
+            "on."
+        ) from error
 
 
 def _default_encoder(data):

@@ -6,6 +6,7 @@ import importlib.util
 from dataclasses import dataclass
 
 from kgen.errors import KgenError
+from kgen.spaces import parts_of
 
 
 @dataclass(frozen=True)
@@ -175,8 +176,13 @@ def name_of(model):
 
 
 def create(name, data=None, **settings):
-    """A model by name; image shape, levels and, for a conditional one, the number of classes are
-    taken from `data` (a `kgen.data.ImageData`).
+    """A model by name, for `data` (a `kgen.data.Dataset`).
+
+    What it models, and of a conditional model what it is given, is taken from the data: image shape
+    and levels, the number of classes, the words.
+
+    Raises:
+        KgenError: for data whose items or conditions the model is not made for.
 
     Examples:
         >>> model = kgen.models.create("cvae", kgen.data.load("digits"), latent_size=4)
@@ -185,8 +191,34 @@ def create(name, data=None, **settings):
     """
     model_class = get(name)
     if data is not None:
-        of_data = {"image_shape": data.image_shape, "levels": data.levels}
-        if model_class.conditional:
-            of_data["classes"] = data.classes
-        settings = {**of_data, **settings}
+        settings = {**arguments_of(model_class, data), **settings}
     return model_class(**settings)
+
+
+def arguments_of(model_class, data):
+    """The constructor's arguments that data say: of their space, and of what is given.
+
+    Raises:
+        KgenError: if the model takes none of the kind.
+    """
+    known = importlib.import_module("kgen.training.parameters").constructor_parameters(model_class)
+    found = data.space.arguments()
+    if not set(found) <= set(known):
+        raise KgenError(
+            f"Expected data for {model_class.__name__}, whose arguments are {', '.join(known)}, "
+            f"received {data.space.what} in {data.name}: choose another model or other data."
+        )
+    if not model_class.conditional:
+        return found
+    if data.condition_space is None:
+        return found | ({"classes": 0} if "classes" in known else {})
+    for space in parts_of(data.condition_space).values():
+        given = space.condition_arguments()
+        if not set(given) <= set(known) - set(found):
+            raise KgenError(
+                f"Expected data with a condition for {model_class.__name__}, whose arguments are "
+                f"{', '.join(known)}, received {space.what} in {data.name}: choose another model, "
+                "or another form of the data (NAME:labels)."
+            )
+        found |= given
+    return found

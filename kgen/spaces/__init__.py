@@ -13,7 +13,15 @@ Everything that goes by the kind of data asks a space: no model and no verb asks
 """
 
 from kgen.spaces.arrays import as_array, dtype_of, shape_of
-from kgen.spaces.conditions import check_condition, parts_of
+from kgen.spaces.conditions import (
+    check_condition,
+    check_names,
+    count_of,
+    default_condition,
+    in_words,
+    parts_of,
+    rows_of,
+)
 from kgen.spaces.pixels import Pixels
 from kgen.spaces.space import Space
 from kgen.spaces.tokens import Tokens, split_words
@@ -28,8 +36,13 @@ __all__ = [
     "Vectors",
     "as_array",
     "check_condition",
+    "check_names",
+    "count_of",
+    "default_condition",
     "dtype_of",
+    "in_words",
     "parts_of",
+    "rows_of",
     "shape_of",
     "split_words",
 ]

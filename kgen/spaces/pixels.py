@@ -21,6 +21,9 @@ class Pixels(Space):
     levels: int = 256
     what: ClassVar[str] = "images"
 
+    def __str__(self):
+        return f"images of shape {self.shape} with {self.levels} levels"
+
     @property
     def dtype(self):
         return "uint8" if self.levels <= 256 else "uint16"

@@ -23,6 +23,9 @@ class Space:
     what: ClassVar[str]
     is_discrete: ClassVar[bool] = True
 
+    def __str__(self):
+        return self.what
+
     @property
     def dimensions(self):
         """Numbers of one item."""
@@ -83,8 +86,12 @@ class Space:
     def _advice_on_range(self, smallest, largest):
         return "create the model with the data's range"
 
+    def missing(self):
+        """The message where items are needed and none are given."""
+        return f"Expected {self.what}, received none: pass one row for each item."
+
     def defaults(self, count):
-        """What `count` items are given when nobody says: here nothing can be chosen.
+        """What `count` samples are given when nobody says: here nothing can be chosen.
 
         Raises:
             KgenError: always.

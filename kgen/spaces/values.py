@@ -57,6 +57,12 @@ class Labels(Space):
                 f"{smallest} to {largest}: {advice}."
             )
 
+    def missing(self):
+        return (
+            f"Expected a label for each image, 0..{self.classes - 1}, received none: pass the "
+            "labels."
+        )
+
     def defaults(self, count):
         """The classes in turn: 0, 1, 2, ..., 0, 1."""
         return np.arange(count, dtype="int32") % self.classes
@@ -85,6 +91,9 @@ class Attributes(Space):
 
     def _converted(self, array):
         return array.astype("float32") if array.dtype.kind in "buif" else array
+
+    def _fits(self, dtype):
+        return dtype.startswith("float")
 
     def _advice(self, dtype, shape):
         return f"pass one number for each of {', '.join(self.names)}"
@@ -126,6 +135,9 @@ class Vectors(Space):
 
     def _converted(self, array):
         return array.astype("float32") if array.dtype.kind in "buif" else array
+
+    def _fits(self, dtype):
+        return dtype.startswith("float")
 
     def arguments(self):
         return {"size": self.size}

@@ -1,11 +1,10 @@
 """What every model shares: the training step, its optimizers, terms, data order and checkpoints."""
 
 import kgen.chosen_backend  # noqa: F401  # before Keras
-from kgen.training.images import as_array, check_batch, check_images
-from kgen.training.inference import in_chunks, inference, keras_sampler, sample_bound
+from kgen.training.inference import in_chunks, inference, keras_sampler, repeated, sample_bound
 from kgen.training.lacking import Lacking
 from kgen.training.learning_rate import set_learning_rate
-from kgen.training.model import GenerativeModel
+from kgen.training.model import GenerativeModel, ImageModel
 from kgen.training.optimizers import OptimizerGroup
 from kgen.training.players import statistics_kept
 from kgen.training.seeds import set_seed
@@ -13,15 +12,14 @@ from kgen.training.terms import NonFiniteLossError
 
 __all__ = [
     "GenerativeModel",
+    "ImageModel",
     "Lacking",
     "NonFiniteLossError",
     "OptimizerGroup",
-    "as_array",
-    "check_batch",
-    "check_images",
     "in_chunks",
     "inference",
     "keras_sampler",
+    "repeated",
     "sample_bound",
     "set_learning_rate",
     "set_seed",

@@ -52,6 +52,9 @@ class Configured(keras.Model):
         super().__init_subclass__(**kwargs)
         with_checked_arguments(cls)
 
+    def constructed(self):
+        """Called when every `__init__` is done."""
+
     def compile_from_config(self, config):
         """Called by `keras.saving.load_model`; Keras' own skips models with their own `compile`."""
         config = keras.saving.deserialize_keras_object(_of_any_backend(config))

@@ -9,6 +9,7 @@ from keras import ops
 
 from kgen import backend
 from kgen.errors import KgenError
+from kgen.spaces import rows_of
 
 IMAGES_PER_CHUNK = 100  # of a bound: 2,000 latents at a time
 SAMPLES_PER_CHUNK = 20
@@ -38,41 +39,75 @@ def inference(method=None, *, loop=False):
 
 
 def keras_sampler(model, images_of):
-    """`images_of(latents, *labels)` as a Keras model, which shares its weights with `model`."""
+    """`images_of(latents, condition)` as a Keras model, which shares its weights with `model`.
+
+    Where samples are of averaged weights, it has a copy of those as they are now.
+    """
     latents = keras.Input((model.latent_size,), name="latents")
-    labels = [keras.Input((), dtype="int32", name="labels")] if model.classes else []
-    inputs = [latents, *labels] if labels else latents
-    return keras.Model(inputs, images_of(latents, *labels), name="sampler")
+    condition = _inputs(model.condition_space)
+    inputs = latents if condition is None else [latents, *keras.tree.flatten(condition)]
+    sampler = keras.Model(inputs, images_of(latents, condition), name="sampler")
+    if not model.ema:
+        return sampler
+    copy = keras.models.clone_model(sampler)
+    for weight, own in zip(copy.weights, sampler.weights, strict=True):
+        weight.assign(model.averages.of(own))
+    return copy
+
+
+def _inputs(space):
+    """The Keras inputs of a condition: None, one, or a dict of several."""
+    if space is None:
+        return None
+    if isinstance(space, dict):
+        return {name: _input(part, name) for name, part in space.items()}
+    return _input(space, space.what)
+
+
+def _input(space, name):
+    return keras.Input(space.shape, dtype=space.dtype, name=name)
 
 
 def in_chunks(function, *arrays, size=256):
     """`function(*arrays)` computed `size` rows at a time and concatenated, to bound memory.
 
-    Rows of large images are fewer at a time.
+    Rows of large images are fewer at a time. Of a dict every array is divided; None stays None.
 
     Raises:
         KgenError: if there are no rows.
     """
     if not len(arrays[0]):
         raise KgenError("Expected at least 1 image, received 0: give some.")
-    largest_row = max(math.prod(array.shape[1:]) for array in arrays)
+    largest_row = max(
+        math.prod(array.shape[1:]) for array in keras.tree.flatten(arrays) if array is not None
+    )
     size = max(1, min(size, VALUES_PER_CHUNK // max(1, largest_row)))
     starts = range(0, len(arrays[0]), size)
-    parts = [function(*(array[start : start + size] for array in arrays)) for start in starts]
+    parts = [
+        function(*(rows_of(array, slice(start, start + size)) for array in arrays))
+        for start in starts
+    ]
     return keras.tree.map_structure(lambda *parts: np.concatenate(parts), *parts)
 
 
-def sample_bound(log_weights, samples, noise, images, *labels):
-    """log 1/k sum_k exp(w_k) in nats per image, (n,) in float64, with k = `samples`.
+def repeated(condition, times):
+    """A condition of `times` as many rows, all of them once, then again; None of None."""
+    if condition is None:
+        return None
+    return keras.tree.map_structure(lambda x: ops.concatenate([x] * times), condition)
+
+
+def sample_bound(log_weights, samples, noise, x, condition=None):
+    """log 1/k sum_k exp(w_k) in nats per item, (n,) in float64, with k = `samples`.
 
     For w_k = log p(x, z_k) - log q(z_k|x), z_k ~ q, a lower bound of log p(x) that rises with k
     (Burda et al. 2015, arXiv:1509.00519, equation 8).
 
     Args:
-        log_weights: (images, noise, *labels) -> (k, n), an `inference` method.
+        log_weights: (x, noise, condition) -> (k, n), an `inference` method.
         samples: k, from 1.
-        noise: (k, n) -> the noise of k samples for n images, an array (k, n, ...).
-        images, labels: arrays of n rows.
+        noise: (k, n) -> the noise of k samples for n items, an array (k, n, ...).
+        x, condition: n rows.
 
     Raises:
         KgenError: if there are no samples or no images.
@@ -82,9 +117,9 @@ def sample_bound(log_weights, samples, noise, images, *labels):
     starts = range(0, samples, SAMPLES_PER_CHUNK)
     counts = [min(SAMPLES_PER_CHUNK, samples - start) for start in starts]
 
-    def bound(images, *labels):
-        weights = [log_weights(images, noise(count, len(images)), *labels) for count in counts]
+    def bound(x, condition):
+        weights = [log_weights(x, noise(count, len(x)), condition) for count in counts]
         weights = np.concatenate(weights).astype("float64")  # (samples, n)
         return np.logaddexp.reduce(weights, axis=0) - np.log(samples)
 
-    return in_chunks(bound, images, *labels, size=IMAGES_PER_CHUNK)
+    return in_chunks(bound, x, condition, size=IMAGES_PER_CHUNK)

@@ -11,22 +11,22 @@ import keras
 import numpy as np
 
 from kgen.errors import KgenError
-from kgen.training.images import (
-    as_array,
-    check_batch,
-    check_images,
-    check_label_batch,
-    check_labels,
+from kgen.spaces import (
+    check_condition,
+    check_names,
+    count_of,
+    in_words,
+    rows_of,
     shape_of,
 )
 
-KINDS = "uint8 images, a kgen.data.Split, or batches (tf.data, DataLoader, PyDataset, generator)"
+KINDS = "{what}, a kgen.data.Split, or batches (tf.data, DataLoader, PyDataset, generator)"
 
 
 def given(model, x, y=None):
-    """`(images, labels)` of arrays, checked; `(batches, None)` of batches, whose kind is checked.
+    """`(x, condition)` of arrays, checked; `(batches, None)` of batches, whose kind is checked.
 
-    Labels come as what enters the model: None where none do.
+    The condition comes as what is given to the model: None where nothing is.
 
     Args:
         x, y: as `fit` takes them.
@@ -34,36 +34,37 @@ def given(model, x, y=None):
     Raises:
         KgenError: for anything else, or arrays of a wrong number, dtype, shape or range.
     """
+    kinds = KINDS.format(what=f"{model.space.dtype} {model.space.what}")
     if hasattr(x, "train") and hasattr(x, "test"):
         raise KgenError(
-            f"Expected {KINDS}, received a whole data set: pass data.train, and data.test as "
+            f"Expected {kinds}, received a whole data set: pass data.train, and data.test as "
             "validation_data."
         )
-    if hasattr(x, "images") and hasattr(x, "labels"):  # a `kgen.data.Split`
-        x, y = x.images, x.labels if y is None else y
+    if hasattr(x, "x") and hasattr(x, "condition"):  # a `kgen.data.Split`
+        x, y = x.x, x.condition if y is None else y
     if are_batches(x):
         if y is not None:
-            raise KgenError("Expected labels within the batches, received y too: leave y out.")
+            raise KgenError("Expected conditions within the batches, received y too: leave y out.")
         return checked_batches(model, x), None
     if x is None or isinstance(x, str | bytes | dict | int | float):
         raise KgenError(
-            f"Expected {KINDS}, received {x if x is None else type(x).__name__}: pass, for "
+            f"Expected {kinds}, received {x if x is None else type(x).__name__}: pass, for "
             "instance, kgen.data.load('digits').train."
         )
-    return checked_arrays(model, as_array(x), y)
+    return checked_arrays(model, x, y)
 
 
-def checked_arrays(model, images, labels):
-    """Images and labels as arrays, checked; the labels as what enters the model, else None."""
-    check_images(images, model.image_shape, model.levels)
-    if model.classes:
-        return images, check_labels(labels, len(images), model.classes)
-    if labels is not None and len(labels) != len(images):
+def checked_arrays(model, x, y):
+    """Items and condition as arrays, checked; the condition None where nothing is given."""
+    x = model.space.check(x)
+    if model.condition_space is not None:
+        return x, check_condition(model.condition_space, y, len(x))
+    if y is not None and count_of(y) != len(x):
         raise KgenError(
-            f"Expected a label for each of {len(images)} images, received {len(labels)}: pass as "
-            "many, or none."
+            f"Expected a label for each of {len(x)} {model.space.what}, received {count_of(y)}: "
+            "pass as many, or none."
         )
-    return images, None
+    return x, None
 
 
 def checked_validation(model, validation_data):
@@ -84,25 +85,23 @@ def checked_validation(model, validation_data):
     return (np.asarray(x),) if y is None else (np.asarray(x), y)
 
 
-def split_validation(images, labels, fraction):
-    """Hold out the last `fraction` of the images for validation, as Keras does.
+def split_validation(x, condition, fraction):
+    """Hold out the last `fraction` of the items for validation, as Keras does.
 
     Returns:
-        (images, labels), (held out images, held out labels).
+        (x, condition), (held out x, held out condition).
 
     Raises:
         KgenError: if either part would be empty.
     """
-    kept = len(images) - int(len(images) * fraction)
-    if not 0 < kept < len(images):
+    kept = len(x) - int(len(x) * fraction)
+    if not 0 < kept < len(x):
         raise KgenError(
             f"Expected a validation_split that leaves images for both, received {fraction} of "
-            f"{len(images)} images: pass a number between 0 and 1."
+            f"{len(x)} images: pass a number between 0 and 1."
         )
-    return tuple(
-        (images[part], None if labels is None else labels[part])
-        for part in (slice(kept), slice(kept, None))
-    )
+    parts = slice(kept), slice(kept, None)
+    return tuple((x[part], rows_of(condition, part)) for part in parts)
 
 
 def refuse(**arguments):
@@ -145,8 +144,7 @@ def checked_batches(model, x):
             raise KgenError(
                 "Expected at least one batch, received a PyDataset of none: add images."
             )
-        images, labels = check(x[0])  # Keras looks at it, too
-        checked_arrays(model, as_array(images), labels)
+        checked_arrays(model, *check(x[0]))  # Keras looks at it, too
     elif hasattr(x, "element_spec"):  # a tf.data.Dataset: its kind is known beforehand
         check(x.element_spec)
     elif isinstance(x, types.GeneratorType):
@@ -161,34 +159,49 @@ class BatchCheck:
     """Checks number, dtype and shape of what a batch consists of; its own, to travel to workers."""
 
     def __init__(self, model):
-        self.image_shape, self.conditional = model.image_shape, bool(model.classes)
+        self.space, self.condition_space = model.space, model.condition_space
         self.name = type(model).__name__
 
     def __call__(self, batch):
-        """A batch as (images, labels), labels None where none enter the model."""
+        """A batch as (x, condition), the condition None where nothing is given to the model."""
         try:
-            images, labels, weights = keras.utils.unpack_x_y_sample_weight(batch)
+            x, condition, weights = keras.utils.unpack_x_y_sample_weight(batch)
         except ValueError as error:
             raise KgenError(
-                f"Expected batches images, (images,) or (images, labels), received {len(batch)} "
-                "parts: leave the others out."
+                f"Expected batches {self._forms()}, received {len(batch)} parts: leave the others "
+                "out."
             ) from error
         refuse(sample_weight=weights)
-        check_batch(_tensor(images), self.image_shape)
-        if not self.conditional:
-            return images, None
-        if labels is None:
+        self.space.check_batch(_tensor(x))
+        if self.condition_space is None:
+            return x, None
+        self._check_condition(condition, shape_of(_tensor(x))[0])
+        return x, condition
+
+    def _forms(self):
+        what = self.space.what
+        if self.condition_space is None:
+            return f"{what}, ({what},) or ({what}, labels)"
+        return f"({what}, {in_words(self.condition_space)})"
+
+    def _check_condition(self, condition, count):
+        space = self.condition_space
+        if condition is None:
             raise KgenError(
-                f"Expected batches (images, labels) for {self.name}, received images alone: pair "
-                "them with their labels."
+                f"Expected batches {self._forms()} for {self.name}, received {self.space.what} "
+                f"alone: pair them with {in_words(space)}."
             )
-        check_label_batch(_tensor(labels), shape_of(_tensor(images))[0])
-        return images, labels
+        if isinstance(space, dict):
+            check_names(space, condition)
+            for name, part in space.items():
+                part.check_batch(_tensor(condition[name]), count)
+        else:
+            space.check_batch(_tensor(condition), count)
 
     def as_tuple(self, batch):
         """A checked batch in the form that every backend of Keras takes."""
-        images, labels = self(batch)
-        return (images,) if labels is None else (images, labels)
+        x, condition = self(batch)
+        return (x,) if condition is None else (x, condition)
 
 
 class Collate:

@@ -6,19 +6,19 @@ from kgen import backend
 
 
 @contextlib.contextmanager
-def regularization(network):
-    """Gathers what `network` adds to a loss that is computed meanwhile.
+def regularization(networks):
+    """Gathers what `networks` add to a loss that is computed meanwhile.
 
-    Yields a function that returns the scalars: what layers of the network `add_loss`, regularizers
+    Yields a function that returns the scalars: what layers of the networks `add_loss`, regularizers
     of activities included, and the regularizers of its trainable weights. What layers of other
     networks add is dropped: it is theirs to learn from.
     """
     with backend.added_losses() as found:
 
         def added():
-            layers = set(map(id, network._flatten_layers())) if found else ()
+            layers = {id(layer) for n in networks for layer in n._flatten_layers()} if found else ()
             by_layers = [part for layer, part in found if id(layer) in layers]
-            weights = [v for v in network.trainable_variables if v.regularizer is not None]
-            return by_layers + [weight.regularizer(weight) for weight in weights]
+            weights = {id(v): v for n in networks for v in n.trainable_variables if v.regularizer}
+            return by_layers + [weight.regularizer(weight) for weight in weights.values()]
 
         yield added

@@ -1,60 +1,79 @@
 """`GenerativeModel`: the base class of every model, with the one training step."""
 
-import math
-
 import keras
 import numpy as np
 from keras import ops
 
 from kgen import backend
-from kgen.bounds import ImageShape, Levels, Number, checked
+from kgen.bounds import Fraction, ImageShape, Levels, Number, checked
 from kgen.capabilities import names_with
 from kgen.distributions import nearest_level
 from kgen.errors import KgenError
 from kgen.memory import check_memory
+from kgen.spaces import (
+    Pixels,
+    Space,
+    check_condition,
+    count_of,
+    default_condition,
+    parts_of,
+)
+from kgen.training.averages import Averages
 from kgen.training.configuration import check_policy
-from kgen.training.images import as_array, check_images, check_labels
 from kgen.training.inputs import BatchCheck
 from kgen.training.lacking import Lacking
 from kgen.training.losses import regularization
+from kgen.training.parameters import sampling_arguments
 from kgen.training.players import statistics_kept
 from kgen.training.terms import Terms
 from kgen.training.trained import Trained
 
 
 class GenerativeModel(Lacking, Trained):
-    """A generative model of images with `levels` discrete values per pixel and channel.
+    """A generative model of items of one `space`; `ImageModel` is that of images.
 
     To write a model with one loss, subclass, build every layer in `__init__` (which takes plain
     numbers, strings and tuples and keeps each as an attribute of the same name) and define
 
-    - `objective(images, labels, training) -> (loss, {term: value})`,
+    - `objective(x, condition, training) -> (loss, {term: value})`,
     - `recommended_optimizer() -> Keras optimizer`,
-    - `sample(count, seed=None) -> uint8 images`,
+    - `sample(count=None, condition=None, seed=None) -> items`,
     - `tracked`, the names of the loss ("loss") and of the terms, in the order to print them.
 
-    A game of several players names them in `players`, each the attribute that holds the player's
-    network, in the order in which they move; it returns `{player: optimizer}` from
-    `recommended_optimizer` and overrides `train_step` and `test_step`, in ordinary stateful style,
-    with one `minimize(loss_function, player, ...)` per move and `track(...)` at the end.
+    What the model is given beside its items - labels, attributes, texts, images, or a dict of
+    several - is its `condition_space`, a property made of arguments that `__init__` keeps before it
+    calls `super().__init__`. A condition is an array, or a dict of arrays.
+
+    A game of several players names them in `players`, in the order in which they move: each the
+    attribute that holds the player's network, or {player: attributes} where one has several. It
+    returns `{player: optimizer}` from `recommended_optimizer` and overrides `train_step` and
+    `test_step`, in ordinary stateful style, with one `minimize(loss_function, player, ...)` per
+    move and `track(...)` at the end.
 
     What else a model can do is said by the attributes of `Lacking`.
 
     Args:
-        image_shape: (height, width, channels).
-        levels: values per pixel and channel, 0..levels-1: 2 for binary images, 256 for 8-bit ones.
+        ema: decay of an exponential moving average of the weights (of `averaged`), which everything
+            but training and validation uses; warmed up over the first steps; 0 turns it off.
 
     Attributes:
-        classes: how many labels this model knows; 0 where none enter it.
-        samples_in_one_pass: whether all pixels are drawn at once, not one after the other.
+        space: a `kgen.spaces.Space`: what the model models.
+        condition_space: what it is given: a space, a dict of spaces, or None.
+        averaged: the attributes of the networks whose weights `ema` averages; None for all.
+        averages: with `ema` only: the averaged weights.
+        sampling: "direct" where items are drawn by one pass through networks; "sequential" where
+            one part of an item is drawn after the other; "iterative" where an item is drawn by
+            many steps on all of it.
     """
 
     tracked = ("loss",)
     players = ()
-    classes = 0
-    samples_in_one_pass = True
+    averaged = None
+    space: Space
+    condition_space = None
+    sampling = "direct"
 
-    def __init__(self, image_shape: ImageShape, levels: Levels, **kwargs):
+    def __init__(self, ema: Fraction = 0.0, **kwargs):
         super().__init__(**kwargs)
         check_policy(self.dtype_policy.name)
         if self.dtype_policy.name != keras.config.dtype_policy().name:
@@ -62,79 +81,106 @@ class GenerativeModel(Lacking, Trained):
                 f"Expected no dtype, received {self.dtype_policy.name!r}: set it for all layers, "
                 f"keras.config.set_dtype_policy({self.dtype_policy.name!r})."
             )
-        self.image_shape = image_shape
-        self.levels = levels
+        self.ema = ema
         self.seed_generator = keras.random.SeedGenerator()
-        self.terms = Terms(self.tracked)
+        self.terms = Terms(self.tracked, self.spaces)
         self.built = True  # by the subclass: every layer is built in `__init__`
+
+    def constructed(self):
+        """Called when the outermost `__init__` has built every layer."""
+        if self.ema:
+            names = self.averaged
+            networks = [self] if names is None else [getattr(self, name) for name in names]
+            self.averages = Averages(self, networks, self.ema)
 
     # === What a model's author uses ===
 
+    @property
+    def spaces(self):
+        """The spaces of a batch's parts: of the items, then of the condition."""
+        return [self.space, *parts_of(self.condition_space).values()]
+
+    @property
+    def step(self):
+        """Optimizer steps since `compile`, a float32 scalar, for schedules: 0 in the first."""
+        return ops.cast(self.counting_optimizer.iterations, "float32")
+
     def unpack(self, data):
-        """A batch as `(images, labels)`: uint8 images, int32 labels, None where none enter.
+        """A batch as `(x, condition)`, tensors; the condition None where nothing is given.
 
         Values that the model does not know end `fit` and `evaluate` when they next look.
 
         Raises:
-            KgenError: for images or labels of another dtype or shape, missing labels, or sample
-                weights.
+            KgenError: for items or conditions of another dtype or shape, missing conditions, or
+                sample weights.
         """
-        images, labels = BatchCheck(self)(data)
-        return images, self.terms.see(images, labels, self.levels, self.classes)
+        x, condition = BatchCheck(self)(data)
+        if condition is None:
+            return self.terms.see(self.spaces, [x])[0], None
+        if not isinstance(self.condition_space, dict):
+            return tuple(self.terms.see(self.spaces, [x, condition]))
+        parts = [condition[name] for name in self.condition_space]
+        x, *parts = self.terms.see(self.spaces, [x, *parts])
+        return x, dict(zip(self.condition_space, parts, strict=True))
 
-    def checked_images(self, images):
-        """Images for inference as a uint8 array (n, height, width, channels).
+    def checked_items(self, x):
+        """Items for inference as an array (n, ...).
 
         Raises:
-            KgenError: for images of another dtype, shape or range.
+            KgenError: for items of another dtype, shape or range.
         """
-        images = as_array(images)
-        check_images(images, self.image_shape, self.levels)
-        return np.asarray(images)
+        return np.asarray(self.space.check(x))
 
-    def checked_labels(self, labels, count):
-        """Labels for inference: `(int32 labels (count,),)`, and `()` for a model without classes.
+    def checked_condition(self, condition, count):
+        """A condition for inference: an array or a dict of arrays of `count` rows, or None.
 
         Raises:
-            KgenError: for missing or wrong labels, or any where none enter the model.
+            KgenError: for a missing or wrong condition, or one where nothing is given.
         """
-        if self.classes:
-            return (check_labels(labels, count, self.classes),)
-        if labels is not None:
+        if self.condition_space is not None:
+            return check_condition(self.condition_space, condition, count)
+        if condition is not None:
             raise KgenError(
-                f"Expected no labels, for none enter this {type(self).__name__}: leave them out, "
-                f"or take one of {names_with('conditional')} with classes."
+                f"Expected no condition, for nothing is given to this {type(self).__name__}: leave "
+                f"it out, or take one of {names_with('conditional')}, created with classes."
             )
-        return ()
+        return None
 
-    def checked_count(self, count, noise):
-        """The number of images to sample, each drawn from `noise` random numbers.
+    def to_sample(self, count, condition, noise):
+        """What `sample` is to draw: (count, condition), checked.
+
+        Args:
+            count: None for the condition's rows.
+            condition: None for what the condition's space chooses (labels: the classes in turn).
+            noise: random numbers that each item is drawn from.
 
         Raises:
-            KgenError: for none or no whole number, or more than memory holds.
+            KgenError: for no whole number, a condition of other rows, or more than memory holds.
         """
+        if count is None:
+            if condition is None:
+                raise KgenError("Expected a number of items to sample, received none: pass count.")
+            count = count_of(condition)
         count = checked("count", count, Number)
-        values = math.prod(self.image_shape)
         check_memory(
-            count * (4 * noise + 2 * values),  # float32; each image, and all of them in one array
-            f"{count:,} images",
+            # float32; each item, and all of them in one array
+            count * (4 * noise + 2 * self.space.dimensions),
+            f"{count:,} {self.space.what}",
             "draw fewer at a time",
         )
-        return count
+        if condition is None and self.condition_space is not None:
+            condition = default_condition(self.condition_space, count)
+        return count, self.checked_condition(condition, count)
 
-    def labels_to_sample(self, labels, count):
-        """As `checked_labels`; where none are given, the classes in turn: 0, 1, 2, ..., 0, 1."""
-        if self.classes and labels is None:
-            labels = np.arange(count) % self.classes
-        return self.checked_labels(labels, count)
+    def sampling_arguments(self, **given):
+        """What `sample` is called with beside count, condition and seed: its defaults, or `given`.
 
-    def scale(self, images):
-        """Levels 0..levels-1 as float32 in [-1, 1]."""
-        return ops.cast(images, "float32") * (2.0 / (self.levels - 1)) - 1.0
+        With the defaults it draws what `log_prob` scores, wherever there is a `log_prob`.
 
-    def to_levels(self, values):
-        """Floats in [-1, 1] as the nearest of the uint8 levels 0..levels-1."""
-        return nearest_level(values, self.levels)
+        Raises:
+            KgenError: for an argument that it does not take, or a value out of its bounds.
+        """
+        return sampling_arguments(self, given)
 
     def normal(self, shape):
         """Standard normal noise, new at every call and every step."""
@@ -147,17 +193,30 @@ class GenerativeModel(Lacking, Trained):
     def minimize(self, loss_function, player=None, *args):
         """One optimizer step on `loss_function(*args) -> (loss, {term: value})`.
 
-        Only the network of `player` changes (all for None). Returns (loss, terms) of before.
+        Only the networks of `player` change (all for None). Returns (loss, terms) of before.
         """
         variables = self.variables_of(player)
-        others = [getattr(self, other) for other in self.players if player not in (None, other)]
+        others = [
+            network
+            for other in self.players
+            if player not in (None, other)
+            for network in self.networks_of(other)
+        ]
         with statistics_kept(others):
             (loss, terms), gradients = backend.value_and_grad(
                 self, lambda: self.regularized(loss_function, player, *args), variables
             )
         optimizer = self.optimizer if player is None else self.optimizer[player]
         backend.apply_gradients(optimizer, gradients, variables)
+        if self.ema and self._is_averaged(player):
+            self.averages.update()
         return loss, terms
+
+    def _is_averaged(self, player):
+        """Whether a move of the player changes weights that are averaged."""
+        if player is None or self.averaged is None:
+            return True
+        return not set(self.averaged).isdisjoint(self._names_of(player))
 
     def regularized(self, loss_function, player=None, *args):
         """`loss_function(*args)`, with what layers of the player (None: of the model) add to it.
@@ -165,25 +224,35 @@ class GenerativeModel(Lacking, Trained):
         That is the regularizers of weights and activities, and what layers `add_loss`, as Keras'
         own steps add it. What is added is part of the loss, and of none of the other terms.
         """
-        network = self if player is None else getattr(self, player)
-        with regularization(network) as added:
+        with regularization(self.networks_of(player)) as added:
             loss, terms = loss_function(*args)
             return sum((ops.cast(part, loss.dtype) for part in added()), loss), terms
 
-    def variables_of(self, player):
-        """The trainable variables of a player; of the whole model for None."""
-        return (self if player is None else getattr(self, player)).trainable_variables
+    def _names_of(self, player):
+        return self.players[player] if isinstance(self.players, dict) else (player,)
 
-    def track(self, images, **values):
-        """Add this batch's terms, means over `images`, to the epoch's means; return those."""
+    def networks_of(self, player):
+        """The networks of a player; the whole model for None."""
+        if player is None:
+            return [self]
+        return [getattr(self, name) for name in self._names_of(player)]
+
+    def variables_of(self, player):
+        """The trainable variables of a player, each once; of the whole model for None."""
+        networks = self.networks_of(player)
+        variables = [variable for network in networks for variable in network.trainable_variables]
+        return list({id(variable): variable for variable in variables}.values())
+
+    def track(self, x, **values):
+        """Add this batch's terms, means over the items `x`, to the epoch's means; return those."""
         if set(values) != set(self.tracked):
             raise ValueError(f"Expected the tracked terms {self.tracked}, received {list(values)}.")
-        self.terms.update_state(values, ops.shape(images)[0])
+        self.terms.update_state(values, ops.shape(x)[0])
         return self.terms.result()
 
     # === What an author overrides ===
 
-    def objective(self, images, labels, training):
+    def objective(self, x, condition, training):
         """The loss to minimise, a scalar mean over the batch, and the terms it is made of."""
         raise NotImplementedError(f"{type(self).__name__} defines no objective.")
 
@@ -191,16 +260,49 @@ class GenerativeModel(Lacking, Trained):
         """What `compile()` uses when no optimizer is given: a new one at every call."""
         raise NotImplementedError(f"{type(self).__name__} recommends no optimizer.")
 
-    def sample(self, count, seed=None):
-        """`count` new images, uint8 (count, height, width, channels), equal for equal seeds."""
+    def sample(self, count=None, condition=None, seed=None):
+        """New items, an array (count, ...), equal for equal seeds.
+
+        Args:
+            count: how many; None for the rows of the condition.
+            condition: what each is given; None in an unconditional model, or for what its space
+                chooses.
+            seed: of the noise; None for new noise.
+        """
         raise NotImplementedError(f"{type(self).__name__} cannot sample.")
 
     def train_step(self, data):
-        images, labels = self.unpack(data)
-        loss, terms = self.minimize(self.objective, None, images, labels, True)
-        return self.track(images, loss=loss, **terms)
+        x, condition = self.unpack(data)
+        loss, terms = self.minimize(self.objective, None, x, condition, True)
+        return self.track(x, loss=loss, **terms)
 
     def test_step(self, data):
-        images, labels = self.unpack(data)
-        loss, terms = self.regularized(self.objective, None, images, labels, False)
-        return self.track(images, loss=loss, **terms)
+        x, condition = self.unpack(data)
+        loss, terms = self.regularized(self.objective, None, x, condition, False)
+        return self.track(x, loss=loss, **terms)
+
+
+class ImageModel(GenerativeModel):
+    """A generative model of images with `levels` discrete values per pixel and channel.
+
+    Args:
+        image_shape: (height, width, channels).
+        levels: values per pixel and channel, 0..levels-1: 2 for binary images, 256 for 8-bit ones.
+        kwargs: as of `GenerativeModel`.
+    """
+
+    def __init__(self, image_shape: ImageShape, levels: Levels, **kwargs):
+        self.image_shape, self.levels = image_shape, levels
+        super().__init__(**kwargs)
+
+    @property
+    def space(self):
+        return Pixels(self.image_shape, self.levels)
+
+    def scale(self, images):
+        """Levels 0..levels-1 as float32 in [-1, 1]."""
+        return ops.cast(images, "float32") * (2.0 / (self.levels - 1)) - 1.0
+
+    def to_levels(self, values):
+        """Floats in [-1, 1] as the nearest of the levels 0..levels-1, uint8."""
+        return nearest_level(values, self.levels)

@@ -3,6 +3,9 @@
 import keras
 import numpy as np
 
+from kgen.errors import KgenError
+from kgen.spaces import rows_of
+
 
 class Batches(keras.utils.PyDataset):
     """Arrays in batches, shuffled anew every epoch.
@@ -11,10 +14,10 @@ class Batches(keras.utils.PyDataset):
     `steps_per_epoch` batches at a time. The last batch of a permutation may be smaller.
 
     Args:
-        images: uint8 array (n, h, w, c), or an array-like whose method `at_epoch(e)` returns the
-            images of epoch e (dynamic binarisation).
-        labels: array (n, ...) or None.
-        batch_size: images per batch.
+        x: array (n, ...), or an array-like whose method `at_epoch(e)` returns the array of epoch e
+            (dynamic binarisation).
+        condition: array (n, ...), a dict of such, or None.
+        batch_size: items per batch.
         seed: non-negative int.
         shuffle: False keeps the order of the arrays.
         steps_per_epoch: batches an epoch of `fit` has; None for one pass over the data.
@@ -22,12 +25,12 @@ class Batches(keras.utils.PyDataset):
     """
 
     def __init__(
-        self, images, labels, batch_size, seed, shuffle=True, steps_per_epoch=None, trained=0
+        self, x, condition, batch_size, seed, shuffle=True, steps_per_epoch=None, trained=0
     ):
         super().__init__()
-        self.images, self.labels = images, labels
+        self.x, self.condition = x, condition
         self.batch_size, self.seed, self.shuffle = batch_size, seed, shuffle
-        self.batches_per_pass = -(-len(images) // batch_size)
+        self.batches_per_pass = -(-len(x) // batch_size)
         self.steps_per_epoch = steps_per_epoch or self.batches_per_pass
         self.trained = trained
         self.epoch = 0
@@ -42,25 +45,36 @@ class Batches(keras.utils.PyDataset):
         return self.batch(self.epoch, self.first + index)
 
     def batch(self, epoch, index):
-        """Batch `index` of epoch `epoch` (both from 0) as (images,) or (images, labels)."""
+        """Batch `index` of epoch `epoch` (both from 0) as (x,) or (x, condition)."""
         index += (self.trained + epoch) * self.steps_per_epoch
         passes, index = divmod(index, self.batches_per_pass)
-        images, order = self._draw(passes)
+        x, order = self._draw(passes)
         chosen = order[index * self.batch_size : (index + 1) * self.batch_size]
-        return (images[chosen],) if self.labels is None else (images[chosen], self.labels[chosen])
+        if self.condition is None:
+            return (x[chosen],)
+        return x[chosen], rows_of(self.condition, chosen)
 
     def _draw(self, passes):
         # One attribute, replaced whole: TensorFlow's prefetching thread may still ask for the
         # previous epoch while the next one begins.
         drawn, place = self._drawn, (self.seed, passes)
         if drawn is None or drawn[0] != place:
-            at_epoch = getattr(self.images, "at_epoch", None)
-            images = self.images if at_epoch is None else at_epoch(passes)
-            order = np.arange(len(images))
+            at_epoch = getattr(self.x, "at_epoch", None)
+            x = self.x if at_epoch is None else at_epoch(passes)
+            order = np.arange(len(x))
             if self.shuffle:
                 order = np.random.default_rng([self.seed, passes]).permutation(order)
-            drawn = self._drawn = (place, images, order)
+            drawn = self._drawn = (place, x, order)
         return drawn[1:]
+
+
+def check_number(x, at_least):
+    """Raise KgenError unless there are at least as many items as a batch has."""
+    if len(x) < at_least:
+        raise KgenError(
+            f"Expected at least one batch of {at_least} images, received {len(x)}: "
+            "pass a smaller batch_size."
+        )
 
 
 def number_of_batches(data, batch_size=None):

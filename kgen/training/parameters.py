@@ -88,10 +88,34 @@ def with_checked_arguments(model_class):
         outermost = type(self).__init__ is checked_construct
         with within_memory() if outermost else contextlib.nullcontext():
             construct(self, *args, **kwargs)
+            if outermost:
+                self.constructed()
 
     # Keras looks at the signature in two ways, of which one does not see through `wraps`.
     checked_construct.__signature__ = inspect.signature(construct)
     model_class.__init__ = checked_construct
+
+
+def sampling_arguments(model, given):
+    """The arguments of `model.sample` beside count, condition and seed: the given ones, checked,
+    and the defaults of the others.
+
+    Raises:
+        KgenError: for an argument that it does not take, or a value out of its bounds.
+    """
+    known = _own_arguments(type(model).sample, leave_out=("self", "count", "condition", "seed"))
+    for name in given.keys() - known.keys():
+        raise KgenError(
+            f"Expected arguments of {type(model).__name__}'s sampling, {', '.join(known) or 'none'}"
+            f", received {str(name)[:60]!r}: leave it out."
+        )
+    defaults = {name: parameter.default for name, parameter in known.items()}
+    return defaults | {name: _checked(known[name], value) for name, value in given.items()}
+
+
+def _own_arguments(function, leave_out):
+    parameters = inspect.signature(function, eval_str=True).parameters
+    return {name: parameter for name, parameter in parameters.items() if name not in leave_out}
 
 
 def _checked(parameter, value, received=None):
@@ -119,17 +143,24 @@ def parse_settings(model_class, assignments):
     """
     parameters = constructor_parameters(model_class)
     settings = {}
-    for assignment in assignments:
-        name, equals, text = assignment.partition("=")
-        if not equals:
-            raise KgenError(f"Expected --set key=value, received {assignment!r}: write an =.")
+    for name, text in assigned("--set", assignments):
         if name not in parameters:
             raise unknown(model_class, name, parameters)
-        settings[name] = _checked(parameters[name], _parse(text), repr(text))
+        settings[name] = _checked(parameters[name], parsed(text), repr(text))
     return settings
 
 
-def _parse(text):
+def assigned(option, assignments):
+    """`["width=32"]` as [("width", "32")]; KgenError for one without an =."""
+    for assignment in assignments:
+        name, equals, text = assignment.partition("=")
+        if not equals:
+            raise KgenError(f"Expected {option} key=value, received {assignment!r}: write an =.")
+        yield name, text
+
+
+def parsed(text):
+    """A text as the plain value that it is in Python; itself where it is none."""
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError, RecursionError, MemoryError):  # the last two: deep nesting

@@ -4,8 +4,6 @@ import keras
 import numpy as np
 from keras import ops
 
-from kgen.training.images import check_label_range, check_levels
-
 
 class Terms(keras.metrics.Metric):
     """Means of the loss and its terms over an epoch's images, each batch weighted by its size.
@@ -20,54 +18,65 @@ class Terms(keras.metrics.Metric):
     Batches that nobody could check before they came are checked in the same way: `see` notes the
     range of their values, and from the first one outside of what the model knows all means are NaN.
 
+    Args:
+        names: of the terms.
+        spaces: of what a batch consists of, its items first.
+
     Attributes:
-        seen: (largest level, - smallest label, largest label), 0 where none was looked at.
-        most: what these may be at most; None where nothing is looked at.
+        seen: (largest, - smallest) value of each space whose values have limits, 0 at first.
+        looked_at: whether a batch came that nobody could check before.
     """
 
-    def __init__(self, names, dtype="float32"):
+    def __init__(self, names, spaces=(), dtype="float32"):
         super().__init__(name="terms", dtype=dtype)
         self.names = tuple(names)
+        self.limited = tuple(space for space in spaces if space.limits)
         shape = (len(self.names),)
         self.total = self.add_variable(shape, initializer="zeros", name="total")
         self.count = self.add_variable((), initializer="zeros", name="count")
         self.finite_steps = self.add_variable(shape, initializer="zeros", name="finite_steps")
-        self.seen = self.add_variable((3,), initializer="zeros", name="seen")
-        self.most = None
+        self.looked_at = False
+        if self.limited:
+            shape = (len(self.limited), 2)
+            self.seen = self.add_variable(shape, initializer="zeros", name="seen")
 
-    def see(self, images, labels, levels, classes):
-        """Note the range of a batch's values; returns the labels, those beyond it moved into it.
+    def see(self, spaces, parts):
+        """Note the ranges of a batch's values; returns the parts, as what the model computes with.
 
-        (An embedding fails on them, on each backend in its own words.) All 256 levels of uint8
-        images need no look; `labels` None: none enter the model.
+        Whole numbers beyond their limits are moved into them: an embedding fails on others, on each
+        backend in its own words.
+
+        Args:
+            spaces: of the parts, as at construction.
+            parts: tensors, one of each space.
         """
-        looks_at_levels = levels < 256
-        if not looks_at_levels and labels is None:
-            return None
-        # As floats: TensorFlow takes 170 us for the largest of 50,000 uint8 values, 10 for these.
-        seen = [ops.max(ops.cast(images, "float32")) if looks_at_levels else 0]
-        if labels is not None:
-            numbers = ops.cast(labels, "float32")  # of unsigned ones there is no negative
-            seen += [-ops.min(numbers), ops.max(numbers)]
-        seen = ops.stack([ops.cast(value, "float32") for value in [*seen, 0, 0][:3]])
-        self.seen.assign(ops.maximum(self.seen, seen))
-        self.most = (levels - 1, 0, max(classes - 1, 0))
-        return None if labels is None else ops.clip(ops.cast(labels, "int32"), 0, classes - 1)
+        if self.limited:
+            limited = [part for space, part in zip(spaces, parts, strict=True) if space.limits]
+            # As floats: TensorFlow takes 170 us for the largest of 50,000 uint8 values, 10 for
+            # these.
+            floats = [ops.cast(part, "float32") for part in limited]
+            seen = ops.stack([ops.stack([ops.max(part), -ops.min(part)]) for part in floats])
+            self.seen.assign(ops.maximum(self.seen, seen))
+            self.looked_at = True
+        return [_computed_with(space, part) for space, part in zip(spaces, parts, strict=True)]
 
     def check_seen(self):
         """Raise KgenError if a value was none that the model knows."""
-        if self.most is not None:
-            level, negated, label = ops.convert_to_numpy(self.seen).astype(int).tolist()
-            check_levels(level, self.most[0] + 1)
-            check_label_range(-negated, label, self.most[2] + 1)
+        if not self.looked_at:
+            return
+        for space, seen in zip(self.limited, ops.convert_to_numpy(self.seen), strict=True):
+            largest, negated = seen.tolist()
+            if space.is_discrete:
+                largest, negated = int(largest), int(negated)
+            space.check_range(-negated, largest)
 
     def update_state(self, values, images):
         """Add a batch: `values` {name: mean over its images}, `images` their number."""
         images = ops.cast(images, "float32")
         means = ops.stack([ops.cast(values[name], "float32") for name in self.names])
-        if self.most is not None:
-            known = ops.all(self.seen <= np.float32(self.most))
-            means = ops.where(known, means, float("nan"))
+        if self.looked_at:
+            most = np.float32([(high, -low) for low, high in (s.limits for s in self.limited)])
+            means = ops.where(ops.all(self.seen <= most), means, float("nan"))
         total = self.total + means * images
         self.total.assign(total)
         self.count.assign_add(images)
@@ -77,6 +86,13 @@ class Terms(keras.metrics.Metric):
         """{name: mean}."""
         means = ops.unstack(self.total / ops.maximum(self.count, 1.0), len(self.names))
         return dict(zip(self.names, means, strict=True))
+
+
+def _computed_with(space, part):
+    """A tensor in the dtype of its space, tokens and labels within their limits."""
+    if space.dtype == "int32":
+        return ops.clip(ops.cast(part, "int32"), *space.limits)
+    return ops.cast(part, "float32") if space.dtype == "float32" else part
 
 
 class NonFiniteLossError(FloatingPointError):

@@ -9,7 +9,6 @@ from kgen import backend
 from kgen.errors import KgenError
 from kgen.training.callbacks import CallbackList
 from kgen.training.configuration import Configured
-from kgen.training.images import check_number
 from kgen.training.inputs import (
     checked_validation,
     given,
@@ -18,7 +17,7 @@ from kgen.training.inputs import (
     split_validation,
 )
 from kgen.training.optimizers import checked_optimizer
-from kgen.training.order import Batches, number_of_batches
+from kgen.training.order import Batches, check_number, number_of_batches
 from kgen.training.variables import within_memory
 
 
@@ -124,12 +123,12 @@ class Trained(Configured):
         than one without.
 
         Args:
-            x: uint8 images (n, height, width, channels) with values 0..levels-1, as an array, a
-                list, a tensor, an HDF5 data set (which is read into memory) or a `kgen.data.Split`;
-                or batches `images`, `(images,)` or `(images, labels)` as tf.data, PyTorch
-                DataLoader, PyDataset or generator.
-            y: labels (n,) of images given as an array; they are left out where none enter the
-                model.
+            x: items of the model's space, such as uint8 images (n, height, width, channels) with
+                values 0..levels-1, as an array, a list, a tensor, an HDF5 data set (which is read
+                into memory) or a `kgen.data.Split`; or batches `images`, `(images,)` or `(images,
+                condition)` as tf.data, PyTorch DataLoader, PyDataset or generator.
+            y: the condition of items given as an array: labels (n,), another array of n rows or a
+                dict of such; left out where nothing is given to the model.
             batch_size, validation_split, y: of arrays only.
             shuffle: whether arrays are shuffled; batches keep their order.
             class_weight, sample_weight: refused, since the losses are means over images.
@@ -197,9 +196,14 @@ class Trained(Configured):
 
     def _steps_trained(self):
         """Train steps since `compile`, as the optimizer of the last player that learns counts."""
-        learning = [player for player in self.players if self.variables_of(player)]
-        optimizer = self.optimizer[learning[-1]] if learning else self.optimizer
+        optimizer = self.counting_optimizer
         return int(optimizer.iterations) * (optimizer.gradient_accumulation_steps or 1)
+
+    @property
+    def counting_optimizer(self):
+        """The optimizer that counts train steps: that of the last player that learns."""
+        learning = [player for player in self.players if self.variables_of(player)]
+        return self.optimizer[learning[-1]] if learning else self.optimizer
 
     def evaluate(
         self,

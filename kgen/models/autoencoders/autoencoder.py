@@ -27,11 +27,11 @@ from kgen.capabilities import names_with
 from kgen.distributions import pixel_distribution
 from kgen.errors import KgenError
 from kgen.layers import Conv2D, Doubling, halved_sizes
-from kgen.training import GenerativeModel, in_chunks, inference
+from kgen.training import ImageModel, in_chunks, inference
 
 
 @keras.saving.register_keras_serializable("kgen")
-class Autoencoder(GenerativeModel):
+class Autoencoder(ImageModel):
     """Autoencoder (Hinton & Salakhutdinov 2006).
 
     Args:
@@ -45,14 +45,17 @@ class Autoencoder(GenerativeModel):
     Terms: `loss`, the reconstruction in nats per image.
     """
 
-    has_latents = True
+    encodes = True
+    decodes = True
     can_sample = False
+    small_arguments = {"latent_size": 4, "hidden": (16,)}
     outputs_per_latent = 1  # numbers the encoder gives for each dimension of z
 
     def __init__(
         self,
         image_shape: ImageShape = (28, 28, 1),
         levels: Levels = 256,
+        *,
         latent_size: Count = 20,
         hidden: Layers = (500,),
         architecture: Literal["dense", "conv"] = "dense",
@@ -95,12 +98,12 @@ class Autoencoder(GenerativeModel):
 
     # === Training ===
 
-    def objective(self, images, labels, training):
-        latents = self.apply_encoder(images, labels, training)  # (n, latent_size)
-        parameters = self.apply_decoder(latents, labels, training)
+    def objective(self, images, condition, training):
+        latents = self.apply_encoder(images, condition, training)  # (n, latent_size)
+        parameters = self.apply_decoder(latents, condition, training)
         return -ops.mean(self.pixels.log_prob(images, parameters)), {}
 
-    def apply_encoder(self, images, labels=None, training=False):
+    def apply_encoder(self, images, condition=None, training=False):
         """What the encoder says of uint8 images: (n, outputs_per_latent * latent_size)."""
         return self.encoder(self.brightness(images), training=training)
 
@@ -112,31 +115,31 @@ class Autoencoder(GenerativeModel):
         """
         return ops.cast(images, "float32") * (1.0 / (self.levels - 1))
 
-    def apply_decoder(self, latents, labels=None, training=False):
+    def apply_decoder(self, latents, condition=None, training=False):
         """The parameters of p(x|z), for `self.pixels`."""
         return self.decoder(latents, training=training)
 
     # === Inference ===
 
-    def encode(self, images, labels=None):
+    def encode(self, images, condition=None):
         """The codes of uint8 images, an array (n, latent_size)."""
-        images = self.checked_images(images)
-        return in_chunks(self._encode, images, *self.checked_labels(labels, len(images)))
+        images = self.checked_items(images)
+        return in_chunks(self._encode, images, self.checked_condition(condition, len(images)))
 
-    def latents(self, images, labels=None):
+    def latents(self, images, condition=None):
         """One point in the latent space per image, an array (n, latent_size)."""
-        return self.encode(images, labels)
+        return self.encode(images, condition)
 
-    def decode(self, latents, labels=None):
+    def decode(self, latents, condition=None):
         """The median of p(x|z), uint8 images (n, height, width, channels)."""
         latents = np.asarray(latents, "float32")
-        return in_chunks(self._decode, latents, *self.checked_labels(labels, len(latents)))
+        return in_chunks(self._decode, latents, self.checked_condition(condition, len(latents)))
 
-    def reconstruct(self, images, labels=None):
+    def reconstruct(self, images, condition=None):
         """Images decoded from the latents of uint8 images."""
-        return self.decode(self.latents(images, labels), labels)
+        return self.decode(self.latents(images, condition), condition)
 
-    def sample(self, count, labels=None, seed=None):
+    def sample(self, count=None, condition=None, seed=None):
         raise KgenError(
             f"{type(self).__name__} cannot sample: it learns no distribution of latents to draw "
             f"from. Take one of {names_with('can_sample')}, or decode latents of your own: "
@@ -144,15 +147,15 @@ class Autoencoder(GenerativeModel):
         )
 
     @inference
-    def _encode(self, images, labels=None):
-        return self.apply_encoder(images, labels)
+    def _encode(self, images, condition=None):
+        return self.apply_encoder(images, condition)
 
-    def _images_of(self, latents, labels=None):
-        return self.pixels.median(self.apply_decoder(latents, labels))
+    def _images_of(self, latents, condition=None):
+        return self.pixels.median(self.apply_decoder(latents, condition))
 
     @inference
-    def _decode(self, latents, labels=None):
-        return self._images_of(latents, labels)
+    def _decode(self, latents, condition=None):
+        return self._images_of(latents, condition)
 
 
 # === Networks ===

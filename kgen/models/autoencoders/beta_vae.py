@@ -16,7 +16,7 @@ Deviations: those of the `vae`.
 
 import keras
 
-from kgen.bounds import Positive
+from kgen.bounds import ImageShape, Levels, Positive
 from kgen.models.autoencoders.vae import VAE
 
 
@@ -31,10 +31,19 @@ class BetaVAE(VAE):
     Terms: `loss` = `reconstruction` + beta * `kl`, in nats per image.
     """
 
-    def __init__(self, beta: Positive = 4.0, **kwargs):
-        super().__init__(**kwargs)
+    small_arguments = {"latent_size": 4, "architecture": "conv", "width": 4, "beta": 2.0}
+
+    def __init__(
+        self,
+        image_shape: ImageShape = (28, 28, 1),
+        levels: Levels = 256,
+        *,
+        beta: Positive = 4.0,
+        **kwargs,
+    ):
+        super().__init__(image_shape, levels, **kwargs)
         self.beta = beta
 
-    def objective(self, images, labels, training):
-        _, terms = super().objective(images, labels, training)
+    def objective(self, images, condition, training):
+        _, terms = super().objective(images, condition, training)
         return terms["reconstruction"] + self.beta * terms["kl"], terms

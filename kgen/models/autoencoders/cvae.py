@@ -20,8 +20,9 @@ import math
 import keras
 from keras import layers, ops
 
-from kgen.bounds import Classes
+from kgen.bounds import Classes, ImageShape, Levels
 from kgen.models.autoencoders.vae import VAE
+from kgen.spaces import Labels
 
 
 @keras.saving.register_keras_serializable("kgen")
@@ -36,22 +37,34 @@ class CVAE(VAE):
     """
 
     conditional = True
+    small_arguments = {**VAE.small_arguments, "classes": 10}
 
-    def __init__(self, classes: Classes = 10, **kwargs):
+    def __init__(
+        self,
+        image_shape: ImageShape = (28, 28, 1),
+        levels: Levels = 256,
+        *,
+        classes: Classes = 10,
+        **kwargs,
+    ):
         self.classes = classes  # before the networks, which it widens, are built
-        super().__init__(**kwargs)
+        super().__init__(image_shape, levels, **kwargs)
+
+    @property
+    def condition_space(self):
+        return Labels(self.classes)
 
     def build_networks(self):
         super().build_networks(further_channels=1, further_latents=self.classes)
         self.label_picture = layers.Embedding(self.classes, math.prod(self.image_shape[:2]))
         self.label_picture.build()
 
-    def apply_encoder(self, images, labels=None, training=False):
-        picture = self.label_picture(labels)  # (n, height * width)
+    def apply_encoder(self, images, condition=None, training=False):
+        picture = self.label_picture(condition)  # (n, height * width)
         picture = ops.reshape(picture, (-1, *self.image_shape[:2], 1))
         inputs = [self.brightness(images), ops.cast(picture, "float32")]
         return self.encoder(ops.concatenate(inputs, axis=-1), training=training)
 
-    def apply_decoder(self, latents, labels=None, training=False):
-        one_hot = ops.one_hot(labels, self.classes)  # (n, classes)
+    def apply_decoder(self, latents, condition=None, training=False):
+        one_hot = ops.one_hot(condition, self.classes)  # (n, classes)
         return self.decoder(ops.concatenate([latents, one_hot], axis=-1), training=training)

@@ -18,7 +18,7 @@ import math
 import keras
 from keras import ops
 
-from kgen.bounds import Repeats
+from kgen.bounds import ImageShape, Levels, Repeats
 from kgen.models.autoencoders.vae import VAE
 
 
@@ -35,13 +35,21 @@ class IWAE(VAE):
     """
 
     tracked = ("loss", "negative_elbo")
+    small_arguments = {**VAE.small_arguments, "levels": 2, "samples": 3}
 
-    def __init__(self, samples: Repeats = 5, **kwargs):
-        super().__init__(**kwargs)
+    def __init__(
+        self,
+        image_shape: ImageShape = (28, 28, 1),
+        levels: Levels = 256,
+        *,
+        samples: Repeats = 5,
+        **kwargs,
+    ):
+        super().__init__(image_shape, levels, **kwargs)
         self.samples = samples
 
-    def objective(self, images, labels, training):
+    def objective(self, images, condition, training):
         noise = self.normal((self.samples, ops.shape(images)[0], self.latent_size))
-        log_weights = self.log_weights(images, labels, noise, training)  # (k, n)
+        log_weights = self.log_weights(images, condition, noise, training)  # (k, n)
         bound = ops.logsumexp(log_weights, axis=0) - math.log(self.samples)  # (n,)
         return -ops.mean(bound), {"negative_elbo": -ops.mean(log_weights)}

@@ -17,6 +17,7 @@ that the bound is on a probability mass; `architecture="conv"` is ours.
 """
 
 import math
+from typing import ClassVar, Literal
 
 import keras
 import numpy as np
@@ -24,7 +25,7 @@ from keras import ops
 
 from kgen.distributions import normal_kl, normal_log_prob, standard_normal_log_prob
 from kgen.models.autoencoders.autoencoder import Autoencoder
-from kgen.training import in_chunks, inference, keras_sampler, sample_bound
+from kgen.training import in_chunks, inference, keras_sampler, repeated, sample_bound
 
 
 @keras.saving.register_keras_serializable("kgen")
@@ -46,31 +47,32 @@ class VAE(Autoencoder):
     likelihood = "bound"
     can_sample = True
     has_sampler = True
+    picture_arguments: ClassVar[dict] = {"mode": "median"}
     outputs_per_latent = 2  # mean and log variance
 
     # === Training ===
 
-    def objective(self, images, labels, training):
-        mean, log_variance = self.posterior(images, labels, training)  # (n, latent_size) each
+    def objective(self, images, condition, training):
+        mean, log_variance = self.posterior(images, condition, training)  # (n, latent_size) each
         noise = self.normal(ops.shape(mean))
         latents = mean + ops.exp(0.5 * log_variance) * noise
-        parameters = self.apply_decoder(latents, labels, training)
+        parameters = self.apply_decoder(latents, condition, training)
         reconstruction = -ops.mean(self.pixels.log_prob(images, parameters))
         kl = ops.mean(normal_kl(mean, log_variance))
         return reconstruction + kl, {"reconstruction": reconstruction, "kl": kl}
 
-    def posterior(self, images, labels=None, training=False):
+    def posterior(self, images, condition=None, training=False):
         """Mean and log variance of q(z|x), float32 (n, latent_size) each."""
-        return ops.split(self.apply_encoder(images, labels, training), 2, axis=-1)
+        return ops.split(self.apply_encoder(images, condition, training), 2, axis=-1)
 
-    def log_weights(self, images, labels, noise, training=False):
+    def log_weights(self, images, condition, noise, training=False):
         """log p(x|z) p(z) / q(z|x) in nats (k, n), z drawn from q(z|x) by `noise` (k, n, d)."""
-        mean, log_variance = self.posterior(images, labels, training)  # (n, d)
+        mean, log_variance = self.posterior(images, condition, training)  # (n, d)
         latents = mean + ops.exp(0.5 * log_variance) * noise  # (k, n, d)
         samples = ops.shape(noise)[0]
-        labels = None if labels is None else ops.tile(labels, [samples])
+        condition = repeated(condition, samples)
         flat = ops.reshape(latents, (-1, self.latent_size))  # (k * n, d)
-        parameters = self.apply_decoder(flat, labels, training)
+        parameters = self.apply_decoder(flat, condition, training)
         parameters = ops.reshape(parameters, ops.shape(noise)[:2] + tuple(parameters.shape[1:]))
         log_prior = standard_normal_log_prob(latents)
         log_posterior = normal_log_prob(latents, mean, log_variance)
@@ -78,30 +80,42 @@ class VAE(Autoencoder):
 
     # === Inference ===
 
-    def encode(self, images, labels=None):
+    def encode(self, images, condition=None):
         """Mean and log variance of q(z|x), arrays (n, latent_size), for uint8 images."""
-        return tuple(np.split(super().encode(images, labels), 2, axis=-1))
+        return tuple(np.split(super().encode(images, condition), 2, axis=-1))
 
-    def latents(self, images, labels=None):
+    def latents(self, images, condition=None):
         """The posterior means of uint8 images, an array (n, latent_size)."""
-        return self.encode(images, labels)[0]
+        return self.encode(images, condition)[0]
 
-    def sample(self, count, labels=None, seed=None):
-        """The medians of p(x|z) for `count` latents z ~ N(0, I).
+    def sample(
+        self, count=None, condition=None, seed=None, mode: Literal["draw", "median"] = "draw"
+    ):
+        """`count` images of latents z ~ N(0, I).
 
-        Papers show these; draws of x add each pixel's own noise: `sample_pixels`.
+        Args:
+            count, condition, seed: as of `GenerativeModel.sample`.
+            mode: "draw" draws x ~ p(x|z), so that images are those that `log_prob` scores;
+                "median" takes the median of p(x|z) instead, without each pixel's own noise: what
+                papers show. Equal seeds have equal z.
 
         Examples:
             >>> model = kgen.VAE((8, 8, 1), levels=17)
-            >>> images = model.sample(3, seed=0)
+            >>> images = model.sample(3, seed=0, mode="median")
             >>> images.shape, images.dtype
             ((3, 8, 8, 1), dtype('uint8'))
-            >>> np.array_equal(images, model.sample(3, seed=0))  # equal seeds, equal images
+            >>> np.array_equal(images, model.sample(3, seed=0, mode="median"))  # equal seeds
             True
         """
-        count = self.checked_count(count, noise=self.latent_size)
-        latents = self._prior(count, np.random.default_rng(seed))
-        return in_chunks(self._decode, latents, *self.labels_to_sample(labels, count))
+        mode = self.sampling_arguments(mode=mode)["mode"]
+        noise = self.latent_size + math.prod(self.image_shape)
+        count, condition = self.to_sample(count, condition, noise)
+        generator = np.random.default_rng(seed)
+        latents = generator.standard_normal((count, self.latent_size), "float32")
+        if mode == "median":
+            return in_chunks(self._decode, latents, condition)
+        uniform = generator.random((count, *self.image_shape), "float32")
+        return in_chunks(self._draw, latents, uniform, condition)
 
     def sampler(self):
         """The Keras model of the decoder and the median, see `GenerativeModel.sampler`.
@@ -110,41 +124,30 @@ class VAE(Autoencoder):
             >>> model = kgen.VAE((8, 8, 1), levels=17, latent_size=2)
             >>> latents = np.random.default_rng(0).standard_normal((3, 2), "float32")
             >>> images = np.asarray(model.sampler().predict(latents, verbose=0))
-            >>> np.array_equal(images, model.sample(3, seed=0))  # which draws these latents
+            >>> np.array_equal(images, model.sample(3, seed=0, mode="median"))  # of these latents
             True
         """
         return keras_sampler(self, self._images_of)
 
-    def sample_pixels(self, count, labels=None, seed=None):
-        """`count` exact draws x ~ p(x|z), z ~ N(0, I): z as in `sample` for the same seed."""
-        generator = np.random.default_rng(seed)
-        count = self.checked_count(count, self.latent_size + math.prod(self.image_shape))
-        latents = self._prior(count, generator)
-        uniform = generator.random((count, *self.image_shape), "float32")
-        return in_chunks(self._draw, latents, uniform, *self.labels_to_sample(labels, count))
-
-    def log_prob(self, images, labels=None, samples=1, seed=None):
+    def log_prob(self, images, condition=None, samples=1, seed=None):
         """A lower bound of log p(x) in nats per image, (n,): importance weighted, k = `samples`.
 
         log 1/k sum_k p(x|z_k) p(z_k) / q(z_k|x), z_k ~ q(z|x) (Burda et al. 2015, arXiv:1509.00519,
         equation 8). For one sample an unbiased estimate of the ELBO; the bound rises with k.
         """
-        images = self.checked_images(images)
+        images = self.checked_items(images)
         generator = np.random.default_rng(seed)
 
         def noise(samples, images):
             return generator.standard_normal((samples, images, self.latent_size), "float32")
 
-        labels = self.checked_labels(labels, len(images))
-        return sample_bound(self._log_weights, samples, noise, images, *labels)
-
-    def _prior(self, count, generator):
-        return generator.standard_normal((count, self.latent_size), "float32")
+        condition = self.checked_condition(condition, len(images))
+        return sample_bound(self._log_weights, samples, noise, images, condition)
 
     @inference
-    def _draw(self, latents, uniform, labels=None):
-        return self.pixels.sample(self.apply_decoder(latents, labels), uniform)
+    def _draw(self, latents, uniform, condition=None):
+        return self.pixels.sample(self.apply_decoder(latents, condition), uniform)
 
     @inference
-    def _log_weights(self, images, noise, labels=None):
-        return self.log_weights(images, labels, noise)
+    def _log_weights(self, images, noise, condition=None):
+        return self.log_weights(images, condition, noise)

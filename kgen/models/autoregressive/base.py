@@ -18,7 +18,8 @@ from kgen import backend
 from kgen.distributions import Bernoulli, Categorical
 from kgen.errors import KgenError
 from kgen.layers import HorizontalConv2D, MaskedConv2D, VerticalConv2D, shifted_down
-from kgen.training import GenerativeModel, as_array, check_batch, check_images, in_chunks, inference
+from kgen.spaces import as_array
+from kgen.training import ImageModel, in_chunks, inference
 
 
 class OfImages:
@@ -85,18 +86,18 @@ class OfRow:
         return layer.last_row(rows)
 
 
-class Autoregressive(GenerativeModel):
+class Autoregressive(ImageModel):
     """An autoregressive model of images; pixels are Bernoulli for 2 levels, else a softmax.
 
     A subclass builds its layers, among them `first`, the one that sees the image itself beside and
     left of a pixel, and defines `network`; where other layers than `MaskedConv2D` see the rows
-    above, `vertical_stack`; and with labels, `condition`.
+    above, `vertical_stack`; and with a condition, `embed`.
     """
 
     tracked = ("loss",)
     likelihood = "exact"
     can_complete = True
-    samples_in_one_pass = False
+    sampling = "sequential"
 
     def __init__(self, image_shape, levels, **kwargs):
         super().__init__(image_shape, levels, **kwargs)
@@ -106,19 +107,19 @@ class Autoregressive(GenerativeModel):
 
     # === What a subclass defines ===
 
-    def network(self, apply, x, condition):
+    def network(self, apply, x, embedded):
         """The parameters (..., parameters_per_pixel), float32, for x (..., colours)."""
         raise NotImplementedError(f"{type(self).__name__} defines no network.")
 
-    def vertical_stack(self, apply, x, condition):
+    def vertical_stack(self, apply, x, embedded):
         """What `network` takes from the rows up to each one: {name: (..., width, filters)}.
 
         `network` finds it, from the row above, in `apply.links`.
         """
         return {}
 
-    def condition(self, labels=None):
-        """What labels (n,) add to the layers, in any structure, computed once for all pixels."""
+    def embed(self, condition=None):
+        """What a condition adds to the layers, in any structure, computed once for all pixels."""
         return None
 
     # === Training ===
@@ -128,36 +129,35 @@ class Autoregressive(GenerativeModel):
         rate = keras.optimizers.schedules.CosineDecay(4e-3, decay_steps=25_000, alpha=0.01)
         return keras.optimizers.Adam(rate)
 
-    def objective(self, images, labels, training):
-        return -ops.mean(self.pixels.log_prob(images, self.parameters_of(images, labels))), {}
+    def objective(self, images, condition, training):
+        return -ops.mean(self.pixels.log_prob(images, self.parameters_of(images, condition))), {}
 
-    def parameters_of(self, images, labels=None):
-        """The parameters of every pixel given those before it, from uint8 images."""
-        return self.parameters_given(self.scale(images), self.condition(labels))
+    def parameters_of(self, images, condition=None):
+        """The parameters of every pixel given those before it, from images of levels."""
+        return self.parameters_given(self.scale(images), self.embed(condition))
 
-    def parameters_given(self, x, condition):
+    def parameters_given(self, x, embedded):
         """As `parameters_of`, from scaled images."""
-        stack = self.vertical_stack(OfImages(), x, condition)
+        stack = self.vertical_stack(OfImages(), x, embedded)
         links = {name: shifted_down(rows) for name, rows in stack.items()}
-        return self.network(OfImages(links), x, condition)
+        return self.network(OfImages(links), x, embedded)
 
     # === Inference ===
 
-    def log_prob(self, images, labels=None):
+    def log_prob(self, images, condition=None):
         """log p(x) in nats per image, exact, (n,)."""
-        images = self.checked_images(images)
-        labels = self.checked_labels(labels, len(images))
-        return in_chunks(self._log_prob, images, *labels).astype("float64")
+        images = self.checked_items(images)
+        condition = self.checked_condition(condition, len(images))
+        return in_chunks(self._log_prob, images, condition).astype("float64")
 
-    def sample(self, count, labels=None, seed=None):
-        """`count` exact draws x ~ p(x); those of a conditional model without labels are of the
+    def sample(self, count=None, condition=None, seed=None):
+        """`count` exact draws x ~ p(x); those of a conditional model without a condition are of the
         classes in turn."""
-        count = self.checked_count(count, noise=math.prod(self.image_shape))
-        unknown = np.zeros((count, *self.image_shape), "uint8")
-        labels = self.labels_to_sample(labels, count)
-        return self._completed(unknown, np.ones(unknown.shape[:3], bool), labels, seed)
+        count, condition = self.to_sample(count, condition, noise=math.prod(self.image_shape))
+        unknown = np.zeros((count, *self.image_shape), self.space.dtype)
+        return self._completed(unknown, np.ones(unknown.shape[:3], bool), condition, seed)
 
-    def complete(self, images, mask, labels=None, seed=None):
+    def complete(self, images, mask, condition=None, seed=None):
         """Images with the pixels where `mask` is True drawn anew, in raster order.
 
         Each is drawn given the pixels before it, known and drawn ones. The known pixels after it do
@@ -167,7 +167,7 @@ class Autoregressive(GenerativeModel):
             images: uint8 (n, height, width, channels); their values where `mask` is True are
                 not looked at.
             mask: bool (height, width) or (n, height, width).
-            labels: of the images, for a conditional model.
+            condition: of the images, for a conditional model.
             seed: equal seeds, equal images.
 
         Raises:
@@ -175,31 +175,32 @@ class Autoregressive(GenerativeModel):
                 `mask` is False; for another mask.
         """
         images = as_array(images)
-        check_batch(images, self.image_shape)
+        self.space.check_batch(images)
         mask, shape = np.asarray(mask), (len(images), *self.image_shape[:2])
         if mask.dtype != bool or mask.shape not in (shape, shape[1:]):
             raise KgenError(
                 f"Expected a mask of bool and shape {shape[1:]} or {shape}, received "
                 f"{mask.dtype} of shape {mask.shape}: True where a pixel is to be filled in."
             )
-        labels = self.checked_labels(labels, len(images))
+        condition = self.checked_condition(condition, len(images))
         mask = np.broadcast_to(mask, shape)
-        known = np.where(mask[..., None], np.uint8(0), np.asarray(images))
-        check_images(known, self.image_shape, self.levels)
-        return self._completed(known, mask, labels, seed)
+        images = np.asarray(images)
+        known = np.where(mask[..., None], images.dtype.type(0), images)
+        self.space.check(known)
+        return self._completed(known, mask, condition, seed)
 
-    def _completed(self, images, mask, labels, seed):
+    def _completed(self, images, mask, condition, seed):
         uniform = np.random.default_rng(seed).random(images.shape, "float32")
-        return in_chunks(self._complete, images, mask[..., None], uniform, *labels)
+        return in_chunks(self._complete, images, mask[..., None], uniform, condition)
 
     @inference
-    def _log_prob(self, images, *labels):
-        return self.pixels.log_prob(images, self.parameters_of(images, *labels))
+    def _log_prob(self, images, condition=None):
+        return self.pixels.log_prob(images, self.parameters_of(images, condition))
 
     @inference(loop=True)
-    def _complete(self, images, mask, uniform, *labels):
+    def _complete(self, images, mask, uniform, condition=None):
         """Row by row, and in each row pixel by pixel, with what the pixels before left behind."""
-        count, condition = images.shape[0], self.condition(*labels)
+        count, embedded = images.shape[0], self.embed(condition)
         matrices = {layer.name: layer.matrix_and_bias() for layer in self._parts(HorizontalConv2D)}
 
         def complete_row(carry, row):
@@ -208,24 +209,24 @@ class Autoregressive(GenerativeModel):
             start = self._empty_windows(count)
             _, (pixels, inputs) = backend.scan(complete_pixel, start, row)
             inputs = {name: ops.transpose(x, (1, 0, 2)) for name, x in inputs.items()}
-            return self._links(windows, ops.transpose(pixels, (1, 0, 2)), inputs, condition), pixels
+            return self._links(windows, ops.transpose(pixels, (1, 0, 2)), inputs, embedded), pixels
 
         def complete_pixel(windows, pixel):
             *pixel, links = pixel
-            return self._drawn(OfPixel(matrices, windows, links), *pixel, condition)
+            return self._drawn(OfPixel(matrices, windows, links), *pixel, embedded)
 
         rows = [ops.transpose(x, (1, 2, 0, 3)) for x in (images, mask, uniform)]  # (h, w, n, c)
-        _, pixels = backend.scan(complete_row, self._empty_links(count, condition), rows)
+        _, pixels = backend.scan(complete_row, self._empty_links(count, embedded), rows)
         return ops.transpose(pixels, (2, 0, 1, 3))
 
-    def _drawn(self, apply, pixel, mask, uniform, condition):
+    def _drawn(self, apply, pixel, mask, uniform, embedded):
         """One pixel (n, colours), its colours drawn one after the other where `mask` says so.
 
         Returns the windows for the next pixel, and the pixel with what rows below need of it.
         """
         colours = ops.split(pixel, self.colours, axis=-1)
         for colour in range(self.colours):
-            parameters = self.network(apply, self._scaled(colours), condition)
+            parameters = self.network(apply, self._scaled(colours), embedded)
             parameters = parameters[:, colour :: self.colours]
             drawn = self.pixels.sample(parameters, uniform[:, colour : colour + 1])
             colours[colour] = ops.where(mask, drawn, colours[colour])
@@ -253,17 +254,17 @@ class Autoregressive(GenerativeModel):
             if layer.reach
         }
 
-    def _links(self, windows, pixels, inputs, condition):
+    def _links(self, windows, pixels, inputs, embedded):
         """What the rows up to a finished one (n, width, colours) leave to the next one."""
         apply = OfRow(windows)
         x = ops.cast(self.scale(pixels), self.compute_dtype)
-        links = self.vertical_stack(apply, x, condition)
+        links = self.vertical_stack(apply, x, embedded)
         for layer in self.layers:
             if isinstance(layer, MaskedConv2D):
                 links[layer.name] = apply(layer.vertical, inputs[layer.name])
         return apply.moved, links
 
-    def _empty_links(self, count, condition):
+    def _empty_links(self, count, embedded):
         """`_links` above the first row: nothing."""
         width = self.image_shape[1]
         windows = {
@@ -278,7 +279,7 @@ class Autoregressive(GenerativeModel):
             if isinstance(layer, MaskedConv2D)
         }
         pixels = ops.zeros((count, width, self.colours), "uint8")
-        _, links = self._links(windows, pixels, inputs, condition)
+        _, links = self._links(windows, pixels, inputs, embedded)
         return windows, {name: ops.zeros_like(link) for name, link in links.items()}
 
 

@@ -27,6 +27,7 @@ from keras import layers, ops
 from kgen.bounds import Bounds, Count, ImageShape, Levels, Repeats
 from kgen.layers import HorizontalConv2D, VerticalConv2D
 from kgen.models.autoregressive.base import Autoregressive, built
+from kgen.spaces import Labels
 
 
 @keras.saving.register_keras_serializable("kgen")
@@ -44,20 +45,22 @@ class GatedPixelCNN(Autoregressive):
     """
 
     conditional = True
+    small_arguments = {"features": 6, "blocks": 2, "classes": 10}
 
     def __init__(
         self,
         image_shape: ImageShape = (28, 28, 1),
         levels: Levels = 256,
+        *,
         features: Count = 32,
         blocks: Repeats = 6,
         classes: Annotated[int, Bounds(0, 65_536)] = 0,
         **kwargs,
     ):
+        self.classes = classes
         super().__init__(image_shape, levels, **kwargs)
         self.features = features
         self.blocks = blocks
-        self.classes = classes
         colours = self.colours
         width = -(-features // colours) * colours  # both halves of a gate have the same colours
 
@@ -83,23 +86,27 @@ class GatedPixelCNN(Autoregressive):
             self.class_biases = layers.Embedding(classes, 2 * blocks * 2 * width)
             self.class_biases.build()
 
-    def condition(self, labels=None):
+    @property
+    def condition_space(self):
+        return Labels(self.classes) if self.classes else None
+
+    def embed(self, condition=None):
         """Biases (n, 2 * width) of the layers: a list for each stack."""
         if not self.classes:
             return [[None] * self.blocks] * 2
-        biases = ops.split(self.class_biases(labels), 2 * self.blocks, axis=-1)
+        biases = ops.split(self.class_biases(condition), 2 * self.blocks, axis=-1)
         return biases[: self.blocks], biases[self.blocks :]
 
-    def vertical_stack(self, apply, x, condition):
+    def vertical_stack(self, apply, x, embedded):
         links = {}
-        for vertical, link, bias in zip(self.vertical, self.link, condition[0], strict=True):
+        for vertical, link, bias in zip(self.vertical, self.link, embedded[0], strict=True):
             x = with_bias(apply(vertical, x), bias)
             links[link.name] = apply(link, x)
             x = gate(x)
         return links
 
-    def network(self, apply, x, condition):
-        stack = zip(self.horizontal, self.link, self.residual, condition[1], strict=True)
+    def network(self, apply, x, embedded):
+        stack = zip(self.horizontal, self.link, self.residual, embedded[1], strict=True)
         for horizontal, link, residual, bias in stack:
             inputs = x
             x = apply(

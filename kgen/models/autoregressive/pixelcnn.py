@@ -44,10 +44,13 @@ class PixelCNN(Autoregressive):
     Terms: `loss`, the negative log-likelihood in nats per image.
     """
 
+    small_arguments = {"features": 8, "blocks": 1}
+
     def __init__(
         self,
         image_shape: ImageShape = (28, 28, 1),
         levels: Levels = 256,
+        *,
         features: Annotated[int, Bounds(2, 65_536)] = 64,
         blocks: Repeats = 7,
         **kwargs,
@@ -72,7 +75,7 @@ class PixelCNN(Autoregressive):
         self.last = [pointwise(features, features) for _ in range(2)]
         self.output_layer = pointwise(features, self.parameters_per_pixel, dtype="float32")
 
-    def network(self, apply, x, condition):
+    def network(self, apply, x, embedded):
         x = apply(self.first, x)
         for narrow, masked, widen in self.residual:
             hidden = apply(narrow, ops.relu(x))

@@ -12,20 +12,22 @@ its bin, so for u ~ q(u|x), uniform by default,
 """
 
 import math
+from typing import ClassVar
 
 import keras
 import numpy as np
 from keras import ops
 
 from kgen import backend
+from kgen.bounds import Temperature
 from kgen.distributions import standard_normal_log_prob
 from kgen.errors import KgenError
 from kgen.layers import ActNorm, AffineCoupling, Chain, squeezed_shape
 from kgen.models.flows.dequantization import UniformDequantization, VariationalDequantization
-from kgen.training import GenerativeModel, in_chunks, inference, sample_bound
+from kgen.training import ImageModel, in_chunks, inference, sample_bound
 
 
-class Flow(GenerativeModel):
+class Flow(ImageModel):
     """A multi-scale flow; a model states the steps of one scale, `steps(shape, last)`.
 
     After each scale but the last, half of the channels leave as latents; a zero-initialised
@@ -42,7 +44,9 @@ class Flow(GenerativeModel):
 
     tracked = ("loss", "bits_per_dimension")
     likelihood = "bound"
-    has_latents = True
+    encodes = True
+    decodes = True
+    picture_arguments: ClassVar[dict] = {"temperature": 0.7}  # as in Kingma & Dhariwal
     squeezes_last = True  # whether the last scale squeezes 2x2 pixels into channels, too
     fewest_channels = 1  # that the last scale must have after its squeeze
     alpha = 0.05  # pixels become logits of alpha + (1 - 2 alpha) y, as in Dinh et al.
@@ -129,7 +133,7 @@ class Flow(GenerativeModel):
         loss, terms = self.minimize(self.negative_bound, None, images, noise)
         return self.track(images, loss=loss, **terms)
 
-    def objective(self, images, labels, training):
+    def objective(self, images, condition, training):
         return self.negative_bound(images, self.uniform(ops.shape(images)))
 
     def negative_bound(self, images, noise):
@@ -209,57 +213,58 @@ class Flow(GenerativeModel):
 
     # === Inference ===
 
-    def sample(self, count, labels=None, seed=None, temperature=0.7):
+    def sample(self, count=None, condition=None, seed=None, temperature: Temperature = 1.0):
         """`count` images of latents z ~ N(0, temperature^2 I), uint8.
 
-        Papers show temperatures around 0.7 (Kingma & Dhariwal 2018, section 6); 1 draws from the
-        model itself, 0 gives its one central image.
+        1 draws from the model, whose log-probabilities `log_prob` gives; papers show temperatures
+        around 0.7 (Kingma & Dhariwal 2018, section 6); 0 gives its one central image.
         """
-        count = self.checked_count(count, noise=2 * self.latent_size)  # twice: times temperature
+        noise = 2 * self.latent_size  # twice: times temperature
+        count, condition = self.to_sample(count, condition, noise)
         generator = np.random.default_rng(seed)
         latents = generator.standard_normal((count, self.latent_size), "float32")
-        return self.decode(np.float32(temperature) * latents, labels)
+        return self.decode(np.float32(temperature) * latents, condition)
 
-    def log_prob(self, images, labels=None, samples=1, seed=None):
+    def log_prob(self, images, condition=None, samples=1, seed=None):
         """A lower bound of log P(x) in nats per image, (n,): importance weighted, k = `samples`.
 
         log 1/k sum_k exp(log_weight(x, u_k)), u_k ~ q(u|x); the bound rises with k.
         """
-        images = self.checked_images(images)
+        images = self.checked_items(images)
         generator = np.random.default_rng(seed)
 
         def noise(samples, images):
             return generator.random((samples, images, *self.image_shape), "float32")
 
-        labels = self.checked_labels(labels, len(images))
-        return sample_bound(self._log_weights, samples, noise, images, *labels)
+        condition = self.checked_condition(condition, len(images))
+        return sample_bound(self._log_weights, samples, noise, images, condition)
 
-    def encode(self, images, labels=None):
+    def encode(self, images, condition=None):
         """Latents of the middle of every pixel's bin, float32 (n, latent_size)."""
-        images = self.checked_images(images)
-        return in_chunks(self._encode, images, *self.checked_labels(labels, len(images)))
+        images = self.checked_items(images)
+        return in_chunks(self._encode, images, self.checked_condition(condition, len(images)))
 
     latents = encode
 
-    def decode(self, latents, labels=None):
+    def decode(self, latents, condition=None):
         """The uint8 images of latents (n, latent_size): `decode(encode(images))` are the images."""
         latents = np.asarray(latents, "float32")
-        return in_chunks(self._decode, latents, *self.checked_labels(labels, len(latents)))
+        return in_chunks(self._decode, latents, self.checked_condition(condition, len(latents)))
 
-    def reconstruct(self, images, labels=None):
+    def reconstruct(self, images, condition=None):
         """Images encoded and decoded: the same images, as long as float32 tells bins apart."""
-        return self.decode(self.encode(images, labels), labels)
+        return self.decode(self.encode(images, condition), condition)
 
     @inference
-    def _encode(self, images):
+    def _encode(self, images, condition=None):
         return self.transform(self.to_logits(images, 0.5)[0])[0]
 
     @inference
-    def _decode(self, latents):
+    def _decode(self, latents, condition=None):
         return self.to_images(self.inverse_transform(latents))
 
     @inference
-    def _log_weights(self, images, noise):
+    def _log_weights(self, images, noise, condition=None):
         samples = ops.shape(noise)[0]
         images = ops.broadcast_to(images, ops.shape(noise))  # (k, n, h, w, c)
         flat = (ops.reshape(part, (-1, *self.image_shape)) for part in (images, noise))

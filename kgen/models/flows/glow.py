@@ -47,11 +47,13 @@ class Glow(Flow):
 
     fewest_channels = 2  # every coupling splits them
     alpha = 1e-3  # black, one bin of 256 levels, becomes a ninth of the logits' range
+    small_arguments = {"scales": 2, "depth": 1, "width": 4}
 
     def __init__(
         self,
         image_shape: ImageShape = (28, 28, 1),
         levels: Levels = 256,
+        *,
         scales: Scales = 3,
         depth: Repeats = 8,
         width: Count = 48,

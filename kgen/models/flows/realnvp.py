@@ -45,11 +45,13 @@ class RealNVP(Flow):
     """
 
     squeezes_last = False
+    small_arguments = {"scales": 1, "width": 4, "dequantization": "variational"}
 
     def __init__(
         self,
         image_shape: ImageShape = (28, 28, 1),
         levels: Levels = 256,
+        *,
         scales: Scales = 3,
         width: Count = 32,
         dequantization: Literal["uniform", "variational"] = "uniform",

@@ -6,9 +6,9 @@ looks, its logit. They move in turn, each on a loss of its own; a model states t
     discriminator_loss = discriminator_criterion(D(x), D(G(z))) + gradient_penalty
     generator_loss     = generator_criterion(D(G(z)))
 
-Everything here is an option of every GAN. Sources: averaged weights, Yazici et al. 2018,
-arXiv:1806.04498; one-sided label smoothing, Salimans et al. 2016, arXiv:1606.03498; spectral
-normalisation, Miyato et al. 2018, arXiv:1802.05957; R1, Mescheder et al. 2018, arXiv:1801.04406.
+Everything here is an option of every GAN. Sources: one-sided label smoothing, Salimans et al. 2016,
+arXiv:1606.03498; spectral normalisation, Miyato et al. 2018, arXiv:1802.05957; R1, Mescheder et al.
+2018, arXiv:1801.04406.
 """
 
 from typing import Literal
@@ -22,10 +22,10 @@ from kgen.bounds import Count, Fraction, ImageShape, Layers, Levels, Moves, Weig
 from kgen.errors import KgenError
 from kgen.models.gans import networks
 from kgen.models.gans.collapse import AdversarialWarnings
-from kgen.training import GenerativeModel, in_chunks, inference, keras_sampler, statistics_kept
+from kgen.training import ImageModel, in_chunks, inference, keras_sampler, statistics_kept
 
 
-class Adversarial(GenerativeModel):
+class Adversarial(ImageModel):
     """A generator against a discriminator.
 
     A subclass defines `discriminator_criterion` and `generator_criterion`.
@@ -39,8 +39,8 @@ class Adversarial(GenerativeModel):
         generator_units, discriminator_units: "dense" only: units of the hidden layers.
         critic_steps: moves of the discriminator, each with new noise, for one of the generator.
         ema: decay of an exponential moving average of the generator's weights, used for sampling
-            and warmed up over the first steps; 0 turns it off. With it, `sample` and `sampler` use
-            the network `average`, not `generator`, whose weights are those of the last step.
+            and warmed up over the first steps; 0 turns it off. The weights of `generator` itself
+            are those of the last step.
         label_smoothing: what the discriminator's target for real images falls short of 1.
         spectral_normalization: whether D's kernels are divided by their largest singular value.
         r1_weight: of R1, half the mean squared norm of D's gradient at real images.
@@ -54,7 +54,6 @@ class Adversarial(GenerativeModel):
     Attributes:
         generator: G, the network that is trained: z to images, float32 in [-1, 1].
         discriminator: D, the other one.
-        average: with `ema` only: G with averaged weights, which samples are drawn from.
     """
 
     tracked = (
@@ -65,7 +64,15 @@ class Adversarial(GenerativeModel):
         "gradient_penalty",
     )
     players = ("discriminator", "generator")
+    averaged = ("generator",)
     has_sampler = True
+    decodes = True
+    small_arguments = {
+        "architecture": "dense",
+        "latent_size": 4,
+        "generator_units": (16,),
+        "discriminator_units": (16,),
+    }
     batch_normalised_discriminator = True  # "conv" only
     discriminator_has_offset = True  # whether its logit has a bias
     discriminator_saturates = True  # whether G learns less from one that is always right
@@ -74,13 +81,13 @@ class Adversarial(GenerativeModel):
         self,
         image_shape: ImageShape = (28, 28, 1),
         levels: Levels = 256,
+        *,
         latent_size: Count = 100,
         architecture: Literal["dense", "conv"] = "conv",
         width: Count = 64,
         generator_units: Layers = (128, 256, 512, 1024),
         discriminator_units: Layers = (512, 256, 128, 64, 32),
         critic_steps: Moves = 1,
-        ema: Fraction = 0.0,
         label_smoothing: Fraction = 0.0,
         spectral_normalization: bool = False,
         r1_weight: Weight = 0.0,
@@ -93,20 +100,11 @@ class Adversarial(GenerativeModel):
         self.generator_units = generator_units
         self.discriminator_units = discriminator_units
         self.critic_steps = critic_steps
-        self.ema = ema
         self.label_smoothing = label_smoothing
         self.spectral_normalization = spectral_normalization
         self.r1_weight = r1_weight
         self._check_shape()
         self.generator, self.discriminator = self.build_generator(), self.build_discriminator()
-        if ema:
-            self.average = self.build_generator()
-            self.average.trainable = False
-            self.average.set_weights(self.generator.get_weights())
-            # Its own count: an optimizer's begins anew with each `compile`.
-            self.averaged_steps = self.add_weight(
-                shape=(), initializer="zeros", trainable=False, dtype="float32", autocast=False
-            )
 
     def _check_shape(self):
         height, breadth, channels = self.image_shape
@@ -159,51 +157,51 @@ class Adversarial(GenerativeModel):
             inputs, self.width, normalised, spectral, offset
         )
 
-    def with_labels(self, inputs, labels):
-        """What either network takes: images or latents, with the labels in a conditional model."""
-        return [inputs, ops.cast(labels, "int32")] if self.classes else inputs
+    def with_condition(self, inputs, condition):
+        """What either network takes: images or latents, with the condition if there is one."""
+        return inputs if condition is None else [inputs, *keras.tree.flatten(condition)]
 
-    def generate(self, count, labels=None, training=False):
+    def generate(self, count, condition=None, training=False):
         """`count` images in [-1, 1], float32 (count, height, width, channels), of new noise."""
         latents = self.normal((count, self.latent_size))
-        return self.generator(self.with_labels(latents, labels), training=training)
+        return self.generator(self.with_condition(latents, condition), training=training)
 
-    def discriminate(self, images, labels=None, training=False):
+    def discriminate(self, images, condition=None, training=False):
         """The logits (n, 1) of images in [-1, 1]."""
-        return self.discriminator(self.with_labels(images, labels), training=training)
+        return self.discriminator(self.with_condition(images, condition), training=training)
 
     # === Training ===
 
     def train_step(self, data):
-        images, labels = self.unpack(data)
+        images, condition = self.unpack(data)
         for _ in range(self.critic_steps):
             discriminator_loss, terms = self.minimize(
-                self.discriminator_loss, "discriminator", images, labels
+                self.discriminator_loss, "discriminator", images, condition
             )
             self.after_discriminator_move()
-        generator_loss, _ = self.minimize(self.generator_loss, "generator", images, labels)
-        if self.ema:
-            self._update_average()
+        generator_loss, _ = self.minimize(self.generator_loss, "generator", images, condition)
         losses = {"discriminator_loss": discriminator_loss, "generator_loss": generator_loss}
         return self.track(images, **losses, **terms)
 
     def test_step(self, data):
-        images, labels = self.unpack(data)
+        images, condition = self.unpack(data)
         with statistics_kept([self.discriminator, self.generator]):
             discriminator_loss, terms = self.regularized(
-                self.discriminator_loss, "discriminator", images, labels
+                self.discriminator_loss, "discriminator", images, condition
             )
-            generator_loss, _ = self.regularized(self.generator_loss, "generator", images, labels)
+            generator_loss, _ = self.regularized(
+                self.generator_loss, "generator", images, condition
+            )
         losses = {"discriminator_loss": discriminator_loss, "generator_loss": generator_loss}
         return self.track(images, **losses, **terms)
 
-    def discriminator_loss(self, images, labels=None, training=True):
+    def discriminator_loss(self, images, condition=None, training=True):
         real = self.scale(images)
-        fakes = ops.stop_gradient(self.generate(ops.shape(images)[0], labels, training))
+        fakes = ops.stop_gradient(self.generate(ops.shape(images)[0], condition, training))
         # Real and generated images are normalised as batches of their own.
-        real_logits = self.discriminate(real, labels, training)
-        fake_logits = self.discriminate(fakes, labels, training)
-        penalty = self.gradient_penalty(real, fakes, labels, training)
+        real_logits = self.discriminate(real, condition, training)
+        fake_logits = self.discriminate(fakes, condition, training)
+        penalty = self.gradient_penalty(real, fakes, condition, training)
         boundary = self.decision_boundary(real_logits, fake_logits)
         terms = {
             "real_accuracy": ops.mean(ops.cast(real_logits > boundary, "float32")),
@@ -212,59 +210,55 @@ class Adversarial(GenerativeModel):
         }
         return self.discriminator_criterion(real_logits, fake_logits) + penalty, terms
 
-    def generator_loss(self, images, labels=None, training=True):
-        fakes = self.generate(ops.shape(images)[0], labels, training)
-        return self.generator_criterion(self.discriminate(fakes, labels, training)), {}
+    def generator_loss(self, images, condition=None, training=True):
+        fakes = self.generate(ops.shape(images)[0], condition, training)
+        return self.generator_criterion(self.discriminate(fakes, condition, training)), {}
 
-    def gradient_penalty(self, real, fakes, labels, training):
+    def gradient_penalty(self, real, fakes, condition, training):
         """What D pays for its slope at images in [-1, 1]: r1_weight / 2 E_x[ |grad D(x)|^2 ]."""
         if not self.r1_weight:
             return ops.zeros(())
-        return 0.5 * self.r1_weight * ops.mean(self.squared_slopes(real, labels, training))
+        return 0.5 * self.r1_weight * ops.mean(self.squared_slopes(real, condition, training))
 
-    def squared_slopes(self, images, labels, training):
+    def squared_slopes(self, images, condition, training):
         """|gradient of D|^2 at each image, (n,), itself differentiable."""
 
         def logits(images):
-            return self.discriminate(images, labels, training)
+            return self.discriminate(images, condition, training)
 
         return ops.sum(backend.input_gradient(self, logits, images) ** 2, axis=(1, 2, 3))
 
     def after_discriminator_move(self):
         """What else happens to D's weights when it has moved: here nothing."""
 
-    def _update_average(self):
-        # Of its first steps it remembers less, or the initial weights would stay in it for long.
-        steps = self.averaged_steps.value  # 0, 1, ...
-        kept = ops.minimum(self.ema, steps / (steps + 10.0))
-        self.averaged_steps.assign(steps + 1.0)
-        pairs = zip(self.average.variables, self.generator.variables, strict=True)
-        for average, weight in pairs:
-            average.assign(kept * average + (1.0 - kept) * weight)
-
     # === Inference ===
 
-    def sample(self, count, labels=None, seed=None):
+    def sample(self, count=None, condition=None, seed=None):
         """`count` generated images, uint8; batch normalisation uses its moving statistics.
 
-        Those of a conditional model without labels are of the classes in turn. With `ema` they are
-        the averaged generator's.
+        Those of a conditional model without a condition are of the classes in turn. With `ema` they
+        are of the averaged weights.
         """
-        count = self.checked_count(count, noise=self.latent_size)
+        count, condition = self.to_sample(count, condition, noise=self.latent_size)
         latents = np.random.default_rng(seed).standard_normal((count, self.latent_size), "float32")
-        return in_chunks(self._sample, latents, *self.labels_to_sample(labels, count))
+        return self.decode(latents, condition)
+
+    def decode(self, latents, condition=None):
+        """The uint8 images that G makes of latents z (n, latent_size), draws of N(0, I)."""
+        latents = np.asarray(latents, "float32")
+        return in_chunks(self._decode, latents, self.checked_condition(condition, len(latents)))
 
     def sampler(self):
-        """The Keras model of the generator, the averaged one with `ema`, and the nearest levels.
+        """The Keras model of the generator, of averaged weights with `ema`, and the nearest levels.
 
         See `GenerativeModel.sampler`. `generator` itself ends in float32 values from -1 to 1.
         """
         return keras_sampler(self, self._images_of)
 
     @inference
-    def _sample(self, latents, labels=None):
-        return self._images_of(latents, labels)
+    def _decode(self, latents, condition=None):
+        return self._images_of(latents, condition)
 
-    def _images_of(self, latents, labels=None):
-        generator = self.average if self.ema else self.generator
-        return self.to_levels(generator(self.with_labels(latents, labels), training=False))
+    def _images_of(self, latents, condition=None):
+        inputs = self.with_condition(latents, condition)
+        return self.to_levels(self.generator(inputs, training=False))

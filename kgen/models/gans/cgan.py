@@ -20,7 +20,9 @@ import keras
 from keras import layers
 
 from kgen.bounds import Classes, ImageShape, Levels
+from kgen.models.gans.base import Adversarial
 from kgen.models.gans.gan import GAN
+from kgen.spaces import Labels
 
 LABEL_SIZE = 50  # dimensions of the generator's vector per label
 
@@ -37,16 +39,22 @@ class CGAN(GAN):
     """
 
     conditional = True
+    small_arguments = {**Adversarial.small_arguments, "classes": 10}
 
     def __init__(
         self,
         image_shape: ImageShape = (28, 28, 1),
         levels: Levels = 256,
+        *,
         classes: Classes = 10,
         **kwargs,
     ):
         self.classes = classes  # before the networks, which it widens, are built
         super().__init__(image_shape, levels, **kwargs)
+
+    @property
+    def condition_space(self):
+        return Labels(self.classes)
 
     def build_generator(self):
         network = super().build_generator(further_latents=LABEL_SIZE)

@@ -5,8 +5,11 @@ import logging
 import keras
 import numpy as np
 
+from kgen.errors import KgenError
+from kgen.spaces import default_condition, rows_of
+
 SAMPLES, SAMPLE_SEED = 64, 0
-CLASSES = 8  # looked at, of a conditional model, so that each has some of the samples
+CONDITIONS = 8  # looked at, of a conditional model, so that each has some of the samples
 FIRST_STEPS = 300  # in which no generator is judged: its samples are alike, it has learned nothing
 ALIKE = 0.02  # of the range of levels: mean deviation of a pixel over the samples
 SATURATED = 0.99  # accuracy on real and on generated images
@@ -19,10 +22,10 @@ class AdversarialWarnings(keras.callbacks.Callback):
 
     Looked at after every epoch, from the 300th step of the generator on. Collapse: 64 samples
     differ, in the mean over pixels, by less than 2 % of the range; those of a conditional model are
-    held against others of their class. Saturation: the discriminator takes 99 % of the real and of
-    the generated images for what they are, so that the generator learns next to nothing from it; a
-    Wasserstein critic cannot saturate. Training is not disturbed: the samples have noise of their
-    own.
+    held against others of their condition, where its space has conditions of its own to choose.
+    Saturation: the discriminator takes 99 % of the real and of the generated images for what they
+    are, so that the generator learns next to nothing from it; a Wasserstein critic cannot saturate.
+    Training is not disturbed: the samples have noise of their own.
 
     Examples:
         >>> model, images = kgen.GAN((8, 8, 1), levels=17), kgen.data.load("digits").train.images
@@ -67,12 +70,17 @@ class AdversarialWarnings(keras.callbacks.Callback):
 
 
 def _deviation_of_samples(model):
-    # Of a conditional model: the mean over classes, for labels alone make samples differ.
-    if not model.classes:
+    if model.condition_space is None:
         return mean_deviation(model.sample(SAMPLES, seed=SAMPLE_SEED), model.levels)
-    labels = np.arange(SAMPLES) % min(model.classes, CLASSES)
-    samples = model.sample(SAMPLES, labels=labels, seed=SAMPLE_SEED)
-    groups = (samples[labels == label] for label in np.unique(labels))
+    # The mean over a few conditions, each repeated: they alone make samples differ.
+    try:
+        conditions = default_condition(model.condition_space, CONDITIONS)
+    except KgenError:  # texts and images are not for it to choose
+        return 1.0
+    group = np.arange(SAMPLES) % CONDITIONS
+    condition = rows_of(conditions, group)
+    samples = model.sample(SAMPLES, condition, seed=SAMPLE_SEED)
+    groups = (samples[group == one] for one in range(CONDITIONS))
     return float(np.mean([mean_deviation(group, model.levels) for group in groups]))
 
 

@@ -38,11 +38,14 @@ class DCGAN(GAN):
     Terms: as of `GAN`.
     """
 
+    small_arguments = {"latent_size": 4, "width": 4}
+
     def __init__(
         self,
         image_shape: ImageShape = (28, 28, 1),
         levels: Levels = 256,
+        *,
         architecture: Literal["dense", "conv"] = "conv",
         **kwargs,
     ):
-        super().__init__(image_shape, levels, architecture, **kwargs)
+        super().__init__(image_shape, levels, architecture=architecture, **kwargs)

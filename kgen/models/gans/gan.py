@@ -43,10 +43,19 @@ class GAN(Adversarial):
     and `generator_loss` 0.693 ("minimax": -0.693), without label smoothing.
     """
 
+    small_arguments = {
+        **Adversarial.small_arguments,
+        "ema": 0.9,
+        "label_smoothing": 0.1,
+        "spectral_normalization": True,
+        "r1_weight": 1.0,
+    }
+
     def __init__(
         self,
         image_shape: ImageShape = (28, 28, 1),
         levels: Levels = 256,
+        *,
         architecture: Literal["dense", "conv"] = "dense",
         loss: Literal["non_saturating", "minimax"] = "non_saturating",
         reconstruction_weight: Weight = 0.0,
@@ -71,10 +80,10 @@ class GAN(Adversarial):
         target = 1.0 - self.label_smoothing  # s = target / 2 where it cannot tell
         return math.log(target / (2.0 - target))
 
-    def generator_loss(self, images, labels=None, training=True):
+    def generator_loss(self, images, condition=None, training=True):
         if not self.reconstruction_weight:
-            return super().generator_loss(images, labels, training)
-        fakes = self.generate(ops.shape(images)[0], labels, training)
+            return super().generator_loss(images, condition, training)
+        fakes = self.generate(ops.shape(images)[0], condition, training)
         reconstruction = ops.mean(ops.abs(self.scale(images) - fakes))
-        criterion = self.generator_criterion(self.discriminate(fakes, labels, training))
+        criterion = self.generator_criterion(self.discriminate(fakes, condition, training))
         return criterion + self.reconstruction_weight * reconstruction, {}

@@ -41,11 +41,13 @@ class Wasserstein(Adversarial):
 
     discriminator_saturates = False  # the better the critic, the better what it tells
     discriminator_has_offset = False  # both means have it: it has no part in the loss
+    small_arguments = {**Adversarial.small_arguments, "critic_steps": 2}
 
     def __init__(
         self,
         image_shape: ImageShape = (28, 28, 1),
         levels: Levels = 256,
+        *,
         critic_steps: Moves = 5,
         **kwargs,
     ):
@@ -90,6 +92,7 @@ class WGAN(Wasserstein):
         self,
         image_shape: ImageShape = (28, 28, 1),
         levels: Levels = 256,
+        *,
         clip: Positive = 0.1,
         **kwargs,
     ):

@@ -49,6 +49,7 @@ class WGANGP(Wasserstein):
         self,
         image_shape: ImageShape = (28, 28, 1),
         levels: Levels = 256,
+        *,
         penalty_weight: Weight = 10.0,
         **kwargs,
     ):
@@ -62,9 +63,9 @@ class WGANGP(Wasserstein):
             for player, count in moves.items()
         }
 
-    def gradient_penalty(self, real, fakes, labels, training):
+    def gradient_penalty(self, real, fakes, condition, training):
         share = self.uniform((ops.shape(real)[0], 1, 1, 1))  # e
         between = share * real + (1.0 - share) * fakes
-        slopes = ops.sqrt(self.squared_slopes(between, labels, training) + EPSILON)  # (n,)
+        slopes = ops.sqrt(self.squared_slopes(between, condition, training) + EPSILON)  # (n,)
         penalty = self.penalty_weight * ops.mean((slopes - 1.0) ** 2)
-        return penalty + super().gradient_penalty(real, fakes, labels, training)
+        return penalty + super().gradient_penalty(real, fakes, condition, training)

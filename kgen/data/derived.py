@@ -1,0 +1,27 @@
+"""Sets that are made from another one: what stands behind a colon, as in "mnist:edges"."""
+
+from kgen.data.dataset import Dataset
+from kgen.data.pairs import SOURCES
+from kgen.data.transforms import binarized
+from kgen.errors import KgenError
+
+BINARISATIONS = ("dynamic", "static")
+DERIVATIONS = (*SOURCES, *BINARISATIONS)
+
+
+def check(words: tuple[str, ...], options: tuple[str, ...], source: str) -> None:
+    """Raise KgenError unless all `words` are derivations, or among the `options` of a named set."""
+    known = (*options, *DERIVATIONS)
+    for word in words:
+        if word not in known:
+            raise KgenError(
+                f"{source!r}: expected one of {', '.join(known)} behind the colon, received"
+                f" {word!r}: choose one of these"
+            )
+
+
+def derive(data: Dataset, words: tuple[str, ...]) -> Dataset:
+    """`data` changed in turn by the derivations that `words` name."""
+    for word in words:
+        data = binarized(data, word) if word in BINARISATIONS else data.pairs(word)
+    return data

@@ -1,0 +1,202 @@
+"""Placed digits: real handwritten digits, coloured and put somewhere on a coloured ground.
+
+What is true of each image is known exactly: its digit, colour, size, place and background, as
+attributes and as a caption in plain English. So whether a model follows its captions can be
+measured.
+
+Of the 50 pairs of a digit and a colour, 10 are in no training image: those of `is_held_out`. In the
+test images all pairs are equally likely, so that a fifth of them show what was never seen together.
+"""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from kgen.data.dataset import Dataset, Split
+from kgen.errors import KgenError
+from kgen.spaces import Attributes, Labels, Pixels, Tokens
+
+OPTIONS = ("64", "attributes", "labels")
+TRAIN, TEST = 20_000, 2_000  # images
+_TRAIN_SEED, _TEST_SEED = 0, 1
+
+DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+COLOURS = {
+    "red": (230, 30, 30),
+    "orange": (250, 140, 10),
+    "yellow": (250, 235, 50),
+    "green": (40, 200, 70),
+    "white": (255, 255, 255),
+}
+BACKGROUNDS = {
+    "black": (0, 0, 0),
+    "blue": (30, 50, 160),
+    "purple": (100, 20, 110),
+    "grey": (110, 110, 110),
+}
+SIZES = {"small": 10, "large": 16}  # pixels of a digit's longer side, in images of 32x32
+PLACES = {  # (row, column) of a digit's centre, likewise
+    "upper left": (9, 9),
+    "upper right": (9, 23),
+    "lower left": (23, 9),
+    "lower right": (23, 23),
+    "middle": (16, 16),
+}
+FAINT = 64  # of 255: what is not brighter counts as margin
+SHIFT = 1  # pixels that a digit may be off its place, likewise
+WORDINGS = (
+    "a {size} {colour} {digit} in the {place} on {background}",
+    "a {size} {colour} {digit}, {place}, on {background}",
+    "on {background}, a {colour} {digit}, {size}, in the {place}",
+    "{place}: a {colour} {digit}, {size}, on a {background} background",
+    "the digit {digit} in {colour}, {size}, in the {place} of a {background} image",
+)
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What is true of n images: each an array (n,) of numbers of DIGITS, COLOURS, ..."""
+
+    digits: np.ndarray
+    colours: np.ndarray
+    sizes: np.ndarray
+    places: np.ndarray
+    backgrounds: np.ndarray
+    wordings: np.ndarray
+
+
+def is_held_out(digits, colours):
+    """Whether no training image shows the digit in that colour: the colour is number digit % 5.
+
+    So each digit is trained in four of the five colours, and each colour with eight of ten digits.
+    """
+    return digits % len(COLOURS) == colours
+
+
+def make(digits: Dataset, options: tuple[str, ...]) -> Dataset:
+    """The set made from the images of `digits`, grey ones with labels 0..9.
+
+    Args:
+        options: "64" for images of 64x64 in place of 32x32; "attributes" or "labels" (the digit)
+            for conditions in place of captions.
+
+    Raises:
+        KgenError: for two kinds of conditions.
+    """
+    wanted = [option for option in options if option != "64"] or ["captions"]
+    if len(set(wanted)) > 1:
+        raise KgenError(
+            f"placed_digits: expected one kind of conditions, received {' and '.join(wanted)}:"
+            " leave one of them out"
+        )
+    side = 64 if "64" in options else 32
+    train, truth = placed(digits.train, digits.levels, TRAIN, side, _TRAIN_SEED, held_out=True)
+    test, test_truth = placed(digits.test, digits.levels, TEST, side, _TEST_SEED, held_out=False)
+    space, given = _conditions(wanted[0], truth, test_truth)
+    return Dataset(
+        name="placed_digits",
+        train=Split(train, given[0]),
+        test=Split(test, given[1]),
+        space=Pixels((side, side, 3)),
+        source=f"placed digits of kgen, made from: {digits.source}",
+        licence=digits.licence,
+        condition_space=space,
+        label_names=DIGITS if wanted == ["labels"] else None,
+    )
+
+
+def _conditions(wanted: str, *truths: Truth):
+    """(the space, the conditions for each truth)."""
+    if wanted == "labels":
+        return Labels(len(DIGITS)), [truth.digits for truth in truths]
+    if wanted == "attributes":
+        return Attributes(ATTRIBUTES), [attributes(truth) for truth in truths]
+    texts = [captions(truth) for truth in truths]
+    space = Tokens.of(texts[0])
+    return space, [space.encode(split) for split in texts]
+
+
+ATTRIBUTES = (*DIGITS, *COLOURS, "large", *PLACES, *(f"on {name}" for name in BACKGROUNDS))
+
+
+def attributes(truth: Truth) -> np.ndarray:
+    """The truth as float32 (n, 25) of 0 and 1, in the order of ATTRIBUTES."""
+    columns = (
+        np.eye(len(DIGITS))[truth.digits],
+        np.eye(len(COLOURS))[truth.colours],
+        truth.sizes[:, np.newaxis],
+        np.eye(len(PLACES))[truth.places],
+        np.eye(len(BACKGROUNDS))[truth.backgrounds],
+    )
+    return np.concatenate(columns, axis=1).astype(np.float32)
+
+
+def captions(truth: Truth) -> list[str]:
+    """The truth as one sentence an image, in one of several wordings."""
+    colours, sizes, places, backgrounds = map(tuple, (COLOURS, SIZES, PLACES, BACKGROUNDS))
+    columns = (getattr(truth, field.name).tolist() for field in fields(Truth))
+    return [
+        WORDINGS[wording].format(
+            digit=DIGITS[digit],
+            colour=colours[colour],
+            size=sizes[size],
+            place=places[place],
+            background=backgrounds[background],
+        )
+        for digit, colour, size, place, background, wording in zip(*columns, strict=True)
+    ]
+
+
+def placed(
+    digits: Split, levels: int, count: int, side: int, seed: int, held_out: bool
+) -> tuple[np.ndarray, Truth]:
+    """Images uint8 (count, side, side, 3), and their truth.
+
+    Args:
+        digits: grey images, values 0..levels-1, and labels.
+        side: of an image: 32, or a multiple of it.
+        held_out: whether pairs that are held out for testing are left out.
+    """
+    random = np.random.default_rng(seed)
+    rows = random.permutation(np.arange(count) % len(digits))
+    truth = _truth(digits.labels[rows], random, held_out)
+    scale = side // 32
+    centres = np.array(list(PLACES.values()))[truth.places]
+    centres = scale * centres + random.integers(-SHIFT * scale, SHIFT * scale + 1, centres.shape)
+    lengths = scale * np.array(list(SIZES.values()))[truth.sizes]
+    inks = np.array(list(COLOURS.values()), np.int64)[truth.colours]
+    images = np.empty((count, side, side, 3), np.uint8)
+    images[:] = np.array(list(BACKGROUNDS.values()), np.uint8)[truth.backgrounds][:, None, None]
+    grey = digits.images[..., 0].astype(np.int64) * 255 // (levels - 1)
+    for image, row, centre, length, ink in zip(images, rows, centres, lengths, inks, strict=True):
+        _draw(image, _stroke(grey[row].astype(np.uint8), length), centre, ink)
+    return images, truth
+
+
+def _truth(digits: np.ndarray, random: np.random.Generator, held_out: bool) -> Truth:
+    """What is to be true of images of these digits: everything equally likely."""
+    count, n = len(digits), len(COLOURS)
+    colours = random.integers(0, n, count)
+    if held_out:
+        colours = (digits + random.integers(1, n, count)) % n
+    choices = (SIZES, PLACES, BACKGROUNDS, WORDINGS)
+    return Truth(digits, colours, *(random.integers(0, len(among), count) for among in choices))
+
+
+def _stroke(grey: np.ndarray, length: int) -> np.ndarray:
+    """A digit without the margins around it, resized to a longer side of `length`: 0..255."""
+    from PIL import Image
+
+    rows, columns = (np.flatnonzero((grey > FAINT).any(axis=axis)) for axis in (1, 0))
+    cut = grey[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    height, width = (max(1, round(side * length / max(cut.shape))) for side in cut.shape)
+    resized = Image.fromarray(cut).resize((width, height), Image.Resampling.BICUBIC)
+    return np.asarray(resized)
+
+
+def _draw(image: np.ndarray, stroke: np.ndarray, centre: np.ndarray, ink: np.ndarray) -> None:
+    """Blend a colour into an image where a stroke is, centred at (row, column)."""
+    (top, left), (height, width) = centre - np.array(stroke.shape) // 2, stroke.shape
+    part = image[top : top + height, left : left + width]
+    alpha = stroke[..., np.newaxis].astype(np.int64)
+    part[:] = (part * (255 - alpha) + ink * alpha + 127) // 255

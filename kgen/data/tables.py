@@ -1,0 +1,199 @@
+"""Tables beside images, which say what each image is given: captions or attributes.
+
+    captions.csv, captions.jsonl, metadata.csv, metadata.jsonl    file_name, and text or caption
+    attributes.csv                                                file_name, and numbers from 0 to 1
+
+`metadata` is the convention of Hugging Face's ImageFolder. Names of files are relative to the
+table's folder; there is one table for a folder of images, or one for each of its sub-folders.
+"""
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kgen.data import allowance
+from kgen.data.texts import read_text
+from kgen.errors import KgenError
+from kgen.spaces import Attributes, Space, Tokens, split_words
+
+NAMES = frozenset(
+    ("captions.csv", "captions.jsonl", "metadata.csv", "metadata.jsonl", "attributes.csv")
+)
+_FILE, _TEXTS = "file_name", ("text", "caption")
+Row = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Given:
+    """What is said of images, in their order.
+
+    Attributes:
+        names: of the attributes; None for captions.
+        values: a caption (str) or a tuple of numbers for each image.
+    """
+
+    names: tuple[str, ...] | None
+    values: list
+
+    def arrays(self, training: int, most: int, where: str) -> tuple[Space, np.ndarray]:
+        """(the space, one row for each image); words are those of the first `training` captions.
+
+        Raises KgenError where the array would take more than `most` bytes.
+        """
+        if self.names:
+            return Attributes(self.names), np.array(self.values, np.float32)
+        longest = max(len(split_words(text)) for text in self.values[:training])
+        allowance.check(4 * longest * len(self.values), most, where, what="captions")
+        space = Tokens.of(self.values[:training])
+        return space, space.encode(self.values)
+
+
+def read_tables(folder: Path, tables: list[Path], paths: list[Path], most: int) -> Given:
+    """What `tables` say of the images at `paths`, all of them below `folder`.
+
+    Raises KgenError for tables of two kinds, two in one folder, a file that is no table or has not
+    the columns, and for images without a row, with two of them, or that are not there.
+    """
+    _check_places(folder, tables)
+    known = {os.path.normpath(path) for path in paths}
+    found, names = {}, set()
+    for table in tables:
+        columns, rows = _read(table, most)
+        names.add(columns)
+        for line, file, value in rows:
+            path = os.path.normpath(table.parent / file)
+            if path in found:
+                received = f"a second one of {file}"
+                raise _wrong(table, line, "one row an image", received, "remove one")
+            if path not in known:
+                remedy = "correct the name, or remove the row"
+                raise _wrong(table, line, "a file that is an image", f"{file!r}, none", remedy)
+            found[path] = value
+    if len(names) > 1:
+        first, second = (", ".join(columns or _TEXTS[1:]) for columns in list(names)[:2])
+        raise KgenError(
+            f"{folder}: expected tables of equal columns, received {first} and {second}: give all"
+            " tables the same ones"
+        )
+    missing = [path for path in paths if os.path.normpath(path) not in found]
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise KgenError(
+            f"{folder}: expected a row for every image, received none for"
+            f" {missing[0].relative_to(folder)}{more}: add rows to {tables[0].relative_to(folder)},"
+            " or move these images elsewhere"
+        )
+    return Given(names.pop(), [found[os.path.normpath(path)] for path in paths])
+
+
+def _check_places(folder: Path, tables: list[Path]) -> None:
+    found: dict[Path, Path] = {}
+    for table in tables:
+        other = found.setdefault(table.parent, table)
+        if other != table:
+            raise KgenError(
+                f"{folder}: expected one table in a folder, received {other.relative_to(folder)}"
+                f" and {table.relative_to(folder)}: remove one of them"
+            )
+
+
+def _read(table: Path, most: int) -> tuple[tuple[str, ...] | None, Iterator[tuple]]:
+    """(names of the attributes or None, (line, file, caption or numbers) of each row)."""
+    text = read_text(table, most)
+    is_json = table.suffix.lower() == ".jsonl"
+    header, rows = _lines_of_json(table, text) if is_json else _lines_of_csv(table, text)
+    if table.stem.lower() == "attributes":
+        names = tuple(name for name in header if name != _FILE)
+        _check_columns(table, header, bool(names), "columns of numbers")
+        return names, ((line, row[_FILE], _numbers(table, line, row, names)) for line, row in rows)
+    columns = [name for name in header if name in _TEXTS]
+    _check_columns(table, header, len(columns) == 1, f"either {' or '.join(_TEXTS)}")
+    return None, ((line, row[_FILE], _caption(table, line, row[columns[0]])) for line, row in rows)
+
+
+def _check_columns(table: Path, header: list[str], is_complete: bool, others: str) -> None:
+    if _FILE not in header or not is_complete or len({"", *header}) <= len(header):
+        raise KgenError(
+            f"{table}: expected the columns {_FILE} and {others}, each once, received"
+            f" {', '.join(map(repr, header)) or 'none'}: name them so, or rename the file if it"
+            " does not describe images"
+        )
+
+
+def _lines_of_csv(table: Path, text: str) -> tuple[list[str], Iterator[tuple[int, Row]]]:
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+
+    def lines() -> Iterator[list[str]]:
+        try:
+            yield from filter(None, reader)
+        except csv.Error as error:
+            raise _wrong(table, reader.line_num, "CSV", f"a line that is none ({error})") from error
+
+    def rows() -> Iterator[tuple[int, Row]]:
+        for values in content:
+            if len(values) != len(header):
+                received = f"{len(values)} in line {reader.line_num}"
+                raise KgenError(
+                    f"{table}: expected {len(header)} values a line, received {received}: put"
+                    ' texts with commas in quotation marks, "..."'
+                )
+            yield reader.line_num, dict(zip(header, values, strict=True))
+
+    content = lines()
+    header = [name.strip() for name in next(content, [])]
+    return header, rows()
+
+
+def _lines_of_json(table: Path, text: str) -> tuple[list[str], Iterator[tuple[int, Row]]]:
+    numbered = enumerate(text.split("\n"), start=1)
+    objects = [(line, _object(table, line, part)) for line, part in numbered if part.strip()]
+    header = list(objects[0][1]) if objects else []
+
+    def rows() -> Iterator[tuple[int, Row]]:
+        wanted = [name for name in header if name in (_FILE, *_TEXTS)]
+        for line, row in objects:
+            for name in wanted:
+                if not isinstance(row.get(name), str):
+                    raise _wrong(table, line, f"a text for {name}", repr(row.get(name)))
+            yield line, row
+
+    return header, rows()
+
+
+def _object(table: Path, line: int, text: str) -> dict:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _wrong(table, line, "a JSON object", f"none ({error})") from error
+    if not isinstance(value, dict):
+        raise _wrong(table, line, "a JSON object", f"a {type(value).__name__}")
+    return value
+
+
+def _caption(table: Path, line: int, text: str) -> str:
+    if not split_words(text):
+        raise _wrong(table, line, "a caption of words", repr(text))
+    return text
+
+
+def _numbers(table: Path, line: int, row: Row, names: tuple[str, ...]) -> tuple[float, ...]:
+    numbers = []
+    for name in names:
+        try:
+            numbers.append(float(row[name]))
+        except ValueError as error:
+            raise _wrong(table, line, f"a number for {name}", repr(row[name])) from error
+        if not 0 <= numbers[-1] <= 1:
+            remedy = "scale it, 0 for no and 1 for yes"
+            raise _wrong(table, line, f"a number from 0 to 1 for {name}", row[name], remedy)
+    return tuple(numbers)
+
+
+def _wrong(table: Path, line: int, expected: str, received: str, remedy="correct it") -> KgenError:
+    return KgenError(f"{table}, line {line}: expected {expected}, received {received}: {remedy}")

@@ -1,0 +1,99 @@
+"""Sets of sentences: WordNet's examples, and text files of the user's own."""
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+
+from kgen.data import allowance
+from kgen.data.dataset import Dataset, Split, held_out
+from kgen.data.sources import Release, locate
+from kgen.errors import KgenError
+from kgen.files import open_plain
+from kgen.spaces import Tokens, split_words
+
+_TEST_SEED, _TEST_SHARE = 0, 0.1
+SHORTEST, LONGEST = 3, 15  # words and marks of a sentence of WordNet's that is kept
+FEWEST = 5  # times that a word must occur in the training sentences to be known
+
+_WORDNET = Release(
+    source="the example sentences of WordNet 3.1, Princeton University",
+    files={
+        "wordnet_examples.txt.gz": (
+            "da61f46601765fb36d88dd204d4a01fc65b15c4b65f7a536bb65dd1669d5a8e8"
+        ),
+    },
+    read=lambda folder: gzip.decompress((folder / "wordnet_examples.txt.gz").read_bytes()).decode(),
+)
+
+
+def read_wordnet(options: tuple[str, ...] = ()) -> Dataset:
+    """WordNet's example sentences of 3 to 15 words and marks, a random tenth of them for testing.
+
+    Words that occur less than five times in the training sentences are unknown ones.
+    """
+    release, folder = locate("wordnet_examples", (_WORDNET,))
+    lines = release.read(folder).splitlines()
+    texts = [line for line in lines if SHORTEST <= len(split_words(line)) <= LONGEST]
+    order = np.random.default_rng(_TEST_SEED).permutation(len(texts))
+    for_testing = np.zeros(len(texts), bool)
+    for_testing[order[: int(_TEST_SHARE * len(texts))]] = True
+    return _dataset(
+        "wordnet_examples",
+        texts,
+        for_testing,
+        f"{release.source}, those of {SHORTEST} to {LONGEST} words and marks, a random tenth for"
+        " testing",
+        "WordNet 3.1 licence, Princeton University",
+        FEWEST,
+    )
+
+
+def read_text_file(path: Path, most: int) -> Dataset:
+    """The sentences in a text file, one a line; every tenth is held out for testing.
+
+    Blank lines do not count. Raises KgenError for a file that is no UTF-8, of fewer than two
+    sentences, or of such long ones that their tokens take more than `most` bytes.
+    """
+    lines = (line.strip() for line in read_text(path, most).splitlines())
+    texts = [line for line in lines if line]
+    for_testing = held_out(len(texts), f"{path}, one sentence a line", "sentences")
+    needed = len(texts) * max(len(split_words(text)) for text in texts) * 4
+    allowance.check(needed, most, str(path), "give shorter lines, or ", "texts")
+    return _dataset(
+        path.stem,
+        texts,
+        for_testing,
+        f"the file {path}, every tenth line held out for testing",
+        "unknown: the user's own texts",
+        fewest=1,
+    )
+
+
+def read_text(path: Path, most: int) -> str:
+    """The content of a text file in UTF-8. Raises KgenError, also for more than `most` bytes."""
+    try:
+        with open_plain(path, follow=True) as file:
+            allowance.check(path.stat().st_size, most, str(path), what="texts")
+            return file.read().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise KgenError(
+            f"{path}: expected a text in UTF-8, received another encoding in line {line}: save it"
+            " as UTF-8"
+        ) from error
+    except OSError as error:
+        raise KgenError(
+            f"{path}: expected a file that can be read ({error.strerror}): change its rights, or"
+            " move it"
+        ) from error
+
+
+def _dataset(
+    name: str, texts: list[str], for_testing: np.ndarray, source: str, licence: str, fewest: int
+) -> Dataset:
+    train = [text for text, is_held in zip(texts, for_testing, strict=True) if not is_held]
+    test = [text for text, is_held in zip(texts, for_testing, strict=True) if is_held]
+    space = Tokens.of(train, fewest=fewest)
+    splits = (Split(space.encode(part)) for part in (train, test))
+    return Dataset(name, *splits, space, source, licence)

@@ -1,0 +1,16 @@
+"""The contract: what every model of kgen does, as checks that a model of your own can be put to.
+
+`check_model(MyModel)` runs all that apply; `checks(MyModel)` lists them, for pytest:
+
+    @pytest.mark.parametrize(("name", "check"), kgen.testing.checks(MyModel))
+    def test_contract(name, check):
+        check()
+
+A check asks for what the model says of itself (`players`, `likelihood`, `encodes`, ...). It is
+made with its `small_arguments` and trained on data of its own spaces, made of digits of 8x8 pixels.
+"""
+
+import kgen.chosen_backend  # noqa: F401  # before Keras
+from kgen.testing.runner import check_model, checks
+
+__all__ = ["check_model", "checks"]

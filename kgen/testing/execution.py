@@ -1,0 +1,59 @@
+"""Ways to run: what is trained is the same, however its steps are compiled and fed."""
+
+import numpy as np
+
+from kgen.testing.case import WHOLE, InOrder
+from kgen.testing.check import check, has_bound, has_likelihood
+from kgen.testing.comparing import assert_close, finite, state_of
+
+
+@check(as_users_run=True)
+def everything_at_its_defaults_trains_alike(case):
+    """XLA where it pays, recorded steps on PyTorch; then samples."""
+    model = case.compiled()
+    history = model.fit(*case.training_data(WHOLE), shuffle=False, verbose=0).history
+    assert_close(history, case.in_order.history, 1e-4)
+    assert_close(state_of(model), case.in_order.state, 1e-4)
+    assert len(case.made_by(model)) == 8
+
+
+@check
+def trains_and_samples_under_xla(case):
+    """Where there is no XLA, `jit_compile=True` stands for recorded steps."""
+    model = case.compiled(jit_compile=True)
+    assert finite(case.fit_whole_batches(model))
+    assert len(case.made_by(model)) == 8
+
+
+@check(needs=has_likelihood)
+def log_prob_under_xla_is_that_of_the_graph(case):
+    model = case.create()
+    seeded = {"seed": 0} if has_bound(model) else {}
+    expected = case.log_prob(model, 5, **seeded)
+    model.compile(jit_compile=True)
+    np.testing.assert_allclose(case.log_prob(model, 5, **seeded), expected, rtol=1e-4)
+
+
+@check
+def several_steps_per_execution_train_alike(case):
+    model = case.compiled(steps_per_execution=3)
+    history = case.fit_whole_batches(model)
+    assert int(model.optimizer.iterations) == 3
+    assert_close(history, case.in_order.history, 1e-5)
+    assert_close(state_of(model), case.in_order.state, 1e-5)
+
+
+@check
+def eager_training_equals_compiled(case):
+    model = case.compiled(run_eagerly=True)
+    history = case.fit_whole_batches(model)
+    assert_close(history, case.in_order.history, 1e-4)
+    assert_close(state_of(model), case.in_order.state, 1e-4)
+
+
+@check
+def trains_on_a_pydataset(case):
+    model = case.anew()
+    model.fit(InOrder(*case.training_data(WHOLE)), verbose=0)
+    # TensorFlow's graph of its own pipelines, for batches of any size, may sum in another order.
+    assert_close(state_of(model), case.in_order.state, 1e-5)

@@ -1,0 +1,56 @@
+"""Averaged weights: an exponential moving average of a model's weights, used for inference.
+
+Yasin Yazici et al.: The Unusual Effectiveness of Averaging in GAN Training. 2018, arXiv:1806.04498.
+"""
+
+import keras
+from keras import ops
+
+WARM_UP = 10.0  # steps after which the average begins to remember more than half of what it was
+
+
+class Averages:
+    """Averages of the float weights of some networks; seeds and tables are no floats.
+
+    Args:
+        model: which owns the averages, as weights that are not trainable.
+        networks: whose weights are averaged.
+        decay: how much of the average a step keeps, below 1; less in the first steps, so that
+            initial weights do not linger.
+    """
+
+    def __init__(self, model, networks, decay):
+        self.decay = decay
+        weights = [weight for network in networks for weight in network.variables]
+        self.weights = [w for w in weights if keras.backend.is_float_dtype(w.dtype)]
+        self.values = [_copy(model, weight) for weight in self.weights]
+        # Its own count: an optimizer's begins anew with each `compile`.
+        self.steps = model.add_weight(
+            shape=(), initializer="zeros", trainable=False, dtype="float32", autocast=False
+        )
+        self.averaged = dict(zip(map(id, self.weights), self.values, strict=True))
+
+    def of(self, weight):
+        """The average of a weight; the weight itself where it is not averaged."""
+        return self.averaged.get(id(weight), weight)
+
+    def update(self):
+        """After a step: average <- kept average + (1 - kept) weight."""
+        steps = self.steps.value  # 0, 1, ...
+        kept = ops.minimum(self.decay, steps / (steps + WARM_UP))
+        self.steps.assign(steps + 1.0)
+        for average, weight in zip(self.values, self.weights, strict=True):
+            average.assign(kept * average + (1.0 - kept) * weight)
+
+
+def _copy(model, weight):
+    average = model.add_weight(
+        shape=weight.shape,
+        initializer="zeros",
+        trainable=False,
+        dtype=weight.dtype,
+        autocast=False,
+        name=f"average_{weight.name}",
+    )
+    average.assign(ops.copy(weight.value))  # JAX donates buffers: each its own
+    return average
