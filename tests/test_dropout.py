@@ -3,7 +3,6 @@
 import keras
 import numpy as np
 import pytest
-from contract import array, assert_same, state_of
 from keras import ops
 from test_checkpoints import StopAt
 
@@ -12,13 +11,14 @@ from kgen import backend
 from kgen.layers import Dropout
 from kgen.runs.checkpoint import Checkpoints, Progress, Store
 from kgen.saving import load
+from kgen.testing.comparing import array, assert_same, state_of
 
 IMAGES = kgen.data.load("digits").train.images[:80]
 HOW = {"batch_size": 32, "epochs": 3, "verbose": 0}  # three batches, the last a smaller one
 ONES = np.ones((200, 500), "float32")
 
 
-class Dropping(kgen.GenerativeModel):
+class Dropping(kgen.ImageModel):
     """Its gradients depend on what is dropped."""
 
     def __init__(self, image_shape=(8, 8, 1), levels=17, rate: float = 0.5, **kwargs):
@@ -30,7 +30,7 @@ class Dropping(kgen.GenerativeModel):
     def recommended_optimizer(self):
         return keras.optimizers.Adam(0.1)
 
-    def objective(self, images, labels, training):
+    def objective(self, images, condition, training):
         images = self.drop(self.scale(images), training=training)
         return ops.mean((self.mean - images) ** 2), {}
 
