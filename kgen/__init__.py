@@ -15,7 +15,7 @@ after, then finds kgen's classes: `keras.saving.load_model("model.keras")`.
 
 import importlib
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Where each public name lives; `kgen.models` adds the class of every registered model.
 _HOMES = {

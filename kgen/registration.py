@@ -12,8 +12,8 @@ import sys
 PACKAGE = "kgen"
 OPTIMIZERS = ("OptimizerGroup",)
 LAYERS = (
-    *("BatchNormalization", "Conv2D", "Conv2DTranspose", "Doubling", "HorizontalConv2D"),
-    *("MaskedConv2D", "SpectralNormalization", "VerticalConv2D"),
+    *("BatchNormalization", "Conv2D", "Conv2DTranspose", "Doubling", "Dropout"),
+    *("HorizontalConv2D", "MaskedConv2D", "SpectralNormalization", "VerticalConv2D"),
 )
 
 

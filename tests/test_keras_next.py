@@ -5,11 +5,11 @@ import itertools
 import keras
 import numpy as np
 import pytest
-from contract import assert_same, state_of
 from toys import Drawing, Quadratic
 
 import kgen
 from kgen import backend
+from kgen.testing.comparing import assert_same, state_of
 
 IMAGES = kgen.data.load("digits").train.images[:72]  # nine batches of eight
 on_jax = pytest.mark.skipif(backend.name() != "jax", reason="of JAX's trainer")

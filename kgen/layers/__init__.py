@@ -12,6 +12,7 @@ from kgen.layers.bijections import (
     zero_per_image,
 )
 from kgen.layers.convolution import Conv2D, Conv2DTranspose
+from kgen.layers.dropout import Dropout
 from kgen.layers.masked import HorizontalConv2D, MaskedConv2D, VerticalConv2D, shifted_down
 from kgen.layers.normalisation import BatchNormalization
 from kgen.layers.pyramid import Doubling, halved_sizes
@@ -26,6 +27,7 @@ __all__ = [
     "Conv2D",
     "Conv2DTranspose",
     "Doubling",
+    "Dropout",
     "HorizontalConv2D",
     "InvertibleConv",
     "MaskedConv2D",
