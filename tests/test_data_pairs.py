@@ -1,5 +1,7 @@
 """Source images for translation from image to image, and what stands behind a colon."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -154,6 +156,16 @@ def test_what_cannot_be_derived_is_an_error(source, words):
 def test_pairs_of_another_kind_are_an_error():
     with pytest.raises(KgenError, match="pairs: expected one of edges, gray, small, hidden"):
         load(some_images()).pairs("sketch")
+
+
+def test_a_path_object_is_never_a_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("digits").mkdir()
+    for name in ("a.png", "b.png"):
+        Image.new("L", (2, 2)).save(Path("digits", name))
+    assert load(Path("digits:hidden")).image_shape == (2, 2, 1)
+    assert load("digits:hidden").image_shape == (8, 8, 1)
+    assert not is_named(Path("digits"))
 
 
 def test_named_sets_are_told_from_paths():
