@@ -5,10 +5,13 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from test_data import error_line
 from test_data_layout import values, write
 
 from kgen.data import load
+from kgen.errors import KgenError
 from kgen.spaces import Attributes, Pixels, Tokens
 
 NAMES = [f"{number:02}.png" for number in range(20)]
@@ -148,8 +151,8 @@ def test_mistakes_in_captions_are_named(folder, content, words):
         ("file_name", "00.png", "file_name and columns of numbers"),
         ("file_name,red,", "00.png,1,1", "received 'file_name', 'red', ''"),
         ("file_name,red", "00.png,yes", "line 2: expected a number for red, received 'yes'"),
-        ("file_name,red", "00.png,1.5", "from 0 to 1 for red, received 1.5: scale it"),
-        ("file_name,red", "00.png,nan", "from 0 to 1 for red, received nan"),
+        ("file_name,red", "00.png,1.5", "from 0 to 1 for red, received '1.5': scale it"),
+        ("file_name,red", "00.png,nan", "from 0 to 1 for red, received 'nan'"),
     ],
 )
 def test_mistakes_in_attributes_are_named(folder, header, row, words):
@@ -204,6 +207,33 @@ def test_captions_too_long_for_the_memory_are_an_error(folder):
     rows = [*captioned(range(19)), f"{NAMES[19]},{'word ' * 20_000}"]
     write_table(folder / "captions.csv", csv(*rows))
     assert "expected captions that take at most 0.001 GB" in error_line(folder, max_memory=0.001)
+
+
+TABLES = {
+    "captions.csv": csv(*QUOTED, header="x,text,file_name"),
+    "captions.jsonl": jsonl(*OTHERS),
+    "attributes.csv": csv(*(f"{name},1,0.5" for name in NAMES), header="file_name,red,large"),
+}
+
+
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    name=st.sampled_from(sorted(TABLES)),
+    at=st.integers(0, 400),
+    cut=st.integers(0, 30),
+    put=st.binary(max_size=8),
+)
+def test_a_damaged_table_is_read_or_refused_in_one_line(folder, name, at, cut, put):
+    whole, said = TABLES[name].encode(), ""
+    write_table(folder / name, whole[:at] + put + whole[at + cut :])
+    try:
+        assert len(load(folder).train) == 18
+    except KgenError as error:
+        said = str(error)
+    (folder / name).unlink()
+    assert "\n" not in said
 
 
 # === Source and target ===
