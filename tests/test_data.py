@@ -24,14 +24,14 @@ light = settings(max_examples=25, deadline=None)
 
 
 @functools.cache
-def real(name):
+def real(name, load_as=None):
     """A set from KGEN_DATA_DIR; without it the test is skipped, as no test downloads a set."""
     root = os.environ.get("KGEN_DATA_DIR")
     if not root:  # as on a user's machine; what needs no files is tested on files made here
         pytest.skip("KGEN_DATA_DIR is not set, so that no real files are at hand")
     if not (Path(root) / name).is_dir():
         pytest.skip(f"KGEN_DATA_DIR has no folder {name}")
-    return load(name)
+    return load(load_as or name)
 
 
 def error_line(*args, **kwargs):

@@ -1,9 +1,12 @@
-"""Real images as `uint8` arrays: named sets, folders of pictures, the user's own arrays.
+"""Images, texts and points as arrays: named sets, the user's own, and sets made from others.
 
     data = kgen.data.load("mnist")    # data.train.images, data.train.labels, data.test, data.levels
     data = kgen.data.load("my/pictures", size=64, mode="gray")
     data = kgen.data.load(images, labels)    # uint8 arrays in memory
+    data = kgen.data.load("placed_digits")   # data.train.x, data.train.condition: captions
+    data = kgen.data.load("mnist:edges")     # images and their edges, for image to image
 
+`data.space` and `data.condition_space` say what items and conditions are (`kgen.spaces`).
 Named sets are found in the folder that the variable KGEN_DATA_DIR names (`$KGEN_DATA_DIR/mnist/`),
 else in the user's cache, else downloaded into that cache; checksums are verified in every case.
 """

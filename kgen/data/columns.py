@@ -69,7 +69,7 @@ def read_tables(folder: Path, tables: list[Path], paths: list[Path], most: int) 
         for line, file, value in rows:
             path = os.path.normpath(table.parent / file)
             if path in found:
-                received = f"a second one of {file}"
+                received = f"a second one of {file!r}"
                 raise _wrong(table, line, "one row an image", received, "remove one")
             if path not in known:
                 remedy = "correct the name, or remove the row"
@@ -191,7 +191,7 @@ def _numbers(table: Path, line: int, row: Row, names: tuple[str, ...]) -> tuple[
             raise _wrong(table, line, f"a number for {name}", repr(row[name])) from error
         if not 0 <= numbers[-1] <= 1:
             remedy = "scale it, 0 for no and 1 for yes"
-            raise _wrong(table, line, f"a number from 0 to 1 for {name}", row[name], remedy)
+            raise _wrong(table, line, f"a number from 0 to 1 for {name}", repr(row[name]), remedy)
     return tuple(numbers)
 
 

@@ -39,7 +39,11 @@ def load(
     grayscale: bool = False,
     max_memory: float | None = None,
 ) -> Dataset:
-    """Loads images, as uint8 arrays (n, height, width, channels) with values 0..levels-1.
+    """Loads images, texts or points, split for training and testing.
+
+    Images are uint8 arrays (n, height, width, channels) with values 0..levels-1, texts int32 arrays
+    (n, length) of tokens, points float32 arrays (n, 2). What an item is given (its label, caption,
+    attributes or source image) is the split's `condition`; see `Dataset`.
 
     Args:
         source: one of these:
@@ -52,12 +56,24 @@ def load(
               bits a channel the upper 8 are kept; levels is 256. Other files are left out, and a
               warning says how many. What takes longer than a second to decode is kept in the user's
               cache, and mapped from there while the files are as they were;
+            - a folder of images with a table of captions: `captions.csv`, `captions.jsonl`,
+              `metadata.csv` or `metadata.jsonl` with the columns `file_name`, relative to the
+              table, and `text` or `caption` (others are ignored); or with a table `attributes.csv`:
+              `file_name` and columns of numbers from 0 to 1. Sub-folders are then no labels;
+            - a folder of two sub-folders, `source` and `target`, with files of equal names: the
+              images in `target` are the items, those in `source` their conditions;
             - an `.npz` file. Its arrays are `x_train`, `y_train`, `x_test`, `y_test`, of which
               `x_train` is required; or `images`, `labels`, of which `images` is required;
             - an `.npy` file of images;
+            - a `.txt` file of texts in UTF-8, one a line;
             - a uint8 array (n, height, width, channels) or (n, height, width).
             Arrays have 1 or 3 channels; their levels is 2 where all values are 0 and 1, else 256.
-            Where no test images are given, every tenth image is held out for testing.
+            Where no test images are given, every tenth item is held out for testing. Words are
+            known if a training text has them.
+            Behind a name or path and a colon may stand "edges", "gray", "small" or "hidden", which
+            give each image such a source image (`Dataset.pairs`), "static" or "dynamic" (see
+            `binarize`), or what `names()` says of a set: "mnist:edges", "my/photos:gray",
+            "placed_digits:64:attributes".
         labels: (n,), of an array in memory: whole numbers from 0 on, or names. Names are numbered
             in natural order.
         binarize: "static": each pixel is drawn once, with P(1) = grey / (levels - 1).
@@ -65,7 +81,8 @@ def load(
             the test images are the fixed draw of "static". Both are seeded, and the training images
             of "static" are epoch 0 of "dynamic". levels becomes 2.
         size: the side of a square, or (height, width). Images of another aspect ratio are cropped
-            to it about their centre, then all are resized (bicubic, antialiased).
+            to it about their centre, then all are resized (bicubic, antialiased), before source
+            images are made of them.
         mode: "rgb" or "gray": make all images colour, or grey (ITU-R 601 luma). It unites grey,
             colour and transparent files in one folder. None: as they are, all of one kind.
         grayscale: True is mode="gray".
@@ -78,8 +95,9 @@ def load(
     Raises:
         KgenError: a name or path that does not exist, files that can neither be found nor be
             downloaded or that are damaged (those of a folder are listed together), images of an
-            unusable kind, dtype or shape, or that would take too much memory, or an argument out of
-            its range; in one line.
+            unusable kind, dtype or shape, or that would take too much memory, a table that does not
+            describe its images, an argument out of its range, or one of images for texts or points;
+            in one line.
 
     Examples:
         >>> data = kgen.data.load("digits")
@@ -92,6 +110,10 @@ def load(
         (8, 8, 1)
         >>> kgen.data.load(own, ["dog", "cat"] * 10).label_names
         ('cat', 'dog')
+        >>> kgen.data.load("digits:hidden").condition_space
+        Pixels(shape=(8, 8, 1), levels=17)
+        >>> kgen.data.load("rings").space
+        Vectors(size=2)
     """
     if binarize not in (None, "static", "dynamic"):
         raise KgenError(
@@ -111,7 +133,7 @@ def is_named(source) -> bool:
         >>> kgen.data.is_named("mnist:edges"), kgen.data.is_named("./photos:edges")
         (True, False)
     """
-    name, *words = str(source).split(":")
+    name, *words = source.split(":") if isinstance(source, str) else [None]
     return name in SETS and set(words) <= {*SETS[name].options, *derived.DERIVATIONS}
 
 
@@ -129,10 +151,11 @@ def _read(source, labels, size, mode, most) -> Dataset:
             f"load: expected labels for an array in memory only, received them for {source}: those"
             " of a folder are its sub-folders, those of an .npz file its arrays y_train, y_test"
         )
-    whole, words = _parted(os.fspath(source))
-    options = SETS[whole].options if whole in SETS else ()
+    sets = SETS if isinstance(source, str) else {}  # a pathlib.Path is never the name of a set
+    whole, words = _parted(os.fspath(source), sets)
+    options = sets[whole].options if whole in sets else ()
     derived.check(words, options, str(source))
-    if whole in SETS:
+    if whole in sets:
         chosen = tuple(word for word in words if word in options)
         data = reshaped(read_named(whole, chosen), size, mode, most)
     else:
@@ -140,10 +163,10 @@ def _read(source, labels, size, mode, most) -> Dataset:
     return derived.derive(data, tuple(word for word in words if word not in options))
 
 
-def _parted(source: str) -> tuple[str, tuple[str, ...]]:
-    """(the longest beginning that is a named set or a path, the words behind its colons)."""
+def _parted(source: str, sets) -> tuple[str, tuple[str, ...]]:
+    """(the longest beginning that is one of `sets` or a path, the words behind its colons)."""
     whole, words = source, ()
-    while whole not in SETS and not kind(expanded(whole)):
+    while whole not in sets and not kind(expanded(whole)):
         whole, _, word = whole.rpartition(":")
         words = (word, *words)
         if not whole:

@@ -74,7 +74,8 @@ def read_text(path: Path, most: int) -> str:
     """The content of a text file in UTF-8. Raises KgenError, also for more than `most` bytes."""
     try:
         with open_plain(path, follow=True) as file:
-            allowance.check(path.stat().st_size, most, str(path), what="texts")
+            # Its bytes, its characters, and its lines.
+            allowance.check(4 * path.stat().st_size, most, str(path), what="texts")
             return file.read().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1

@@ -62,11 +62,13 @@ class Tokens(Space):
             length: most words of a text; None for the longest of these.
             fewest: how often a word must occur to be known.
         """
-        split = [split_words(text) for text in texts]
-        counts = Counter(word for words in split for word in words)
+        counts, longest = Counter(), 1
+        for text in texts:  # whose words are not all held at once
+            words = split_words(text)
+            counts.update(words)
+            longest = max(longest, len(words))
         known = sorted(counts, key=lambda word: (-counts[word], word))
-        words = tuple(word for word in known if counts[word] >= fewest)
-        return cls(length or max(map(len, split), default=1) or 1, words)
+        return cls(length or longest, tuple(word for word in known if counts[word] >= fewest))
 
     def encode(self, texts):
         """Strings as tokens, int32 (n, length); words beyond `length` are left out."""
