@@ -49,6 +49,14 @@ def parser():
         "set comes with kgen, one of your own images is trained), or Inception-V3, for colour "
         "images (default: the classifier where there are labels)",
     )
+    parser.add_argument(
+        "--sampling",
+        metavar="KEY=VALUE",
+        nargs="+",
+        default=[],
+        help="arguments of the models' sampling, such as temperature=0.7; recorded with the "
+        "figures (default: draws of what log_prob scores)",
+    )
     parser.add_argument("--seed", metavar="N", type=cli.number(Seed), default=0, help="default 0")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the figures")
     parser.add_argument("--csv", metavar="FILE", type=Path, help="write the figures, a row a run")
@@ -131,7 +139,9 @@ def evaluate_all(sources, options):
 
     from kgen import encoders
     from kgen.evaluation import check_images_of, evaluate, images_compared
+    from kgen.training.parameters import assigned, parsed
 
+    given = {name: parsed(text) for name, text in assigned("--sampling", options.sampling)}
     runs = load_models(sources, options.model)
     known = {}  # arguments: (images, encoder, what is known of them)
     for folder, source in sources.items():  # all of them before the first takes its minutes
@@ -157,6 +167,7 @@ def evaluate_all(sources, options):
                 bound_samples=options.bound_samples,
                 reference=reference,
                 progress=bar.update,
+                sampling=given,
             )
         known[key] = images, encoder, reference or found.reference
         found.seconds |= training_time(folder)
