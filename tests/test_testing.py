@@ -213,7 +213,7 @@ def test_an_assertion_without_a_message_is_its_own_reason():
         raise AssertionError
 
     check = Check(fails, needs=None, of_base_class=False, as_users_run=False)
-    with pytest.raises(AssertionError, match="^raise AssertionError$"):
+    with pytest.raises(AssertionError, match=r"^raise AssertionError$"):
         runner._run(check, Case(IndependentPixels))
 
 
