@@ -7,9 +7,9 @@ import numpy as np
 
 from kgen import data, models
 from kgen.files import as_json
-from kgen.testing.case import under_policy
 from kgen.testing.check import check
 from kgen.testing.comparing import refused, trainable
+from kgen.testing.trained import under_policy
 from kgen.training.parameters import constructor_parameters
 
 

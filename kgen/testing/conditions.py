@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from kgen.testing.case import BATCH_SIZE, COUNT, InOrder
+from kgen.testing.case import InOrder
 from kgen.testing.check import check, has_likelihood, is_conditional
 from kgen.testing.comparing import refused, same
+from kgen.testing.trained import BATCH_SIZE, COUNT
 
 
 @check(needs=is_conditional)

@@ -77,9 +77,6 @@ def check_model(model_class, expected_failures=None):
         AssertionError: if a check fails, or passes that is expected to fail; names each, with the
             first line of what is wrong. Its cause is the first failure.
         KgenError: as `checks`; for an expected failure that is no check of this model.
-
-    Examples:
-        >>> kgen.testing.check_model(kgen.VAE)  # doctest: +SKIP
     """
     expected, functions = dict(expected_failures or {}), dict(checks(model_class))
     unknown = ", ".join(expected.keys() - functions)
