@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 
 import kgen
-from kgen.testing.case import BATCH_SIZE, Case
+from kgen.testing.case import Case
 from kgen.testing.comparing import array, names_of
 from kgen.testing.recorded import Recorded
+from kgen.testing.states import BATCH_SIZE
 
 FOLDER = Path(__file__).parent / "golden"
 STEPS = 20

@@ -75,8 +75,8 @@ def homes():
 def register(name, model_class):
     """Make a model of your own known as `name`, in this process.
 
-    `create`, `kgen.save` and `kgen.load` then take it like any other, and the contract suite
-    (`tests/contract.py`) checks it. It is described by the first line of its docstring.
+    `create`, `kgen.save` and `kgen.load` then take it like any other. It is described by the first
+    line of its docstring. `kgen.testing.check_model` checks it.
 
     Raises:
         KgenError: if another class has that name.

@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from kgen.testing.case import BATCH_SIZE, LESSONS, RATE, InOrder
+from kgen.testing.case import InOrder
 from kgen.testing.check import check, has_one_loss
 from kgen.testing.comparing import array, assert_close, finite, names_of, same, trainable
+from kgen.testing.states import BATCH_SIZE, LESSONS, RATE
 
 
 @check
