@@ -41,8 +41,8 @@ def read_folder(folder: Path, size: tuple[int, int] | None, mode: str | None, mo
 
     Raises KgenError for a folder of fewer than two images, images beside sub-folders with images,
     splits that do not go together, damaged images (listed together), images of different kinds
-    without `mode`, or of different sizes without `size`, or for what would take more than `most`
-    bytes of memory.
+    without `mode`, or of different sizes without `size`, a table that does not describe the images,
+    source images without their target, or for what would take more than `most` bytes of memory.
     """
     paths, others = _files(folder)
     sides = _sides(folder, paths)
