@@ -16,7 +16,6 @@ from kgen.testing.states import BATCH_SIZE, WHOLE
 
 TOYS = (IndependentPixels, ToyGAN)
 OF_SPACES = [value for value in vars(toys_of_spaces).values() if hasattr(value, "small_arguments")]
-OF_SPACES.remove(toys_of_spaces.GivenPixels)
 # It compiles every operation by itself, some seconds for a model.
 SLOW = {"jax": ["eager_training_equals_compiled"]}.get(backend.name(), [])
 
