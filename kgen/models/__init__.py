@@ -36,6 +36,9 @@ REGISTRY = {
     "iwae": Entry(
         ".autoencoders.iwae", "IWAE", "importance weighted autoencoder (Burda et al. 2015)"
     ),
+    "vq_vae": Entry(
+        ".autoencoders.vq_vae", "VQVAE", "vector-quantised VAE (van den Oord et al. 2017)"
+    ),
     "gan": Entry(".gans.gan", "GAN", "generative adversarial network (Goodfellow et al. 2014)"),
     "dcgan": Entry(".gans.dcgan", "DCGAN", "deep convolutional GAN (Radford et al. 2015)"),
     "cgan": Entry(".gans.cgan", "CGAN", "conditional GAN (Mirza & Osindero 2014)"),

@@ -17,8 +17,9 @@ def a_move_changes_only_its_player(case):
     for move in case.moves:
         moved = {names[id(v)] for v in model.variables_of(move.player)}
         networks = model.networks_of(move.player)
-        statistics = [v for network in networks for v in network.non_trainable_variables]
-        assert moved <= move.changed <= moved | {names[id(v)] for v in statistics}
+        kept = [v for network in networks for v in network.non_trainable_variables]
+        kept += [*model.averages.values, model.averages.steps] if model.ema else []
+        assert moved <= move.changed <= moved | {names[id(v)] for v in kept}
 
 
 @check(needs=has_players)
