@@ -113,14 +113,14 @@ class Boastful(IndependentPixels):
 
 
 class Collusion(ToyGAN):
-    """Its discriminator's move changes the generator, too."""
+    """The discriminator's update changes the generator, too."""
 
     def variables_of(self, player):
         return super().variables_of(None if player == "discriminator" else player)
 
 
 class Lopsided(ToyGAN):
-    """Only one of its players moves."""
+    """Only one of its players is updated."""
 
     def train_step(self, data):
         images, _ = self.unpack(data)
@@ -145,7 +145,7 @@ DEFECTS = [
     (Coarse, "losses_are_float32_in_mixed_bfloat16"),
     (Boastful, "one_pass_samples_where_the_model_says_so"),
     (Collusion, "players_share_no_variable"),
-    (Lopsided, "every_player_moves_in_turn"),
+    (Lopsided, "every_player_is_updated_in_turn"),
 ]
 
 
