@@ -204,6 +204,8 @@ def test_what_cannot_be_checked_is_refused():
     class Local(IndependentPixels):
         pass
 
+    with pytest.raises(kgen.KgenError, match="pass the class itself"):
+        check_model(IndependentPixels())
     with pytest.raises(kgen.KgenError, match=r"received Local.*: define it there"):
         check_model(Local)
 
