@@ -6,8 +6,8 @@
     def test_contract(name, check):
         check()
 
-A check asks for what the model says of itself (`players`, `likelihood`, `has_latents`, ...). It is
-made with its `small_arguments` and trained on digits of 8x8 pixels.
+Which checks apply is read off the class (`players`, `likelihood`, `has_latents`, ...). The model is
+made with its `small_arguments`, and trained on digits of 8x8 pixels.
 """
 
 import kgen.chosen_backend  # noqa: F401  # before Keras
