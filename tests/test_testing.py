@@ -10,6 +10,7 @@ from keras import ops
 from toys import IndependentPixels, ToyGAN
 
 import kgen
+from kgen import backend
 from kgen.testing import check_model, checks, runner
 from kgen.testing.case import Case
 from kgen.testing.check import Check
@@ -154,6 +155,21 @@ def test_a_defect_fails_its_check(model_class, name):
     check = dict(checks(model_class))[name]
     with pytest.raises((AssertionError, ValueError, kgen.KgenError)):
         check()
+
+
+def test_one_check_compiles_steps_as_users_do(monkeypatch):
+    asked = []
+
+    def choice(model):
+        asked.append(model)
+        return model.jit_compile
+
+    monkeypatch.setattr(backend, "jit_compile_pays", choice)
+    found = dict(checks(IndependentPixels))
+    found["losses_are_finite"]()
+    assert asked == []
+    found["everything_at_its_defaults_trains_and_samples"]()
+    assert len(asked) == 1
 
 
 # === The report ===
