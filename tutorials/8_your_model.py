@@ -3,8 +3,8 @@
 #
 # A new GAN is two loss functions; a new model of another kind is less than 50 lines. You will write
 # one of each, train them, and check them with `kgen.testing`: the same checks that every model of
-# kgen has to pass. A saved model continues to train bit for bit. No move of one player changes the
-# other. Samples of equal seeds are equal.
+# kgen has to pass. A saved model continues to train bit for bit. No update of one player changes
+# the other. Samples of equal seeds are equal.
 
 # %%
 import os

@@ -21,9 +21,9 @@ def likelihood(model, split, samples, seed=0, progress=None):
         progress: called with the number of images after each part, or None.
 
     Returns:
-        A dict of plain values: `likelihood`, `samples` (of a bound that draws some), `images`, the mean in nats per
-        image and in bits per dimension and the standard errors of both; None for a model that has
-        no likelihood.
+        A dict of plain values: `likelihood`, `samples` (of a bound that draws some), `images`,
+        the mean in nats per image and in bits per dimension and the standard errors of both; None
+        for a model that has no likelihood.
 
     Raises:
         KgenError: for fewer than two images.

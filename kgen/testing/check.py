@@ -41,14 +41,14 @@ class Check:
     def __call__(self, case):
         with contextlib.ExitStack() as stack:
             if not self.as_users_run:
-                stack.enter_context(quickly_compiled())
+                stack.enter_context(_quickly_compiled())
             arguments = [case]
             if "folder" in inspect.signature(self.function).parameters:
                 arguments.append(Path(stack.enter_context(tempfile.TemporaryDirectory())))
             self.function(*arguments)
 
 
-def quickly_compiled():
+def _quickly_compiled():
     """Within, `jit_compile="auto"` stands for Keras' choice, in place of kgen's.
 
     XLA on TensorFlow and recording on PyTorch take longer than a check's few steps without.

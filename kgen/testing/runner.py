@@ -10,6 +10,7 @@ from kgen import models
 from kgen.errors import KgenError
 from kgen.testing.case import Case
 from kgen.testing.check import CHECKS
+from kgen.training import GenerativeModel
 
 SUBJECTS = (
     "arguments",
@@ -79,7 +80,7 @@ def check_model(model_class, expected_failures=None):
         KgenError: as `checks`; for an expected failure that is no check of this model.
     """
     expected, functions = dict(expected_failures or {}), dict(checks(model_class))
-    unknown = ", ".join(expected.keys() - functions)
+    unknown = ", ".join(sorted(expected.keys() - functions))
     if unknown:
         raise KgenError(
             f"Expected names of checks of {model_class.__name__}, received {unknown}: take those "
@@ -128,6 +129,11 @@ def _check_class(model_class):
     """Raise KgenError for what cannot be checked."""
     if not __debug__:
         raise KgenError("Expected assertions, received Python's option -O: start it without.")
+    if not (isinstance(model_class, type) and issubclass(model_class, GenerativeModel)):
+        raise KgenError(
+            f"Expected a class of kgen.GenerativeModel, received {model_class!r}: pass the class "
+            "itself, no model of it."
+        )
     name, module = model_class.__name__, importlib.import_module(model_class.__module__)
     if getattr(module, name, None) is not model_class:
         raise KgenError(

@@ -168,18 +168,18 @@ class States:
 
     @functools.cached_property
     def recorded(self):
-        """Plain descent of every player, whose steps `moves` and `later_moves` record."""
+        """Plain descent of every player, whose steps `updates` and `later_updates` record."""
         descent = {player: keras.optimizers.SGD(RATE) for player in self.model_class.players}
         return Recorded(self.compiled(optimizer=descent or keras.optimizers.SGD(RATE)))
 
     @functools.cached_property
-    def moves(self):
+    def updates(self):
         """Every `minimize` of the first training step."""
         return self.recorded.step(*self.training_data(BATCH_SIZE))[0]
 
     @functools.cached_property
-    def later_moves(self):
-        """Every `minimize` of the second and third training step, after `moves`."""
-        assert self.moves
+    def later_updates(self):
+        """Every `minimize` of the second and third training step, after `updates`."""
+        assert self.updates
         batch = self.training_data(BATCH_SIZE)
-        return [move for _ in range(2) for move in self.recorded.step(*batch)[0]]
+        return [update for _ in range(2) for update in self.recorded.step(*batch)[0]]
