@@ -251,10 +251,10 @@ def chunks(monkeypatch):
     """The shapes (samples, images, latent size) of noise that log-weights were computed for."""
     shapes, compute = [], VAE._log_weights
 
-    def recorded(self, images, noise):
+    def recorded(self, images, noise, condition):
         assert len(images) == noise.shape[1]
         shapes.append(noise.shape)
-        return compute(self, images, noise)
+        return compute(self, images, noise, condition)
 
     monkeypatch.setattr(VAE, "_log_weights", recorded)
     return shapes
