@@ -189,7 +189,10 @@ def test_list_shows_models_and_data_sets(capsys):
         (["--model", "glow", "--set", "scales=99"], "from 1 to 12"),
         (["--model", "pixelcnn", "--set", "blocks=100000"], "from 1 to 1,000"),
         (["--set", "levels=2"], "17 levels of digits, received images of shape (8, 8, 1) with 2"),
-        (["--set", "image_shape=(4,4,1)"], "the images of shape (8, 8, 1) with 17 levels of digits"),
+        (
+            ["--set", "image_shape=(4,4,1)"],
+            "the images of shape (8, 8, 1) with 17 levels of digits",
+        ),
         (["--model", "cvae", "--set", "classes=3"], "10 classes of digits, received labels of 3"),
         (["--seed", "4294967296"], "from 0 to 4,294,967,295, received '4294967296'"),
         (["--seed", "-1"], "from 0 to 4,294,967,295"),
@@ -250,12 +253,16 @@ def test_a_conditional_model_is_not_evaluated_on_images_without_labels(unlabelle
     fit.main([*SMALL, "--model", "cvae", "--data", "labelled.npz", "--out", "run"])
     capsys.readouterr()
     both = ["plain", "run", "--data", "bare.npz", "--json", "figures.json"]
-    assert "Expected images with labels, which the CVAE is given" in one_line(evaluate.main, both, capsys)
+    assert "Expected images with labels, which the CVAE is given" in one_line(
+        evaluate.main, both, capsys
+    )
     assert not (unlabelled / "figures.json").exists()
     conditional = [*SMALL, "--model", "cvae", "--data", "bare.npz"]
     assert "train on labelled images" in one_line(fit.main, conditional, capsys)
     classes = [*SMALL, "classes=3", "--model", "cvae", "--data", "bare.npz"]
-    assert "the conditions of bare, received labels of 3 classes" in one_line(fit.main, classes, capsys)
+    assert "the conditions of bare, received labels of 3 classes" in one_line(
+        fit.main, classes, capsys
+    )
 
 
 def test_unknown_backend(tmp_path):

@@ -294,7 +294,9 @@ LABELLED = Split(ALL_IMAGES, np.arange(16) % 2)
         ("with latents", lambda: linear_probe(BLIND, LABELLED, LABELLED)),
         (
             "images alone",
-            lambda: linear_probe(SimpleNamespace(encodes=True, condition_space=Labels(2)), LABELLED, LABELLED),
+            lambda: linear_probe(
+                SimpleNamespace(encodes=True, condition_space=Labels(2)), LABELLED, LABELLED
+            ),
         ),
         ("with labels", lambda: linear_probe(LATENT, LABELLED, Split(ALL_IMAGES))),
         ("2 labels", lambda: linear_probe(LATENT, Split(ALL_IMAGES, np.zeros(16)), LABELLED)),
