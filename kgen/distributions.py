@@ -35,7 +35,7 @@ def normal_kl(mean, log_variance):
 
 
 def nearest_level(values, levels):
-    """Floats, of which [-1, 1] is the range of images, as the nearest uint8 of 0..levels-1."""
+    """Floats, of which [-1, 1] is the range of images, as the nearest of the levels 0..levels-1."""
     values = ops.round((values + 1.0) * (0.5 * (levels - 1)))
     return ops.cast(ops.clip(values, 0, levels - 1), level_dtype(levels))
 

@@ -96,13 +96,13 @@ def conditional():
 
 @pytest.mark.parametrize("label", [0, 1, 2])
 def test_probabilities_given_a_label_sum_to_one(label):
-    bounds = conditional().log_prob(IMAGES, labels=[label] * 16, samples=3000, seed=0)
+    bounds = conditional().log_prob(IMAGES, condition=[label] * 16, samples=3000, seed=0)
     assert np.exp(bounds).sum() == pytest.approx(1, abs=0.02)
 
 
 def test_the_label_reaches_encoder_and_decoder():
     model = conditional()
-    means = [model.encode(IMAGES[:1], labels=[label])[0].item() for label in range(3)]
+    means = [model.encode(IMAGES[:1], condition=[label])[0].item() for label in range(3)]
     assert len(set(means)) == 3
     parameters = [numpy(model.apply_decoder(np.zeros((1, 1), "float32"), [k])) for k in range(3)]
     assert not any(np.allclose(a, b) for a, b in itertools.combinations(parameters, 2))
@@ -111,7 +111,7 @@ def test_the_label_reaches_encoder_and_decoder():
 def test_every_image_has_its_own_label():
     """One batch of mixed labels is what each label gives alone; k samples keep them apart."""
     model = conditional()
-    mixed = model.log_prob(IMAGES, labels=LABELS, samples=2000, seed=0)
+    mixed = model.log_prob(IMAGES, condition=LABELS, samples=2000, seed=0)
     alone = np.array([model.log_prob(IMAGES, [k] * 16, samples=2000, seed=1) for k in range(3)])
     np.testing.assert_allclose(mixed, alone[LABELS, np.arange(16)], atol=0.1)
     assert np.abs(alone[0] - alone[1]).max() > 0.2
@@ -137,7 +137,7 @@ def test_a_trained_cvae_draws_what_its_label_says():
     model.compile()
     model.fit(data.train.images, data.train.labels, batch_size=64, epochs=40, verbose=0)
     labels = np.repeat(np.arange(10), 20)
-    samples = model.sample(200, labels=labels, seed=0).astype(float).reshape(200, -1)
+    samples = model.sample(200, condition=labels, seed=0).astype(float).reshape(200, -1)
     train = data.train.images.astype(float).reshape(len(data.train), -1)
     means = np.array([train[data.train.labels == label].mean(0) for label in range(10)])
     nearest = np.argmin(((samples[:, None] - means) ** 2).sum(-1), axis=1)

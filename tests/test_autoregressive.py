@@ -111,7 +111,7 @@ def test_probabilities_of_all_coloured_pixels_sum_to_one(name):
 def test_probabilities_given_a_class_sum_to_one():
     images = np.array(list(itertools.product((0, 1), repeat=4)), "uint8").reshape(16, 2, 2, 1)
     model = model_of("gated_pixelcnn", image_shape=(2, 2, 1), classes=2)
-    given = [np.exp(model.log_prob(images, labels=np.full(16, label))) for label in (0, 1)]
+    given = [np.exp(model.log_prob(images, condition=np.full(16, label))) for label in (0, 1)]
     assert [p.sum() for p in given] == pytest.approx([1, 1], abs=1e-5)
     assert np.abs(given[0] - given[1]).max() > 1e-4
 
@@ -166,7 +166,7 @@ def test_labels_go_with_their_images_when_filling_in():
     images, mask = np.zeros((4, 5, 6, 1), "uint8"), np.ones((5, 6), bool)
     labels = np.array([1, 0, 0, 1])
     assert same(
-        model.complete(images, mask, labels=labels, seed=0), model.sample(4, labels=labels, seed=0)
+        model.complete(images, mask, labels, seed=0), model.sample(condition=labels, seed=0)
     )
     with refused("label"):
         model.complete(images, mask)

@@ -111,6 +111,7 @@ def test_what_was_written_is_read(tmp_path):
         "seconds": 1.5,
         "history": {"loss": [0.1, 0.1]},
         "batch_size": None,
+        "stage": 0,
     }
 
 

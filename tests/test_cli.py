@@ -188,9 +188,12 @@ def test_list_shows_models_and_data_sets(capsys):
         (["--model", "wgan", "--set", "critic_steps=1000000000"], "from 1 to 100"),
         (["--model", "glow", "--set", "scales=99"], "from 1 to 12"),
         (["--model", "pixelcnn", "--set", "blocks=100000"], "from 1 to 1,000"),
-        (["--set", "levels=2"], "the levels 17 of digits, received 2: leave levels out"),
-        (["--set", "image_shape=(4,4,1)"], "the image_shape (8, 8, 1) of digits"),
-        (["--model", "cvae", "--set", "classes=3"], "the classes 10 of digits, received 3"),
+        (["--set", "levels=2"], "17 levels of digits, received images of shape (8, 8, 1) with 2"),
+        (
+            ["--set", "image_shape=(4,4,1)"],
+            "the images of shape (8, 8, 1) with 17 levels of digits",
+        ),
+        (["--model", "cvae", "--set", "classes=3"], "10 classes of digits, received labels of 3"),
         (["--seed", "4294967296"], "from 0 to 4,294,967,295, received '4294967296'"),
         (["--seed", "-1"], "from 0 to 4,294,967,295"),
         (["--size", "10000000"], "from 1 to 4,096"),
@@ -250,12 +253,16 @@ def test_a_conditional_model_is_not_evaluated_on_images_without_labels(unlabelle
     fit.main([*SMALL, "--model", "cvae", "--data", "labelled.npz", "--out", "run"])
     capsys.readouterr()
     both = ["plain", "run", "--data", "bare.npz", "--json", "figures.json"]
-    assert "Expected labelled images for a CVAE" in one_line(evaluate.main, both, capsys)
+    assert "Expected images with labels, which the CVAE is given" in one_line(
+        evaluate.main, both, capsys
+    )
     assert not (unlabelled / "figures.json").exists()
     conditional = [*SMALL, "--model", "cvae", "--data", "bare.npz"]
     assert "train on labelled images" in one_line(fit.main, conditional, capsys)
     classes = [*SMALL, "classes=3", "--model", "cvae", "--data", "bare.npz"]
-    assert "the classes 0 of bare" in one_line(fit.main, classes, capsys)
+    assert "the conditions of bare, received labels of 3 classes" in one_line(
+        fit.main, classes, capsys
+    )
 
 
 def test_unknown_backend(tmp_path):
@@ -356,7 +363,8 @@ def test_fit_takes_a_folder_of_hard_pictures(hard_folder, tmp_path):
     assert status == 0, errors
     assert r"\u043c\u043e\u0438 \u5199\u771f: 2 epochs of 2 steps" in output
     record = json.loads((tmp_path / "runs" / "vae-мои 写真" / "run.json").read_text())
-    assert record["data"]["image_shape"] == [8, 6, 3]
+    assert record["data"]["space"] == "images of shape (8, 6, 3) with 256 levels"
+    assert record["data"]["conditions"] == {"condition": "labels of 2 classes"}
     assert (record["data"]["training_images"], record["data"]["test_images"]) == (57, 7)
     assert record["data"]["label_names"] == ["ñ", "犬"]
     assert record["options"]["color"] == "rgb"

@@ -12,6 +12,7 @@ import kgen
 from kgen import KgenError, density, pictures
 from kgen.analysis.probe import linear_probe
 from kgen.data import Split
+from kgen.spaces import Labels
 
 SHAPE = (2, 2, 1)
 ALL_IMAGES = np.array(list(np.ndindex(2, 2, 2, 2)), "uint8").reshape(-1, *SHAPE)
@@ -21,12 +22,12 @@ class Bernoullis:
     """Independent pixels that are 1 with the given probabilities (4,)."""
 
     likelihood = "exact"
-    classes = 0
+    condition_space = None
 
     def __init__(self, probabilities):
         self.probabilities = np.asarray(probabilities)
 
-    def log_prob(self, images):
+    def log_prob(self, images, condition=None):
         return self.of_pixels(images, self.probabilities)
 
     def of_pixels(self, images, probabilities):
@@ -37,10 +38,10 @@ class Bernoullis:
 class LabelledBernoullis(Bernoullis):
     """Pixels are 1 with probabilities (classes, 4) that depend on the label."""
 
-    classes = 3
+    condition_space = Labels(3)
 
-    def log_prob(self, images, labels):
-        return self.of_pixels(images, self.probabilities[labels])
+    def log_prob(self, images, condition):
+        return self.of_pixels(images, self.probabilities[condition])
 
 
 class Bound(LabelledBernoullis):
@@ -48,9 +49,9 @@ class Bound(LabelledBernoullis):
 
     likelihood = "bound"
 
-    def log_prob(self, images, labels, samples, seed):
+    def log_prob(self, images, condition, samples, seed):
         noise = np.random.default_rng(seed).random(len(images))
-        return super().log_prob(images, labels) - noise / samples
+        return super().log_prob(images, condition) - noise / samples
 
 
 @pytest.fixture
@@ -138,7 +139,7 @@ def test_of_a_model_with_labels_outliers_need_none(naive_bayes):
 
 def probed(latents_of, train_labels, test_labels):
     """The probe of a model whose latents are read off images that hold their label."""
-    model = SimpleNamespace(has_latents=True, classes=0, latents=latents_of)
+    model = SimpleNamespace(encodes=True, condition_space=None, latents=latents_of)
     splits = [
         Split(np.tile(labels.astype("uint8")[:, None, None, None], (1, *SHAPE)), labels)
         for labels in (train_labels, test_labels)
@@ -174,7 +175,7 @@ def test_the_probe_is_judged_on_the_test_images():
         return images.reshape(len(images), -1).astype("float32")
 
     train, test = np.arange(100) % 2, np.arange(40) % 2
-    model = SimpleNamespace(has_latents=True, classes=0, latents=latents)
+    model = SimpleNamespace(encodes=True, condition_space=None, latents=latents)
     splits = [
         Split(np.tile(y.astype("uint8")[:, None, None, None], (1, *SHAPE)), y)
         for y in (train, test)
@@ -209,7 +210,7 @@ def test_trained_conditional_models_tell_halves_apart(name):
     assert np.mean(found.labels == labels) > 0.9
     np.testing.assert_allclose(found.posterior.sum(axis=1), 1)
     bound = {"samples": 3, "seed": 0} if model.likelihood == "bound" else {}
-    expected = model.log_prob(images, labels=np.ones(64, int), **bound) + np.log(0.5)
+    expected = model.log_prob(images, condition=np.ones(64, int), **bound) + np.log(0.5)
     np.testing.assert_allclose(found.log_joint[:, 1], expected, rtol=1e-6)
     stripes = np.broadcast_to(np.arange(8)[:, None] % 2, images.shape).astype("uint8")
     assert density.outlier_auroc(model, images, stripes) > 0.95
@@ -267,8 +268,8 @@ def test_a_picture_that_cannot_be_written_is_one_line(save, tmp_path):
 
 # === Mistakes ===
 
-BLIND = SimpleNamespace(likelihood=None, classes=0, has_latents=False)
-LATENT = SimpleNamespace(has_latents=True, classes=0)
+BLIND = SimpleNamespace(likelihood=None, condition_space=None, encodes=False)
+LATENT = SimpleNamespace(encodes=True, condition_space=None)
 LABELLED = Split(ALL_IMAGES, np.arange(16) % 2)
 
 
@@ -293,7 +294,9 @@ LABELLED = Split(ALL_IMAGES, np.arange(16) % 2)
         ("with latents", lambda: linear_probe(BLIND, LABELLED, LABELLED)),
         (
             "images alone",
-            lambda: linear_probe(SimpleNamespace(has_latents=True, classes=2), LABELLED, LABELLED),
+            lambda: linear_probe(
+                SimpleNamespace(encodes=True, condition_space=Labels(2)), LABELLED, LABELLED
+            ),
         ),
         ("with labels", lambda: linear_probe(LATENT, LABELLED, Split(ALL_IMAGES))),
         ("2 labels", lambda: linear_probe(LATENT, Split(ALL_IMAGES, np.zeros(16)), LABELLED)),

@@ -22,6 +22,7 @@ from kgen.evaluation import Reference, evaluate, likelihood, summary
 from kgen.evaluation.exports import escaped, write_csv, write_latex
 from kgen.evaluation.page import write_page
 from kgen.evaluation.tables import as_text, likelihood_in_words
+from kgen.spaces import Labels, Pixels
 
 COUNT = 200
 
@@ -37,7 +38,7 @@ def images_of(seed, count=COUNT):
 @pytest.fixture(scope="module")
 def data():
     splits = [Split(*images_of(seed)) for seed in (0, 1)]
-    space = kgen.spaces.Pixels(splits[0].x.shape[1:], levels=17)
+    space = Pixels(splits[0].x.shape[1:], levels=17)
     return Dataset("toy", *splits, space, source="made up", licence="none")
 
 
@@ -47,20 +48,23 @@ def pixels(images):
 
 
 class Toy:
-    """A "trained model" that samples by a given function of (count, seed, labels)."""
+    """A "trained model" that samples by a given function of (count, seed, condition)."""
 
-    image_shape, levels = (4, 4, 1), 17
-    can_sample, likelihood, classes = True, None, 0
+    space, condition_space = Pixels((4, 4, 1), levels=17), None
+    can_sample, likelihood = True, None
     trainable_weights = ()
 
     def __init__(self, draw):
         self.draw = draw
 
-    def sample(self, count, seed=None, labels=None):
-        return self.draw(count, seed, labels)
+    def sample(self, count=None, condition=None, seed=None):
+        return self.draw(count, seed, condition)
+
+    def sampling_arguments(self):
+        return {}
 
 
-def perfect(count, seed, labels):
+def perfect(count, seed, condition):
     return images_of(seed, count)[0]
 
 
@@ -84,7 +88,7 @@ def test_the_ceiling_is_far_above_the_floor(data):
 
 
 def test_a_sampler_of_one_class_has_precision_without_coverage(data):
-    def one_class(count, seed, labels):
+    def one_class(count, seed, condition):
         images, found = images_of(seed, 8 * count)
         return images[found == 1][:count]
 
@@ -94,7 +98,7 @@ def test_a_sampler_of_one_class_has_precision_without_coverage(data):
 
 
 def test_copies_of_training_images_are_found_and_shown(data):
-    found = measured(lambda count, seed, labels: data.train.images[:count], data)
+    found = measured(lambda count, seed, condition: data.train.images[:count], data)
     assert found.rows["samples"]["memorized"] > 0.5
     np.testing.assert_array_equal(*found.copies.swapaxes(0, 1))
 
@@ -110,12 +114,12 @@ def test_figures_are_those_of_the_metrics(data):
 def test_a_conditional_model_is_asked_for_the_labels_of_the_real_images(data):
     asked = []
 
-    def draw(count, seed, labels):
-        asked.extend(labels)
-        return perfect(count, seed, labels)
+    def draw(count, seed, condition):
+        asked.extend(condition)
+        return perfect(count, seed, condition)
 
     model = Toy(draw)
-    model.classes = 4
+    model.condition_space = Labels(4)
     evaluate(model, data, encoder=pixels)
     assert asked == list(data.test.labels)
 
@@ -123,7 +127,7 @@ def test_a_conditional_model_is_asked_for_the_labels_of_the_real_images(data):
 @pytest.mark.parametrize("split", ["test", "train"])
 def test_the_split_is_what_samples_are_compared_with(data, split):
     found = measured(
-        lambda count, seed, labels: getattr(data, split).images[:count], data, split=split
+        lambda count, seed, condition: getattr(data, split).images[:count], data, split=split
     )
     assert found.rows["samples"]["frechet_distance"] == pytest.approx(0, abs=1e-6)
     assert found.rows["real images (floor)"]["frechet_distance"] > 1e-3
@@ -179,7 +183,7 @@ def test_without_an_encoder_the_reason_is_given(data):
 
 def test_images_of_another_kind_are_refused(data):
     model = Toy(perfect)
-    model.levels = 2
+    model.space = Pixels((4, 4, 1), levels=2)
     with pytest.raises(KgenError, match=r"with 2 levels.*received toy.*17 levels"):
         evaluate(model, data, encoder=pixels)
 
@@ -187,12 +191,12 @@ def test_images_of_another_kind_are_refused(data):
 class Conditional(Toy):
     """Knows four classes; computes nothing."""
 
-    likelihood, classes = "exact", 4
+    likelihood, condition_space = "exact", Labels(4)
 
     def __init__(self):
         super().__init__(lambda *_: 1 / 0)
 
-    def log_prob(self, images, labels):
+    def log_prob(self, images, condition):
         raise ZeroDivisionError
 
 
@@ -201,7 +205,7 @@ def test_a_conditional_model_is_refused_on_other_labels_before_anything_is_compu
         raise ZeroDivisionError
 
     unlabelled = data.changed("no labels", test=Split(data.test.images))
-    with pytest.raises(KgenError, match=r"Expected labelled images .* sub-folder"):
+    with pytest.raises(KgenError, match=r"Expected images with labels, .* sub-folder"):
         evaluate(Conditional(), unlabelled, encoder=encoder)
     others = data.changed("more", test=Split(data.test.images, data.test.labels + 1))
     with pytest.raises(KgenError, match=r"Expected labels 0..3, .* received 1 to 4"):
@@ -266,7 +270,7 @@ class Explicit(Toy):
 
     likelihood = "bound"
 
-    def log_prob(self, images, samples, seed):
+    def log_prob(self, images, condition, samples, seed):
         return -np.arange(len(images)) - 1 / samples
 
 
@@ -311,7 +315,7 @@ class Encoder:
         return pixels(images)
 
 
-def garbage(count, seed, labels):
+def garbage(count, seed, condition):
     """White images, which are farther from the real ones than noise is."""
     return np.full((count, 4, 4, 1), 16, "uint8")
 

@@ -323,6 +323,11 @@ def test_convolutional_networks_train(name):
 # === Averaged weights ===
 
 
+def averages_of(model):
+    """The averages of the generator's weights, arrays in the order of its `get_weights`."""
+    return [array(model.averages.of(weight).value) for weight in model.generator.weights]
+
+
 def test_the_average_follows_its_recursion_and_leaves_the_weights():
     model = model_of("gan", ema=0.5)
     model.compile()
@@ -336,7 +341,7 @@ def test_the_average_follows_its_recursion_and_leaves_the_weights():
             if step == 1
             else [kept * old + (1 - kept) * new for old, new in zip(expected, weights, strict=True)]
         )
-    for received, value in zip(model.average.get_weights(), expected, strict=True):
+    for received, value in zip(averages_of(model), expected, strict=True):
         np.testing.assert_allclose(received, value, rtol=1e-4, atol=1e-6)
     model.sample(3, seed=0)
     assert all(map(np.array_equal, weights, model.generator.get_weights()))
@@ -348,8 +353,8 @@ def test_samples_are_the_average_generators():
     for weight in model.generator.trainable_variables:
         weight.assign(np.ones(weight.shape))
     assert np.array_equal(model.sample(4, seed=0), before)
-    for weight in model.average.trainable_weights + model.average.non_trainable_weights:
-        weight.assign(np.ones(weight.shape))
+    for average in model.averages.values:
+        average.assign(np.ones(average.shape))
     assert not np.array_equal(model.sample(4, seed=0), before)
 
 
@@ -357,13 +362,13 @@ def test_the_average_goes_on_when_compiled_again():
     model = model_of("gan", ema=0.9)
     model.compile()
     model.fit(some_images(model, 40), batch_size=4, verbose=0)
-    before = [array(weight) for weight in model.average.get_weights()]
+    before = averages_of(model)
     model.compile({player: keras.optimizers.SGD(0.0) for player in model.players})
     model.train_on_batch(some_images(model, 4))
-    assert float(array(model.averaged_steps.value)) == 11
+    assert float(array(model.averages.steps.value)) == 11
     kept = 10 / 20  # an average of ten steps, the eleventh weighs as much as all before
     weights = [array(weight) for weight in model.generator.get_weights()]
-    for received, old, new in zip(model.average.get_weights(), before, weights, strict=True):
+    for received, old, new in zip(averages_of(model), before, weights, strict=True):
         np.testing.assert_allclose(received, kept * old + (1 - kept) * new, rtol=1e-4, atol=1e-6)
 
 
@@ -623,6 +628,6 @@ def test_conditional_samples_are_of_their_class():
     classifier = SVC().fit(data.train.images.reshape(-1, 64), data.train.labels)
     assert classifier.score(data.test.images.reshape(-1, 64), data.test.labels) > 0.97
     labels = np.arange(500) % 10
-    samples = model.sample(500, labels=labels, seed=0)
+    samples = model.sample(500, condition=labels, seed=0)
     assert classifier.score(samples.reshape(-1, 64), labels) >= 0.9
     assert mean_deviation(samples[labels == 3], data.levels) > 0.03

@@ -120,8 +120,8 @@ def test_arguments_about_arrays_are_refused_for_batches(says, argument):
         vae().fit(Batches(IMAGES), verbose=0, **argument)
 
 
-def test_labels_beside_batches_are_refused(says):
-    with says("Expected labels within the batches"):
+def test_conditions_beside_batches_are_refused(says):
+    with says("Expected conditions within the batches"):
         cvae().fit(Batches(IMAGES), LABELS, verbose=0)
 
 
@@ -451,7 +451,7 @@ class Adding(layers.Layer):
         return x
 
 
-class Regularized(kgen.GenerativeModel):
+class Regularized(kgen.ImageModel):
     """One dense layer of the model's own; its objective is 0."""
 
     def __init__(self, image_shape=(8, 8, 1), levels=LEVELS, **kwargs):

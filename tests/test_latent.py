@@ -17,12 +17,13 @@ SHAPE = (2, 2, 1)
 class Pixels:
     """Latents are the four pixels themselves."""
 
-    has_latents, latent_size = True, 4
+    encodes, decodes, latent_size = True, True, 4
+    can_sample, picture_arguments = False, {}
 
-    def latents(self, images):
+    def latents(self, images, condition=None):
         return images.reshape(-1, 4).astype("float32")
 
-    def decode(self, latents):
+    def decode(self, latents, condition=None):
         self.decoded = latents
         return np.clip(np.round(latents), 0, 255).astype("uint8").reshape(-1, *SHAPE)
 
@@ -32,17 +33,17 @@ class Sampled(Pixels):
 
     can_sample = True
 
-    def sample(self, count, seed):
+    def sample(self, count, condition, seed):
         return pictures(*[[9, i % 2, 10 * (i % 2), 100 * (i % 2)] for i in range(count)])
 
 
-class Labelled(Pixels):
-    def latents(self, images, labels):
-        self.encoded_labels = labels
+class Conditional(Pixels):
+    def latents(self, images, condition):
+        self.encoded = condition
         return super().latents(images)
 
-    def decode(self, latents, labels):
-        self.decoded_labels = labels
+    def decode(self, latents, condition):
+        self.decoded_for = condition
         return super().decode(latents)
 
 
@@ -63,7 +64,7 @@ def test_spherical_interpolation_is_scipys():
     start, end = np.random.default_rng(0).normal(size=(2, 4))
     start, end = (vector / np.linalg.norm(vector) for vector in (start, end))
     model = Pixels()
-    model.latents = lambda images: {1: start, 2: end}[int(images.ravel()[0])][None]
+    model.latents = lambda images, _: {1: start, 2: end}[int(images.ravel()[0])][None]
     ends = pictures([1] * 4), pictures([2] * 4)
     interpolate(model, *ends, steps=7, kind="spherical")
     expected = geometric_slerp(start, end, np.linspace(0, 1, 7))
@@ -117,7 +118,8 @@ def test_usage_of_a_vae_is_the_activity_of_burda_and_others():
     assert used[0] > 0.01
     assert used[2] > 0.01
     grid = traverse(model, images[0])  # not by dimension 1
-    expected = traverse(model, images[0], usage(model, model.sample(500, seed=0)).argsort()[:0:-1])
+    medians = model.sample(500, seed=0, mode="median")
+    expected = traverse(model, images[0], usage(model, medians).argsort()[:0:-1])
     np.testing.assert_array_equal(grid, expected)
 
 
@@ -128,13 +130,14 @@ def test_the_two_most_used_dimensions_are_turned_by_default():
     assert images.reshape(2, 2, 4)[0, 1].tolist() == [9, 8, 2, 1]
 
 
-def test_the_label_is_that_of_the_samples_whose_use_is_measured():
+def test_the_condition_is_that_of_the_samples_whose_use_is_measured():
     model = kgen.CVAE(image_shape=(8, 8, 1), levels=17, latent_size=3, hidden=(8,), classes=4)
     image = kgen.data.load("digits").test.images[0]
     own = np.full(500, 2)
-    dimensions = usage(model, model.sample(500, labels=own, seed=0), own).argsort()[::-1][:2]
+    samples = model.sample(500, own, seed=0, mode="median")
+    dimensions = usage(model, samples, own).argsort()[::-1][:2]
     np.testing.assert_array_equal(
-        traverse(model, image, label=2), traverse(model, image, dimensions, label=2)
+        traverse(model, image, condition=[2]), traverse(model, image, dimensions, condition=[2])
     )
 
 
@@ -149,13 +152,31 @@ def test_a_model_that_cannot_sample_is_told_its_dimensions():
         traverse(model, None)
 
 
-def test_labels_follow_their_rows():
-    model = Labelled()
-    interpolate(model, pictures([1] * 4, [2] * 4), pictures([3] * 4, [4] * 4), 3, labels=[7, 5])
-    assert list(model.encoded_labels) == [7, 5]
-    assert list(model.decoded_labels) == [7, 7, 7, 5, 5, 5]
-    traverse(model, pictures([1] * 4)[0], (0, 1), values=[1, 2], label=4)
-    assert list(model.decoded_labels) == [4, 4, 4, 4]
+def test_conditions_follow_their_rows():
+    model = Conditional()
+    interpolate(model, pictures([1] * 4, [2] * 4), pictures([3] * 4, [4] * 4), 3, condition=[7, 5])
+    assert list(model.encoded) == [7, 5]
+    assert list(model.decoded_for) == [7, 7, 7, 5, 5, 5]
+    traverse(model, pictures([1] * 4)[0], (0, 1), values=[1, 2], condition=[4])
+    assert list(model.decoded_for) == [4, 4, 4, 4]
+    parts = {"red": np.array([1.0, 0.0]), "size": np.array([3, 4])}
+    interpolate(model, pictures([1] * 4, [2] * 4), pictures([3] * 4, [4] * 4), 2, condition=parts)
+    assert {name: list(part) for name, part in model.decoded_for.items()} == {
+        "red": [1, 1, 0, 0],
+        "size": [3, 3, 4, 4],
+    }
+
+
+def test_latents_of_a_model_that_only_decodes_are_interpolated():
+    model = Pixels()
+    model.encodes = False
+    images = interpolate(model, np.float32([[0, 2, 4, 6]]), np.float32([[8, 2, 0, 6]]), steps=3)
+    assert images[0].reshape(3, 4).tolist() == [[0, 2, 4, 6], [4, 2, 2, 6], [8, 2, 0, 6]]
+    with pytest.raises(KgenError, match="with latents"):
+        interpolate(model, pictures([1] * 4), pictures([2] * 4))
+    model.can_sample = True
+    with pytest.raises(KgenError, match=r"cannot encode.*dimensions=\(0, 1\)"):
+        traverse(model, None)
 
 
 def test_rows_become_a_picture(tmp_path):
@@ -184,12 +205,12 @@ def test_mistakes_are_named(words, mistake):
 
 
 def test_a_model_without_latents_is_refused():
-    blind = SimpleNamespace(has_latents=False, latent_size=4)
-    with pytest.raises(KgenError, match="with latents"):
+    blind = SimpleNamespace(encodes=False, decodes=False, latent_size=4)
+    with pytest.raises(KgenError, match="decodes latents"):
         interpolate(blind, pictures([1] * 4), pictures([1] * 4))
-    with pytest.raises(KgenError, match="with latents"):
+    with pytest.raises(KgenError, match="decodes latents"):
         traverse(blind, None, 0)
-    with pytest.raises(KgenError, match="with latents"):
+    with pytest.raises(KgenError, match="decodes latents"):
         traverse(blind, None)
     with pytest.raises(KgenError, match="with latents"):
         usage(blind, pictures([1] * 4))

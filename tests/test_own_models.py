@@ -22,7 +22,7 @@ import kgen
 Path("was-imported").write_text("")
 
 
-class Mean(kgen.GenerativeModel):
+class Mean(kgen.ImageModel):
     """The mean image."""
 
     def __init__(self, image_shape, levels, start: float = 0.0, **kwargs):
@@ -33,21 +33,21 @@ class Mean(kgen.GenerativeModel):
     def recommended_optimizer(self):
         return keras.optimizers.SGD(0.1)
 
-    def objective(self, images, labels, training):
+    def objective(self, images, condition, training):
         difference = self.mean - ops.mean(self.scale(images), axis=0)
         return ops.sum(difference**2), {}
 
-    def sample(self, count, seed=None):
+    def sample(self, count=None, condition=None, seed=None):
         image = ops.convert_to_numpy(self.to_levels(self.mean[None]))
         return np.repeat(image, count, axis=0)
 
 
-class Shapeless(kgen.GenerativeModel):
+class Shapeless(kgen.ImageModel):
     def __init__(self, units=8):
         super().__init__((8, 8, 1), 17)
 
 
-class Closed(kgen.GenerativeModel):
+class Closed(kgen.ImageModel):
     def __init__(self, image_shape, levels):
         super().__init__(image_shape, levels)
 

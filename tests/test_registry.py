@@ -41,7 +41,8 @@ def test_a_model_that_is_not_registered_is_told_how():
     ("capability", "some"),
     [
         ("likelihood", {"vae", "pixelcnn", "glow"}),
-        ("has_latents", {"vae", "realnvp"}),
+        ("encodes", {"vae", "realnvp"}),
+        ("decodes", {"vae", "glow", "dcgan"}),
         ("can_complete", {"pixelcnn", "gated_pixelcnn"}),
         ("has_sampler", {"vae", "dcgan"}),
         ("can_sample", {"vae", "dcgan", "glow"}),

@@ -19,6 +19,7 @@ from kgen.runs import folder as run_folder
 from kgen.runs.checkpoint import Progress
 from kgen.runs.interruption import Interruption
 from kgen.runs.recorder import Recorder
+from kgen.runs.stages import stage_of
 
 DIGITS = data.load("digits")
 RUN = ["--limit", "64", "--batch-size", "16", "--epochs", "2", "--set", "hidden=(4,)"]  # 4 steps
@@ -311,11 +312,19 @@ def test_what_somebody_put_beside_a_model_stays_there(tmp_path):
     assert everything(tmp_path / "model") == {"a": b"new", "mine": None, "mine/notes": b"x"}
 
 
+def recorder_of(folder, progress, epochs):
+    """That of a model of one stage, as `fit` has it among its callbacks."""
+    model = model_of(0)
+    stage = stage_of(model, DIGITS, 0)
+    recorder = Recorder(folder, {}, progress, epochs, model, DIGITS.test, stage)
+    recorder.set_model(model)
+    return recorder
+
+
 def test_stopped_in_the_middle_of_a_step_no_model_is_written(tmp_path):
     add_state(tmp_path, "checkpoint", 1)
     for between_steps in (False, True):
-        recorder = Recorder(tmp_path, {}, Progress(1, 2, 0.0, {"loss": [0.5]}), 3, DIGITS.test)
-        recorder.set_model(model_of(0))
+        recorder = recorder_of(tmp_path, Progress(1, 2, 0.0, {"loss": [0.5]}), epochs=3)
         with pytest.raises(Interrupted), recorder:
             raise Interrupted("interrupted", signal.SIGINT, between_steps)
         assert (tmp_path / "model").exists() == between_steps
@@ -337,8 +346,7 @@ def test_a_signal_while_the_model_is_written_is_recorded(tmp_path, monkeypatch):
         raise Interrupted("interrupted", signal.SIGINT, between_steps=False)
 
     monkeypatch.setattr(kgen, "save", interrupted, raising=False)
-    recorder = Recorder(tmp_path, {}, Progress(1, 0, 0.0, {"loss": [0.5]}), 1, DIGITS.test)
-    recorder.set_model(model_of(0))
+    recorder = recorder_of(tmp_path, Progress(1, 0, 0.0, {"loss": [0.5]}), epochs=1)
     with pytest.raises(Interrupted), recorder:
         pass
     assert not (tmp_path / "model").exists()

@@ -72,45 +72,45 @@ class Careless(IndependentPixels):
 class Wordy(IndependentPixels):
     """It has one term more than it names."""
 
-    def objective(self, images, labels, training):
-        loss, _ = super().objective(images, labels, training)
+    def objective(self, images, condition, training):
+        loss, _ = super().objective(images, condition, training)
         return loss, {"extra": loss}
 
 
 class Noisy(IndependentPixels):
     """Its noise comes from NumPy, is drawn when a step is compiled, and has no seed."""
 
-    def objective(self, images, labels, training):
-        loss, terms = super().objective(images, labels, training)
+    def objective(self, images, condition, training):
+        loss, terms = super().objective(images, condition, training)
         return loss * (1.0 + float(np.random.default_rng().random())), terms
 
 
 class Climbing(IndependentPixels):
     """It maximises its loss."""
 
-    def objective(self, images, labels, training):
+    def objective(self, images, condition, training):
         return ops.mean(self.log_probs(images)), {}
 
 
 class Improper(IndependentPixels):
     """Its probabilities are above 1."""
 
-    def log_prob(self, images, labels=None):
-        return super().log_prob(images, labels) + 1_000.0
+    def log_prob(self, images, condition=None):
+        return super().log_prob(images, condition) + 1_000.0
 
 
 class Coarse(IndependentPixels):
     """It computes its loss in the precision of the policy."""
 
-    def objective(self, images, labels, training):
-        loss, terms = super().objective(images, labels, training)
+    def objective(self, images, condition, training):
+        loss, terms = super().objective(images, condition, training)
         return ops.cast(loss, self.compute_dtype), terms
 
 
 class Boastful(IndependentPixels):
     """It says that it draws pixel after pixel, and draws all at once."""
 
-    samples_in_one_pass = False
+    sampling = "sequential"
 
 
 class Collusion(ToyGAN):
@@ -145,7 +145,7 @@ DEFECTS = [
     (Improper, "log_prob_is_at_most_zero"),
     (Coarse, "losses_are_float32_in_mixed_bfloat16"),
     (Boastful, "one_pass_samples_where_the_model_says_so"),
-    (Collusion, "players_share_no_variable"),
+    (Collusion, "networks_share_no_variable"),
     (Lopsided, "every_player_is_updated_in_turn"),
 ]
 

@@ -129,16 +129,16 @@ def test_log_prob_rises_with_the_samples_towards_the_truth():
     assert (np.diff([true_bound().mean() - 0.02, *means, true_log_prob().mean()]) > 0).all()
 
 
-def test_pixels_are_drawn_as_often_as_probable():
-    draws = toy().sample_pixels(20_000, seed=0)
+def test_samples_are_drawn_as_often_as_probable():
+    draws = toy().sample(20_000, seed=0)
     counts = np.bincount(draws.reshape(-1, 4) @ [8, 4, 2, 1], minlength=16)
     expected = np.exp(true_log_prob())
     assert stats.chisquare(counts, 20_000 * expected / expected.sum()).pvalue > 1e-3
 
 
-def test_samples_are_the_medians_of_latents_from_the_prior():
+def test_medians_are_those_of_latents_from_the_prior():
     latents, step, log_likelihood = grid()
-    draws = toy().sample(20_000, seed=0)
+    draws = toy().sample(20_000, seed=0, mode="median")
     counts = np.bincount(draws.reshape(-1, 4) @ [8, 4, 2, 1], minlength=16)
     most_probable = log_likelihood.argmax(0)  # of independent pixels, each the more probable
     expected = 20_000 * step * np.bincount(most_probable, PRIOR.prob(latents), minlength=16)
@@ -251,10 +251,10 @@ def chunks(monkeypatch):
     """The shapes (samples, images, latent size) of noise that log-weights were computed for."""
     shapes, compute = [], VAE._log_weights
 
-    def recorded(self, images, noise):
+    def recorded(self, images, noise, condition):
         assert len(images) == noise.shape[1]
         shapes.append(noise.shape)
-        return compute(self, images, noise)
+        return compute(self, images, noise, condition)
 
     monkeypatch.setattr(VAE, "_log_weights", recorded)
     return shapes
@@ -336,9 +336,9 @@ def test_reconstruct_gives_images(model):
     assert images.dtype == np.uint8
 
 
-@pytest.mark.parametrize("method", ["sample", "sample_pixels"])
-def test_sample_gives_images(model, method):
-    images = getattr(model, method)(4, seed=0)
+@pytest.mark.parametrize("mode", ["draw", "median"])
+def test_sample_gives_images(model, mode):
+    images = model.sample(4, seed=0, mode=mode)
     assert images.shape == (4, *model.image_shape)
     assert images.dtype == np.uint8
     assert images.max() < model.levels
@@ -386,19 +386,19 @@ def test_many_images_are_computed_in_order():
     assert len(np.unique(expected.reshape(600, -1), axis=0)) > 1
 
 
-@pytest.mark.parametrize("method", ["sample", "sample_pixels"])
-def test_samples_repeat_with_their_seed(method):
-    first, again, other = (getattr(toy(), method)(64, seed=seed) for seed in (0, 0, 1))
+@pytest.mark.parametrize("mode", ["draw", "median"])
+def test_samples_repeat_with_their_seed(mode):
+    first, again, other = (toy().sample(64, seed=seed, mode=mode) for seed in (0, 0, 1))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
 
 
-def test_pixels_are_drawn_from_the_latents_of_samples():
+def test_pixels_are_drawn_from_the_latents_of_medians():
     model = VAE((2, 2, 1), levels=2, latent_size=1, hidden=(6,))
     randomise(model.decoder, 10, 200.0)  # almost no noise in the pixels
-    medians, draws = model.sample(200, seed=3), model.sample_pixels(200, seed=3)
+    medians, draws = (model.sample(200, seed=3, mode=mode) for mode in ("median", "draw"))
     assert (medians == draws).mean() > 0.95
-    assert (medians != model.sample(200, seed=4)).mean() > 0.1
+    assert (medians != model.sample(200, seed=4, mode="median")).mean() > 0.1
 
 
 # === Networks ===
@@ -468,7 +468,7 @@ def test_no_samples_are_an_error():
         model.log_prob(np.zeros((1, 2, 2, 1), "uint8"), samples=0)
 
 
-@pytest.mark.parametrize("levels", [0, 1, 257])
+@pytest.mark.parametrize("levels", [0, 1, 65_537])
 def test_levels_out_of_range_are_an_error(levels):
-    with pytest.raises(KgenError, match="levels to be a whole number from 2 to 256"):
+    with pytest.raises(KgenError, match="levels to be a whole number from 2 to 65,536"):
         VAE((2, 2, 1), levels=levels)

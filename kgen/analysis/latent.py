@@ -146,11 +146,11 @@ def traverse(model, image, dimensions=None, values=None, condition=None):
 def _most_used(model, condition):
     """The two dimensions, or the only one, that vary most over the model's own samples."""
     if not (model.can_sample and model.encodes):
-        lacks = "encode" if model.can_sample else "sample"
+        used = "kgen.latent.usage(model, images).argsort()[::-1][:2]"
+        lacks, some = ("encode", "(0, 1)") if model.can_sample else ("sample", used)
         raise KgenError(
             f"Expected dimensions, as {type(model).__name__} cannot {lacks} to find out which are "
-            "used, received None: give dimensions=, such as "
-            "kgen.latent.usage(model, images).argsort()[::-1][:2]."
+            f"used, received None: pass dimensions={some}."
         )
     condition = _repeated(condition, SAMPLES)
     samples = model.sample(SAMPLES, condition, SAMPLE_SEED, **model.picture_arguments)

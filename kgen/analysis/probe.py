@@ -6,6 +6,7 @@ import numpy as np
 
 from kgen.capabilities import require
 from kgen.errors import KgenError
+from kgen.spaces import in_words
 
 ITERATIONS = 2000
 
@@ -66,10 +67,10 @@ def linear_probe(model, train, test):
 
 def _check(model, train, test):
     require(model, "encodes")
-    if getattr(model, "classes", 0):
+    if model.condition_space is not None:
         raise KgenError(
             f"Expected a model that encodes images alone, received {type(model).__name__}, which "
-            "is given their labels, so that there is nothing to find out: train one without, a vae."
+            f"is given {in_words(model.condition_space)}, too: train one without, a vae."
         )
     if any(split.labels is None for split in (train, test)):
         raise KgenError(

@@ -53,6 +53,12 @@ def _values(variables):
     return [variable.value for variable in variables]
 
 
+def _readable(model):
+    """The variables that functions of a model may read: its own, and the count of its steps."""
+    count = getattr(model, "steps_counted", None)
+    return model.variables if count is None else [*model.variables, count]
+
+
 def _assign(variables, values):
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
@@ -74,7 +80,7 @@ def value_and_grad(model, function, variables):
         not depend on a variable.
     """
     chosen = {id(variable) for variable in variables}
-    others = [variable for variable in model.variables if id(variable) not in chosen]
+    others = [variable for variable in _readable(model) if id(variable) not in chosen]
     pure = pure_function(function, variables + others)
 
     def loss_of(values, other_values):
@@ -108,15 +114,16 @@ def batch_normalised(x, scale, offset, epsilon):
 
 def input_gradient(model, function, inputs):
     """d sum(function(inputs)) / d inputs, itself differentiable (for gradient penalties)."""
-    pure = pure_function(function, model.variables)
+    variables = _readable(model)
+    pure = pure_function(function, variables)
 
     def total(inputs):
         with added_losses():  # they are of the loss, not of the gradient
-            outputs, updated = pure(_values(model.variables), inputs)
+            outputs, updated = pure(_values(variables), inputs)
         return keras.ops.sum(outputs), updated
 
     gradient, updated = jax.grad(total, has_aux=True)(inputs)
-    _assign(model.variables, updated)
+    _assign(variables, updated)
     return gradient
 
 
@@ -133,7 +140,7 @@ def compiled(model, function, loop=False):
     `loop` says that it is a long loop of small operations, which TensorFlow and PyTorch run in a
     way of their own.
     """
-    variables = model.variables
+    variables = _readable(model)
     sources = inference_sources(model, variables)
     pure = jax.jit(lambda values, *args: pure_function(function, variables)(values, *args)[0])
 

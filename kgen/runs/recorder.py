@@ -66,7 +66,8 @@ class Recorder(keras.callbacks.Callback):
         return self
 
     def __exit__(self, kind, error, traceback):
-        status = _status(kind, error)
+        ended = kind or self.stage.is_last  # else its next stage begins
+        status = _status(kind, error) if ended else "running"
         self.progress.count_seconds()
         try:
             if kind is None or getattr(error, "between_steps", False):

@@ -28,8 +28,7 @@ class Labels(Space):
         return 0, self.classes - 1
 
     def _converted(self, array):
-        self.check_batch(array)
-        return array.astype("int32")
+        return array.astype("int32") if is_whole(dtype_of(array)) else array
 
     def check_batch(self, values, count=None):
         dtype, shape = dtype_of(values), shape_of(values)

@@ -3,6 +3,8 @@
 Yasin Yazici et al.: The Unusual Effectiveness of Averaging in GAN Training. 2018, arXiv:1806.04498.
 """
 
+import contextlib
+
 import keras
 from keras import ops
 
@@ -23,7 +25,10 @@ class Averages:
         self.decay = decay
         weights = [weight for network in networks for weight in network.variables]
         self.weights = [w for w in weights if keras.backend.is_float_dtype(w.dtype)]
-        self.values = [_copy(model, weight) for weight in self.weights]
+        self.values = [_copy(weight) for weight in self.weights]
+        holder = keras.layers.Layer(trainable=False)
+        holder.values, holder.built = self.values, True
+        model.averaged_weights = holder  # the last layer: the others' variables keep their places
         # Its own count: an optimizer's begins anew with each `compile`.
         self.steps = model.add_weight(
             shape=(), initializer="zeros", trainable=False, dtype="float32", autocast=False
@@ -43,14 +48,12 @@ class Averages:
             average.assign(kept * average + (1.0 - kept) * weight)
 
 
-def _copy(model, weight):
-    average = model.add_weight(
-        shape=weight.shape,
-        initializer="zeros",
-        trainable=False,
-        dtype=weight.dtype,
-        autocast=False,
-        name=f"average_{weight.name}",
-    )
-    average.assign(ops.copy(weight.value))  # JAX donates buffers: each its own
-    return average
+def _copy(weight):
+    """A variable of the same path; its own buffer, for JAX donates them."""
+    *scopes, name = weight.path.split("/")
+    with contextlib.ExitStack() as stack:
+        for scope in scopes:
+            stack.enter_context(keras.name_scope(scope))
+        return keras.Variable(
+            ops.copy(weight.value), trainable=False, dtype=weight.dtype, autocast=False, name=name
+        )

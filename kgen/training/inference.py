@@ -51,7 +51,7 @@ def keras_sampler(model, images_of):
         return sampler
     copy = keras.models.clone_model(sampler)
     for weight, own in zip(copy.weights, sampler.weights, strict=True):
-        weight.assign(model.averages.of(own))
+        weight.assign(ops.copy(model.averages.of(own).value))  # JAX donates buffers
     return copy
 
 

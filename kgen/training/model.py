@@ -112,7 +112,8 @@ class GenerativeModel(Lacking, Trained):
     @property
     def step(self):
         """Optimizer steps since `compile`, a float32 scalar, for schedules: 0 in the first."""
-        return ops.cast(self.counting_optimizer.iterations, "float32")
+        count = self.steps_counted
+        return ops.zeros(()) if count is None else ops.cast(count, "float32")
 
     def unpack(self, data):
         """A batch as `(x, condition)`, tensors; the condition None where nothing is given.
@@ -211,7 +212,7 @@ class GenerativeModel(Lacking, Trained):
             if player not in (None, other)
             for network in self.networks_of(other)
         ]
-        with statistics_kept(others):
+        with statistics_kept(others, moving=self.networks_of(player)):
             (loss, terms), gradients = backend.value_and_grad(
                 self, lambda: self.regularized(loss_function, player, *args), variables
             )
@@ -315,5 +316,5 @@ class ImageModel(GenerativeModel):
         return ops.cast(images, "float32") * (2.0 / (self.levels - 1)) - 1.0
 
     def to_levels(self, values):
-        """Floats in [-1, 1] as the nearest of the levels 0..levels-1, uint8."""
+        """Floats in [-1, 1] as the nearest of the levels 0..levels-1."""
         return nearest_level(values, self.levels)

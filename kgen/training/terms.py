@@ -38,7 +38,7 @@ class Terms(keras.metrics.Metric):
         self.looked_at = False
         if self.limited:
             shape = (len(self.limited), 2)
-            self.seen = self.add_variable(shape, initializer="zeros", name="seen")
+            self.seen = self.add_variable(shape, initializer="zeros", name="ranges")
 
     def see(self, spaces, parts):
         """Note the ranges of a batch's values; returns the parts, as what the model computes with.

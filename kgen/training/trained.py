@@ -43,6 +43,7 @@ class Trained(Configured):
         Raises:
             KgenError: for a missing or unknown player, or an optimizer that scales the loss.
         """
+        self.__dict__.pop("inference_functions", None)  # they know the last optimizer, and XLA
         optimizer = self.recommended_optimizer() if optimizer is None else optimizer
         optimizer = checked_optimizer(optimizer, self.players)
         super().compile(
@@ -204,6 +205,11 @@ class Trained(Configured):
         """The optimizer that counts train steps: that of the last player that learns."""
         learning = [player for player in self.players if self.variables_of(player)]
         return self.optimizer[learning[-1]] if learning else self.optimizer
+
+    @property
+    def steps_counted(self):
+        """The variable that counts optimizer steps since `compile`; None before it."""
+        return self.counting_optimizer.iterations if self.compiled else None
 
     def evaluate(
         self,

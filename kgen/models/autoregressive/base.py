@@ -15,7 +15,7 @@ import numpy as np
 from keras import ops
 
 from kgen import backend
-from kgen.distributions import Bernoulli, Categorical
+from kgen.distributions import Bernoulli, Categorical, level_dtype
 from kgen.errors import KgenError
 from kgen.layers import HorizontalConv2D, MaskedConv2D, VerticalConv2D, shifted_down
 from kgen.spaces import as_array
@@ -278,7 +278,7 @@ class Autoregressive(ImageModel):
             for layer in self.layers
             if isinstance(layer, MaskedConv2D)
         }
-        pixels = ops.zeros((count, width, self.colours), "uint8")
+        pixels = ops.zeros((count, width, self.colours), level_dtype(self.levels))
         _, links = self._links(windows, pixels, inputs, embedded)
         return windows, {name: ops.zeros_like(link) for name, link in links.items()}
 

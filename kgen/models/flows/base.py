@@ -20,7 +20,7 @@ from keras import ops
 
 from kgen import backend
 from kgen.bounds import Temperature
-from kgen.distributions import standard_normal_log_prob
+from kgen.distributions import level_dtype, standard_normal_log_prob
 from kgen.errors import KgenError
 from kgen.layers import ActNorm, AffineCoupling, Chain, squeezed_shape
 from kgen.models.flows.dequantization import UniformDequantization, VariationalDequantization
@@ -186,10 +186,10 @@ class Flow(ImageModel):
         return low - high, ops.sum(log_det, axis=(1, 2, 3))
 
     def to_images(self, logits):
-        """The uint8 levels in whose bins the values lie; the nearest for values beyond."""
+        """The levels in whose bins the values lie; the nearest for values beyond."""
         fractions = (ops.sigmoid(logits) - self.alpha) / (1.0 - 2.0 * self.alpha)
         images = ops.clip(ops.floor(fractions * self.levels), 0, self.levels - 1)
-        return ops.cast(images, "uint8")
+        return ops.cast(images, level_dtype(self.levels))
 
     def transform(self, values):
         """Latents (n, latent_size) of logits (n, h, w, c), and the log-determinant (n,)."""
