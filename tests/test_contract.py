@@ -15,7 +15,6 @@ from kgen.testing.comparing import assert_close, state_of
 
 TOYS = (IndependentPixels, ToyGAN)
 OF_SPACES = [value for value in vars(toys_of_spaces).values() if hasattr(value, "small_arguments")]
-OF_SPACES.remove(toys_of_spaces.GivenPixels)
 # It compiles every operation by itself, some seconds for a model.
 SLOW = {"jax": ["eager_training_equals_compiled"]}.get(backend.name(), [])
 
