@@ -16,10 +16,10 @@ from kgen.metrics.frechet import (
     frechet_distance_infinity,
     frechet_distance_of_moments,
 )
+from kgen.metrics.image_pairs import pair_figures
 from kgen.metrics.kernel import kernel_distance
 from kgen.metrics.memorization import Memorization, memorization
 from kgen.metrics.neighbours import density_coverage, precision_recall
-from kgen.metrics.pairs import pair_figures
 from kgen.metrics.ranks import auroc
 from kgen.metrics.score import inception_score
 
