@@ -30,7 +30,7 @@ def pair_figures(images, targets, levels):
 
     Examples:
         >>> images = kgen.data.load("digits").test.images[:10]
-        >>> metrics.pair_figures(images, images, levels=17)
+        >>> kgen.metrics.pair_figures(images, images, levels=17)
         {'l1': 0.0, 'psnr': inf, 'ssim': 1.0}
     """
     if images.shape != targets.shape or not len(images):
