@@ -8,6 +8,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 import kgen
+import kgen.evaluate
 import kgen.fit
 from kgen.evaluation import tables
 from kgen.metrics import pair_figures
@@ -151,3 +152,13 @@ def test_a_run_has_pictures_of_triples(tmp_path):
     with Image.open(tmp_path / "run" / "samples" / "epoch-001.png") as picture:
         expected = kgen.pictures.grid(triples, 17, columns=12)
         assert np.array_equal(np.asarray(picture), np.asarray(expected))
+
+
+def test_a_run_on_pairs_is_continued_without_naming_them_again(tmp_path):
+    run = tmp_path / "run"
+    arguments = "--model pix2pix --data digits:edges --limit 64 --epochs 1 --set width=2 patch=16"
+    kgen.fit.main([*arguments.split(), "--out", str(run)])
+    kgen.fit.main(["--resume", str(run), "--epochs", "2"])
+    assert len((run / "history.csv").read_text().splitlines()) == 3
+    options = kgen.evaluate.parser().parse_args([str(run)])
+    assert kgen.evaluate.images_of(run, options)["source"] == "digits:edges"
