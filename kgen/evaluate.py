@@ -112,8 +112,8 @@ def images_of(folder, options):
             `run.json` holds no options of a run.
     """
     record = run_folder.read_record(folder)
-    again = stored_options(record, folder)
-    name = options.data or again.data
+    again = stored_options(record, folder)  # whose data has what stands behind a colon, too
+    name = options.data or again.data or (record.get("data") or {}).get("name")
     if options.data is None and not data.is_named(name):
         raise KgenError(
             f"Expected the images that {folder} was trained on, which are your own: --data PATH."

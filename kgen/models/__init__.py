@@ -47,6 +47,9 @@ REGISTRY = {
     "wgan_gp": Entry(
         ".gans.wgan_gp", "WGANGP", "Wasserstein GAN with gradient penalty (Gulrajani et al. 2017)"
     ),
+    "pix2pix": Entry(
+        ".gans.pix2pix", "Pix2Pix", "image-to-image translation by a GAN (Isola et al. 2016)"
+    ),
     "pixelcnn": Entry(
         ".autoregressive.pixelcnn", "PixelCNN", "PixelCNN (van den Oord et al. 2016)"
     ),

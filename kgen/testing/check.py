@@ -90,6 +90,14 @@ def can_sample(model_class):
     return model_class.can_sample
 
 
+def has_noise(model_class):
+    return model_class.can_sample and model_class.stochastic
+
+
+def has_no_noise(model_class):
+    return model_class.can_sample and not model_class.stochastic
+
+
 def has_sampler(model_class):
     return model_class.has_sampler
 
