@@ -40,7 +40,7 @@ def main():
 def keep(run, options, references):
     """Write the record of one run."""
     record = json.loads((run / "run.json").read_text())
-    source = options.data or record["data"]["name"]
+    source = options.data or record["options"].get("data") or record["data"]["name"]
     data = kgen.data.load(source)
     model = kgen.load(run / "model")
     with tqdm.tqdm(unit="image", desc=run.name) as bar:

@@ -79,6 +79,8 @@ Fraction = Annotated[float, Bounds(0, 1, open="most")]
 Levels = Annotated[int, Bounds(2, 65_536, remedy="create the model with the data's levels")]
 LABELLED = "train on labelled images, numbered from 0 without gaps"
 Classes = Annotated[int, Bounds(1, 65_536, remedy=LABELLED)]
+NoClasses = Annotated[int, Bounds(0, 65_536, remedy=LABELLED)]  # 0: none are given
+CodeCount = Annotated[int, Bounds(2, 65_536)]  # of a codebook
 Names = Annotated[tuple[str, ...], Bounds(1, 1_000)]  # of attributes
 Words = Annotated[tuple[str, ...], Bounds(1, 100_000)]  # that a model of texts knows
 Side = Annotated[int, Bounds(1, 4_096)]

@@ -1,5 +1,7 @@
 """What a model can do, and which of the registered models can."""
 
+import inspect
+
 from kgen import models
 from kgen.errors import KgenError
 
@@ -29,6 +31,17 @@ def require(model, *capabilities):
             f"Expected a model {expected}, received {received.__name__}: take one of "
             f"{names_with(*capabilities)}."
         )
+
+
+def log_prob_arguments(model, **given):
+    """Of these arguments those that the model's `log_prob` takes: a bound may draw samples or not.
+
+    Args:
+        model: a `GenerativeModel`, or its class.
+        given: such as samples and seed.
+    """
+    taken = inspect.signature(model.log_prob).parameters
+    return {name: value for name, value in given.items() if name in taken}
 
 
 def names_with(*capabilities):

@@ -49,6 +49,14 @@ def parser():
         "set comes with kgen, one of your own images is trained), or Inception-V3, for colour "
         "images (default: the classifier where there are labels)",
     )
+    parser.add_argument(
+        "--sampling",
+        metavar="KEY=VALUE",
+        nargs="+",
+        default=[],
+        help="arguments of the models' sampling, such as temperature=0.7; recorded with the "
+        "figures (default: draws of what log_prob scores)",
+    )
     parser.add_argument("--seed", metavar="N", type=cli.number(Seed), default=0, help="default 0")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the figures")
     parser.add_argument("--csv", metavar="FILE", type=Path, help="write the figures, a row a run")
@@ -104,12 +112,12 @@ def images_of(folder, options):
             `run.json` holds no options of a run.
     """
     record = run_folder.read_record(folder)
-    name = options.data or (record.get("data") or {}).get("name")
-    if options.data is None and name not in data.names():
+    again = stored_options(record, folder)  # whose data has what stands behind a colon, too
+    name = options.data or again.data or (record.get("data") or {}).get("name")
+    if options.data is None and not data.is_named(name):
         raise KgenError(
             f"Expected the images that {folder} was trained on, which are your own: --data PATH."
         )
-    again = stored_options(record, folder)
     return {
         "source": name,
         "size": again.size,
@@ -131,7 +139,9 @@ def evaluate_all(sources, options):
 
     from kgen import encoders
     from kgen.evaluation import check_images_of, evaluate, images_compared
+    from kgen.training.parameters import assigned, parsed
 
+    given = {name: parsed(text) for name, text in assigned("--sampling", options.sampling)}
     runs = load_models(sources, options.model)
     known = {}  # arguments: (images, encoder, what is known of them)
     for folder, source in sources.items():  # all of them before the first takes its minutes
@@ -157,6 +167,7 @@ def evaluate_all(sources, options):
                 bound_samples=options.bound_samples,
                 reference=reference,
                 progress=bar.update,
+                sampling=given,
             )
         known[key] = images, encoder, reference or found.reference
         found.seconds |= training_time(folder)

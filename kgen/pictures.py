@@ -15,6 +15,7 @@ from kgen.spaces import Pixels, Tokens
 
 SMALLEST_SIDE = 56  # smaller images are enlarged to about this many screen pixels
 MOST_PANELS = 100
+TRIPLES_IN_A_ROW = 4
 BORDER = 2
 GREY = 128
 FEWER = "choose fewer, or an array: --out samples.npy"
@@ -120,6 +121,28 @@ def save_items(path, items, space, title=None):
         save_grid(path, items, space.levels, title=title)
     else:
         save_scatter(path, items[:, :2], np.zeros(len(items), int), title=title)
+
+
+def save_triples(path, sources, samples, targets, source_space, space, title=None):
+    """Write a grid of triples: a source image, the sample that a model makes of it, the target.
+
+    Args:
+        path: of the file.
+        sources: images of `source_space`, shown in the size and the levels of the samples.
+        samples, targets: as many images of `space`.
+        source_space, space: `kgen.spaces.Pixels`.
+        title: as of `save_grid`.
+
+    Examples:
+        >>> data = kgen.data.load("digits:edges")
+        >>> first = data.test.limit(8)
+        >>> kgen.pictures.save_triples(
+        ...     "edges.png", first.condition, first.x, first.x, data.condition_space, data.space
+        ... )
+    """
+    shown = source_space.converted(sources, space)
+    images = np.stack([shown, samples, targets], axis=1).reshape(-1, *space.shape)
+    save_grid(path, images, space.levels, columns=3 * TRIPLES_IN_A_ROW, title=title)
 
 
 def save_loss_plot(path, history):

@@ -68,8 +68,8 @@ def pytest_collection_modifyitems(config, items):
 @pytest.fixture(autouse=True, scope="session")
 def own_choice():
     """kgen has XLA compile the steps on TensorFlow, and records them on PyTorch, which takes longer
-    than the tests' few steps do without; in the contract `everything_at_its_defaults_trains_alike`
-    and `trains_and_samples_under_xla` do it for every model."""
+    than the tests' few steps do without; `everything_at_its_defaults_trains_and_samples` and
+    `trains_and_samples_under_xla` of `kgen.testing` do it for every model."""
     from kgen import backend
 
     own_choice = backend.jit_compile_pays

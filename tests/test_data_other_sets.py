@@ -159,6 +159,7 @@ def test_real_emoji_have_their_published_number():
 
 def test_real_sentences_are_english():
     data = real("wordnet_examples")
+    assert data.checksum[:16] == "8bc315045626dfa5"  # runs record it
     assert (len(data.train), len(data.test)) == (37_982, 4_220)
     assert data.space.words[:3] == ("the", "a", "of")
     assert 0.1 < np.mean(data.test.x[data.test.x > 0] == 1) < 0.2

@@ -97,7 +97,10 @@ def test_folders_below_are_no_labels_where_there_are_captions(tmp_path):
     write_table(tmp_path / "captions.csv", csv(*rows))
     data = load(tmp_path)
     assert (values(data.train), captions(data)) == ([2, 3, 4], ["two", "three", "four"])
-    assert data.train.labels is None
+    assert (data.train.labels, data.label_names) == (None, None)
+    write(tmp_path, loose=5)
+    write_table(tmp_path / "captions.csv", csv(*rows, "loose.png,five"))
+    assert captions(load(tmp_path)) == ["two", "three", "four", "five"]
 
 
 def test_every_split_may_have_its_own_table(tmp_path):

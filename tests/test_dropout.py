@@ -9,7 +9,8 @@ from test_checkpoints import StopAt
 import kgen
 from kgen import backend
 from kgen.layers import Dropout
-from kgen.runs.checkpoint import Checkpoints, Progress, Store
+from kgen.runs.checkpoint import Progress, Store
+from kgen.runs.checkpoints import Checkpoints
 from kgen.saving import load
 from kgen.testing.comparing import array, assert_same, state_of
 

@@ -14,9 +14,11 @@ import numpy as np
 import pytest
 
 import kgen
-from kgen.testing.case import BATCH_SIZE, Case
+from kgen.spaces import Pixels
+from kgen.testing.case import Case
 from kgen.testing.comparing import array, names_of
 from kgen.testing.recorded import Recorded
+from kgen.testing.states import BATCH_SIZE
 
 FOLDER = Path(__file__).parent / "golden"
 STEPS = 20
@@ -71,10 +73,14 @@ def prepared(name):
 
 
 def batches_of(name):
-    """STEPS times ((number, images), labels)."""
-    images = case_of(name).all_items[: STEPS * BATCH_SIZE].reshape(STEPS, BATCH_SIZE, 8, 8, 1)
-    labels = np.arange(STEPS * BATCH_SIZE).reshape(STEPS, BATCH_SIZE) % 10
-    return zip(enumerate(images), labels, strict=True)
+    """STEPS times ((number, images), condition): labels in turn, or the source images."""
+    case, count = case_of(name), STEPS * BATCH_SIZE
+    images = case.all_items[:count].reshape(STEPS, BATCH_SIZE, 8, 8, 1)
+    condition = np.arange(count) % 10
+    if isinstance(case.condition_space, Pixels):
+        condition = case.all_conditions[:count]
+    batches = condition.reshape(STEPS, BATCH_SIZE, *condition.shape[1:])
+    return zip(enumerate(images), batches, strict=True)
 
 
 @functools.cache

@@ -48,8 +48,8 @@ MAY_IMPORT = {
     "evaluation": BASIC | CHECKS | {"encoders", "metrics", "pictures", "plots"},
     "runs": BASIC | {"backend", "cli", "data", "models", "pictures", "training"},
     "fit": SHARED_BY_VERBS | CHECKS | {"evaluation", "saving", "training"},
-    "sample": SHARED_BY_VERBS,
-    "evaluate": SHARED_BY_VERBS | {"encoders", "evaluation"},
+    "sample": SHARED_BY_VERBS | {"pictures", "training"},
+    "evaluate": SHARED_BY_VERBS | {"encoders", "evaluation", "training"},
 }
 MAY_IMPORT["testing"] = (
     MAY_IMPORT["models"]

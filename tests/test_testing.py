@@ -10,7 +10,10 @@ from keras import ops
 from toys import IndependentPixels, ToyGAN
 
 import kgen
+from kgen import backend
 from kgen.testing import check_model, checks, runner
+from kgen.testing.case import Case
+from kgen.testing.check import Check
 
 # === Models with a defect each ===
 
@@ -111,14 +114,14 @@ class Boastful(IndependentPixels):
 
 
 class Collusion(ToyGAN):
-    """Its discriminator's move changes the generator, too."""
+    """The discriminator's update changes the generator, too."""
 
     def variables_of(self, player):
         return super().variables_of(None if player == "discriminator" else player)
 
 
 class Lopsided(ToyGAN):
-    """Only one of its players moves."""
+    """Only one of its players is updated."""
 
     def train_step(self, data):
         images, _ = self.unpack(data)
@@ -143,7 +146,7 @@ DEFECTS = [
     (Coarse, "losses_are_float32_in_mixed_bfloat16"),
     (Boastful, "one_pass_samples_where_the_model_says_so"),
     (Collusion, "players_share_no_variable"),
-    (Lopsided, "every_player_moves_in_turn"),
+    (Lopsided, "every_player_is_updated_in_turn"),
 ]
 
 
@@ -152,6 +155,21 @@ def test_a_defect_fails_its_check(model_class, name):
     check = dict(checks(model_class))[name]
     with pytest.raises((AssertionError, ValueError, kgen.KgenError)):
         check()
+
+
+def test_one_check_compiles_steps_as_users_do(monkeypatch):
+    asked = []
+
+    def choice(model):
+        asked.append(model)
+        return model.jit_compile
+
+    monkeypatch.setattr(backend, "jit_compile_pays", choice)
+    found = dict(checks(IndependentPixels))
+    found["losses_are_finite"]()
+    assert asked == []
+    found["everything_at_its_defaults_trains_and_samples"]()
+    assert len(asked) == 1
 
 
 # === The report ===
@@ -202,17 +220,19 @@ def test_what_cannot_be_checked_is_refused():
     class Local(IndependentPixels):
         pass
 
+    with pytest.raises(kgen.KgenError, match="pass the class itself"):
+        check_model(IndependentPixels())
     with pytest.raises(kgen.KgenError, match=r"received Local.*: define it there"):
         check_model(Local)
 
 
 def test_an_assertion_without_a_message_is_its_own_reason():
-    def fails():
-        assert 1 + 1 == 3
+    def fails(case):
+        raise AssertionError
 
-    error = runner._error_of(fails)
-    error.args = ()  # as it is where pytest does not explain it
-    assert runner._first_line(error) == "assert 1 + 1 == 3"
+    check = Check(fails, needs=None, of_base_class=False, as_users_run=False)
+    with pytest.raises(AssertionError, match=r"^raise AssertionError$"):
+        runner._run(check, Case(IndependentPixels))
 
 
 INSTALLED = """

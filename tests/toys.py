@@ -53,7 +53,7 @@ class IndependentPixels(kgen.ImageModel):
 
 @keras.saving.register_keras_serializable("toys")
 class ToyGAN(kgen.ImageModel):
-    """Least-squares GAN of dense networks: a game of two players, each with one move a step."""
+    """Least-squares GAN of dense networks: a game of two players, each updated once a step."""
 
     tracked = ("discriminator_loss", "generator_loss")
     players = ("discriminator", "generator")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kgen.capabilities import require
+from kgen.capabilities import log_prob_arguments, require
 from kgen.errors import KgenError
 from kgen.metrics import auroc
 
@@ -177,5 +177,5 @@ def _classes(model):
 
 def _log_prob(model, images, samples, seed, condition=None):
     require(model, "likelihood")
-    bound = {"samples": samples, "seed": seed} if model.likelihood == "bound" else {}
-    return np.asarray(model.log_prob(images, condition, **bound))
+    noise = log_prob_arguments(model, samples=samples, seed=seed)
+    return np.asarray(model.log_prob(images, condition, **noise))

@@ -13,6 +13,7 @@ else in the user's cache, else downloaded into that cache; checksums are verifie
 
 from kgen.data.dataset import Dataset, Split
 from kgen.data.dynamic import DynamicallyBinarized
+from kgen.data.folders import read_images
 from kgen.data.loading import is_named, load, names
 
-__all__ = ["Dataset", "DynamicallyBinarized", "Split", "is_named", "load", "names"]
+__all__ = ["Dataset", "DynamicallyBinarized", "Split", "is_named", "load", "names", "read_images"]

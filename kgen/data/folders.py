@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from kgen.data import image_files
+from kgen.data.allowance import most_bytes
 from kgen.data.columns import NAMES, read_tables
 from kgen.data.dataset import Dataset, Split, warn_of_range
 from kgen.data.decoding import decode
 from kgen.data.kept import KeptImages
 from kgen.data.layout import layout
 from kgen.errors import KgenError
-from kgen.files import kind
+from kgen.files import expanded, kind
 from kgen.spaces import Pixels
 
 SECONDS_WORTH_KEEPING = 1.0
@@ -40,8 +41,8 @@ def read_folder(folder: Path, size: tuple[int, int] | None, mode: str | None, mo
 
     Raises KgenError for a folder of fewer than two images, images beside sub-folders with images,
     splits that do not go together, damaged images (listed together), images of different kinds
-    without `mode`, or of different sizes without `size`, or for what would take more than `most`
-    bytes of memory.
+    without `mode`, or of different sizes without `size`, a table that does not describe the images,
+    source images without their target, or for what would take more than `most` bytes of memory.
     """
     paths, others = _files(folder)
     sides = _sides(folder, paths)
@@ -72,6 +73,29 @@ def read_folder(folder: Path, size: tuple[int, int] | None, mode: str | None, mo
         condition_space=space,
         label_names=found.label_names,
     )
+
+
+def read_images(
+    path: str | Path, size: tuple[int, int] | None = None, mode: str | None = None
+) -> np.ndarray:
+    """The images of one file, or of a folder in natural order: uint8 (n, height, width, 1 or 3).
+
+    Args:
+        path: of an image file, or of a folder of such.
+        size: (height, width) that each is cropped and resized to; None as they are.
+        mode: "rgb", "gray", or None as they are, all of one kind.
+
+    Raises:
+        KgenError: if there are none, or for damaged ones.
+    """
+    path = expanded(path)
+    found = kind(path)
+    if found is None:
+        raise KgenError(f"Expected an image or a folder of images, received {path}: name one.")
+    paths = sorted(_files(path)[0]) if found == "folder" else [path]
+    if not paths:
+        raise KgenError(f"Expected images in {path}, received none: name another folder.")
+    return decode(path, paths, size, mode, most_bytes(None))[0]
 
 
 def _sides(folder: Path, paths: list[Path]) -> tuple[Path, Path] | None:

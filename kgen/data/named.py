@@ -238,13 +238,13 @@ PUBLISHED: dict[str, NamedSet] = {
 SETS: dict[str, NamedSet | Recipe] = {
     **PUBLISHED,
     "placed_digits": Recipe(
-        "22,000 handwritten digits in colour, placed on 32x32 images, with captions; made from"
-        " MNIST where it is at hand, else from digits; :64 (64x64), :attributes, :labels",
+        "22,000 coloured digits placed on 32x32 colour, with captions (of MNIST if at hand); with"
+        " :64 64x64, with :attributes or :labels these",
         _placed_digits,
         placed_digits.OPTIONS,
     ),
     "emoji": Recipe(
-        "1,601 icons, 72x72 colour, with captions; :labels for their eight categories",
+        "1,601 icons, 72x72 colour, with captions; with :labels their eight categories",
         emoji.read_emoji,
         emoji.OPTIONS,
     ),

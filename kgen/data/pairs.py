@@ -5,6 +5,7 @@ Isola et al. 2016, "Image-to-Image Translation with Conditional Adversarial Netw
 exactly the same on every machine.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ from kgen.spaces import Pixels
 EDGES = 0.2  # the steepest fifth of an image's pixels are edges
 BLOCK = 4  # pixels that a small image's pixel stands for, along each side
 _RED, _GREEN, _BLUE = 19595, 38470, 7471  # ITU-R 601 luma in 65536ths, as pillow's mode L
-_CHUNK = 1000  # images at a time, to bound the memory of what is between
+_PIXELS = 2**20  # at a time, which bounds the memory of what is between
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,8 @@ def source_space(kind: str, space: Pixels) -> Pixels:
 
 def source_images(kind: str, images: np.ndarray) -> np.ndarray:
     """The source images of `kind`, a key of `SOURCES`, of images (n, height, width, channels)."""
-    made = [SOURCES[kind].make(images[i : i + _CHUNK]) for i in range(0, len(images), _CHUNK)]
-    return np.concatenate(made) if made else SOURCES[kind].make(images)
+    make, rows = SOURCES[kind].make, max(1, _PIXELS // math.prod(images.shape[1:3]))
+    return np.concatenate([make(images[i : i + rows]) for i in range(0, len(images), rows)])
 
 
 def luma(images: np.ndarray) -> np.ndarray:

@@ -167,9 +167,9 @@ def placed(
     inks = np.array(list(COLOURS.values()), np.int64)[truth.colours]
     images = np.empty((count, side, side, 3), np.uint8)
     images[:] = np.array(list(BACKGROUNDS.values()), np.uint8)[truth.backgrounds][:, None, None]
-    grey = digits.images[..., 0].astype(np.int64) * 255 // (levels - 1)
     for image, row, centre, length, ink in zip(images, rows, centres, lengths, inks, strict=True):
-        _draw(image, _stroke(grey[row].astype(np.uint8), length), centre, ink)
+        grey = digits.images[row, ..., 0].astype(np.int64) * 255 // (levels - 1)
+        _draw(image, _stroke(grey.astype(np.uint8), length), centre, ink)
     return images, truth
 
 

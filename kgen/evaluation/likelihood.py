@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from kgen.capabilities import log_prob_arguments
 from kgen.errors import KgenError
 from kgen.evaluation.parts import in_parts
 from kgen.spaces import rows_of
@@ -20,9 +21,9 @@ def likelihood(model, split, samples, seed=0, progress=None):
         progress: called with the number of images after each part, or None.
 
     Returns:
-        A dict of plain values: `likelihood`, `samples` (of a bound), `images`, the mean in nats per
-        image and in bits per dimension and the standard errors of both; None for a model that has
-        no likelihood.
+        A dict of plain values: `likelihood`, `samples` (of a bound that draws some), `images`,
+        the mean in nats per image and in bits per dimension and the standard errors of both; None
+        for a model that has no likelihood.
 
     Raises:
         KgenError: for fewer than two images.
@@ -41,11 +42,11 @@ def likelihood(model, split, samples, seed=0, progress=None):
             f"Expected at least 2 images for a standard error, received {len(split)}: add images."
         )
     x = np.asarray(split.x)
-    bound = {"samples": samples} if model.likelihood == "bound" else {}
+    bound = log_prob_arguments(model, samples=samples)
 
     def log_prob(rows, seed):
         condition = None if model.condition_space is None else rows_of(split.condition, rows)
-        noise = {**bound, "seed": seed} if bound else {}
+        noise = log_prob_arguments(model, samples=samples, seed=seed)
         return model.log_prob(x[rows], condition, **noise)
 
     nats = -in_parts(len(x), seed, log_prob, progress)

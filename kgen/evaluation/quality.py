@@ -4,6 +4,8 @@ import numpy as np
 
 from kgen import metrics
 from kgen.errors import KgenError
+from kgen.evaluation.summary import CEILING, FLOOR, IDENTITY
+from kgen.spaces import Pixels
 
 SUBSET = 1000  # of the kernel distance; all images where there are fewer
 
@@ -34,8 +36,11 @@ class Reference:
 
     Attributes:
         count: images compared.
+        images: the real images, uint8.
         condition: what the real images are given, or None.
-        rows: {"real images (floor)": figures, "noise (ceiling)": figures}.
+        rows: {"real images (floor)": figures, "noise (ceiling)": figures}; where the real images
+            are given source images of their size, "sources (identity)": what a model would get that
+            returns its sources, with the figures of `kgen.metrics.pair_figures`.
 
     Raises:
         KgenError: for another split, or features that are no array (n, d).
@@ -48,7 +53,8 @@ class Reference:
         chosen = {name: getattr(data, name).limit(self.count) for name in ("train", "test")}
         others = chosen.pop("train" if split == "test" else "test")
         self.condition = chosen[split].condition
-        self.real = self._features(np.asarray(chosen[split].images))
+        self.images = np.asarray(chosen[split].images)
+        self.real = self._features(self.images)
         # Distances to the training images are compared with those of images held out from them.
         self.training_images = np.asarray(data.train.images)
         self.training = self._features(self.training_images)
@@ -57,9 +63,13 @@ class Reference:
             data.levels, size=(self.count, *data.image_shape), dtype="uint8"
         )
         self.rows = {
-            "real images (floor)": quality(np.asarray(others.images), self, are_real=True)[0],
-            "noise (ceiling)": quality(noise, self)[0],
+            FLOOR: quality(np.asarray(others.images), self, are_real=True)[0],
+            CEILING: quality(noise, self)[0],
         }
+        sources = data.condition_space
+        if isinstance(sources, Pixels) and sources.shape[:2] == data.space.shape[:2]:
+            identity = sources.converted(self.condition, data.space)
+            self.rows[IDENTITY] = quality(identity, self)[0] | paired(identity, self, data.levels)
 
     def _features(self, images):
         features = np.asarray(self.encoder(images))
@@ -69,6 +79,11 @@ class Reference:
                 f"of shape {features.shape}: return one row an image."
             )
         return features
+
+
+def paired(images, reference, levels):
+    """How near images are to the reference's own, each to that of its row."""
+    return metrics.pair_figures(images, reference.images, levels)
 
 
 def quality(images, reference, are_real=False):

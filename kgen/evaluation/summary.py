@@ -5,6 +5,7 @@ from dataclasses import dataclass
 LEAST_ACCURACY = 0.85  # of an encoder that classifies
 IMAGES_PER_FEATURE = 10  # a covariance of d features estimated from fewer than 10 d images is noise
 SAMPLES, FLOOR, CEILING = "samples", "real images (floor)", "noise (ceiling)"
+IDENTITY = "sources (identity)"  # of a model that is given images: these images themselves
 
 # The figures that depend on the encoder.
 OF_FEATURES = (

@@ -1,7 +1,7 @@
 """Evaluations in words and figures, for the terminal and for a page."""
 
 from kgen.evaluation import summary
-from kgen.evaluation.summary import CEILING, FLOOR, SAMPLES, Cell
+from kgen.evaluation.summary import CEILING, FLOOR, IDENTITY, SAMPLES, Cell
 
 # {heading: (figure, format)}, in the order of the columns.
 COLUMNS = {
@@ -96,6 +96,9 @@ def notes(found):
     """{title: text} of what stands below the table."""
     used = found.used
     texts = {"likelihood": likelihood_in_words(found.likelihood)}
+    for row in (SAMPLES, IDENTITY):
+        if "l1" in found.rows.get(row, {}):
+            texts[f"{row} beside their targets"] = pairs_in_words(found.rows[row])
     if "encoder" in used:
         texts["encoder"] = encoder_in_words(used)
     texts["used"] = (
@@ -120,6 +123,13 @@ def likelihood_in_words(figures):
         f"{figures['negative_log_prob_nats']:.2f} +- {figures['standard_error_nats']:.2f} nats per "
         f"image, {figures['bits_per_dimension']:.4f} +- {figures['standard_error_bits']:.4f} bits "
         f"per dimension ({kind})"
+    )
+
+
+def pairs_in_words(figures):
+    return (
+        f"mean absolute difference {figures['l1']:.2%} of the range, PSNR {figures['psnr']:.2f} "
+        f"dB, SSIM {figures['ssim']:.4f}, Frechet distance {figures['frechet_distance']:.2f}"
     )
 
 

@@ -11,9 +11,9 @@ from kgen.bounds import Draws, Samples, Seed, checked
 from kgen.errors import KgenError
 from kgen.evaluation.likelihood import likelihood
 from kgen.evaluation.parts import in_parts
-from kgen.evaluation.quality import Reference, check_split, images_compared, quality
+from kgen.evaluation.quality import Reference, check_split, images_compared, paired, quality
 from kgen.evaluation.summary import SAMPLES, doubts
-from kgen.spaces import check_condition, in_words, rows_of
+from kgen.spaces import Pixels, check_condition, in_words, rows_of
 
 PICTURED = 64
 COPIES_PICTURED = 10
@@ -25,7 +25,9 @@ class Evaluation:
 
     Attributes:
         rows: {"samples", "real images (floor)", "noise (ceiling)": {name: figure}}, as of
-            `kgen.evaluation.quality`; empty for a model that cannot sample.
+            `kgen.evaluation.quality`; empty for a model that cannot sample. Of a model that is
+            given images "samples" have the figures of `kgen.metrics.pair_figures`, too, and there
+            is "sources (identity)".
         likelihood: as of `kgen.evaluation.likelihood`; None where there is none.
         used: encoder and its hash, numbers of images and of features, split, k, seed, EMA,
             trainable parameters.
@@ -144,6 +146,8 @@ def _measure_samples(model, found, progress):
         images = in_parts(reference.count, reference.seed, sample, progress)
     with timed(found.seconds, "metrics"):
         figures, near = quality(images, reference)
+        if isinstance(model.condition_space, Pixels):
+            figures |= paired(images, reference, model.space.levels)
         found.rows = {"samples": figures, **reference.rows}
     copies = np.argsort(near.distances)[:COPIES_PICTURED]
     originals = reference.training_images[near.nearest[copies]]

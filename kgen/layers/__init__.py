@@ -11,6 +11,7 @@ from kgen.layers.bijections import (
     squeezing,
     zero_per_image,
 )
+from kgen.layers.codebook import Codebook
 from kgen.layers.convolution import Conv2D, Conv2DTranspose
 from kgen.layers.dropout import Dropout
 from kgen.layers.masked import HorizontalConv2D, MaskedConv2D, VerticalConv2D, shifted_down
@@ -24,6 +25,7 @@ __all__ = [
     "BatchNormalization",
     "Chain",
     "CheckerboardCoupling",
+    "Codebook",
     "Conv2D",
     "Conv2DTranspose",
     "Doubling",

@@ -7,7 +7,8 @@
 
 Features are arrays (n, d): one row an image, whatever encoder they come from. All functions work in
 float64, with bounded memory, and import no framework. Figures are comparable only between equal
-encoders and equal numbers of images.
+encoders and equal numbers of images. `pair_figures` alone takes images: each beside the one that it
+should be.
 """
 
 from kgen.metrics.frechet import (
@@ -15,6 +16,7 @@ from kgen.metrics.frechet import (
     frechet_distance_infinity,
     frechet_distance_of_moments,
 )
+from kgen.metrics.image_pairs import pair_figures
 from kgen.metrics.kernel import kernel_distance
 from kgen.metrics.memorization import Memorization, memorization
 from kgen.metrics.neighbours import density_coverage, precision_recall
@@ -31,5 +33,6 @@ __all__ = [
     "inception_score",
     "kernel_distance",
     "memorization",
+    "pair_figures",
     "precision_recall",
 ]

@@ -36,6 +36,9 @@ REGISTRY = {
     "iwae": Entry(
         ".autoencoders.iwae", "IWAE", "importance weighted autoencoder (Burda et al. 2015)"
     ),
+    "vq_vae": Entry(
+        ".autoencoders.vq_vae", "VQVAE", "vector-quantised VAE (van den Oord et al. 2017)"
+    ),
     "gan": Entry(".gans.gan", "GAN", "generative adversarial network (Goodfellow et al. 2014)"),
     "dcgan": Entry(".gans.dcgan", "DCGAN", "deep convolutional GAN (Radford et al. 2015)"),
     "cgan": Entry(".gans.cgan", "CGAN", "conditional GAN (Mirza & Osindero 2014)"),
@@ -43,6 +46,9 @@ REGISTRY = {
     "wgan": Entry(".gans.wgan", "WGAN", "Wasserstein GAN (Arjovsky et al. 2017)"),
     "wgan_gp": Entry(
         ".gans.wgan_gp", "WGANGP", "Wasserstein GAN with gradient penalty (Gulrajani et al. 2017)"
+    ),
+    "pix2pix": Entry(
+        ".gans.pix2pix", "Pix2Pix", "image-to-image translation by a GAN (Isola et al. 2016)"
     ),
     "pixelcnn": Entry(
         ".autoregressive.pixelcnn", "PixelCNN", "PixelCNN (van den Oord et al. 2016)"
@@ -75,8 +81,8 @@ def homes():
 def register(name, model_class):
     """Make a model of your own known as `name`, in this process.
 
-    `create`, `kgen.save` and `kgen.load` then take it like any other, and the contract suite
-    (`tests/contract.py`) checks it. It is described by the first line of its docstring.
+    `create`, `kgen.save` and `kgen.load` then take it like any other. It is described by the first
+    line of its docstring. `kgen.testing.check_model` checks it.
 
     Raises:
         KgenError: if another class has that name.

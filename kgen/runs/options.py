@@ -121,7 +121,7 @@ def check_changes(options):
 def kept(options):
     """The options that a run is continued with, as plain values."""
     given = {name: getattr(options, name) for name in KEPT}
-    if given["data"] not in data.names():
+    if not data.is_named(given["data"]):
         del given["data"]
     return {name: value for name, value in given.items() if value is not None}
 
@@ -166,7 +166,7 @@ def given_again(record, changes):
     """
     again = stored_options(record, changes.resume)
     _check_named_again(again.model, changes)
-    again.data = again.data if again.data in data.names() else None
+    again.data = again.data if data.is_named(again.data) else None
     for name in CHANGEABLE:
         if getattr(changes, name) is not None:
             setattr(again, name, getattr(changes, name))

@@ -18,7 +18,7 @@ from kgen.errors import Interrupted, KgenError
 from kgen.files import whole_file, write_json
 from kgen.runs import checkpoint
 from kgen.runs.folder import MODEL, RECORD
-from kgen.spaces import count_of, default_condition, rows_of
+from kgen.spaces import Pixels, count_of, default_condition, rows_of
 
 PICTURES = 20  # at most so many sample grids a run
 IMAGES_PER_PICTURE = 64
@@ -124,14 +124,19 @@ class Recorder(keras.callbacks.Callback):
     def _draw_samples(self, path):
         model, held_out = self._whole(), self.held_out
         first = slice(IMAGES_PER_PICTURE)
+        targets, given = np.asarray(held_out.x[first]), rows_of(held_out.condition, first)
         if model.can_sample and self.stage.is_last:
-            condition = condition_to_picture(model, rows_of(held_out.condition, first))
+            condition = condition_to_picture(model, given)
             arguments = model.sampling_arguments(**model.picture_arguments)
             items = model.sample(IMAGES_PER_PICTURE, condition, SAMPLE_SEED, **arguments)
         else:
-            given = None if model.condition_space is None else rows_of(held_out.condition, first)
-            items = model.reconstruct(np.asarray(held_out.x[first]), given)
-        pictures.save_items(path, items, model.space)
+            items = model.reconstruct(targets, None if model.condition_space is None else given)
+        if makes_images_of_images(model):
+            pairs = [held_out_rows(images)[: len(items)] for images in (given, targets)]
+            spaces = model.condition_space, model.space
+            pictures.save_triples(path, pairs[0], items, pairs[1], *spaces)
+        else:
+            pictures.save_items(path, items, model.space)
         self.picture = path
 
     def _write_record(self, status):
@@ -149,8 +154,17 @@ def condition_to_picture(model, held_out):
     try:
         return default_condition(model.condition_space, IMAGES_PER_PICTURE)
     except KgenError:
-        rows = np.arange(IMAGES_PER_PICTURE) % count_of(held_out)
-        return rows_of(held_out, rows)
+        return held_out_rows(held_out)
+
+
+def held_out_rows(held_out):
+    """Held-out items or conditions for a picture, repeated where there are too few."""
+    return rows_of(held_out, np.arange(IMAGES_PER_PICTURE) % count_of(held_out))
+
+
+def makes_images_of_images(model):
+    """Whether a model's items and what it is given are images."""
+    return isinstance(model.condition_space, Pixels) and isinstance(model.space, Pixels)
 
 
 def _status(kind, error):

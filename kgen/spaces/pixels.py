@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from kgen.errors import KgenError
 from kgen.spaces.arrays import dtype_of, shape_of
 from kgen.spaces.space import Space
@@ -65,6 +67,19 @@ class Pixels(Space):
 
     def holds(self, other):
         return type(other) is Pixels and self.shape == other.shape and self.levels >= other.levels
+
+    def converted(self, images, space):
+        """Images of this space, an array, as the nearest ones of another space of images.
+
+        Of another size the nearest pixels are taken, of other channels the mean, of other levels
+        the nearest level of equal brightness.
+        """
+        (height, width, channels), shape = space.shape, self.shape
+        rows, columns = np.arange(height) * shape[0] // height, np.arange(width) * shape[1] // width
+        images = np.asarray(images)[:, rows][:, :, columns].astype("float64")
+        if channels != shape[2]:
+            images = np.repeat(images.mean(axis=-1, keepdims=True), channels, axis=-1)
+        return np.round(images * ((space.levels - 1) / (self.levels - 1))).astype(space.dtype)
 
     def arguments(self):
         return {"image_shape": self.shape, "levels": self.levels}

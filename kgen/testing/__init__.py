@@ -6,8 +6,8 @@
     def test_contract(name, check):
         check()
 
-A check asks for what the model says of itself (`players`, `likelihood`, `encodes`, ...). It is
-made with its `small_arguments` and trained on data of its own spaces, made of digits of 8x8 pixels.
+Which checks apply is read off the class (`players`, `likelihood`, `encodes`, ...). The model is
+made with its `small_arguments`, and trained on data of its own spaces, made of digits.
 """
 
 import kgen.chosen_backend  # noqa: F401  # before Keras

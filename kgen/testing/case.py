@@ -1,63 +1,16 @@
-"""A model under check: with small arguments, real digits to train on, and its trained states."""
+"""A model class under check, with small arguments and real digits."""
 
-import contextlib
 import functools
-from typing import NamedTuple
-from unittest import mock
 
 import keras
 import numpy as np
 
-from kgen import backend
 from kgen.spaces import rows_of
-from kgen.testing.comparing import state_of
-from kgen.testing.recorded import Recorded
+from kgen.testing.states import BATCH_SIZE, COUNT, States
 from kgen.testing.toy_data import condition_of, items_of
-from kgen.training import GenerativeModel, set_seed
 from kgen.training.parameters import constructor_parameters
-from kgen.training.variables import named_variables
 
-COUNT, BATCH_SIZE = 100, 32  # items: batches of 32, 32, 32 and 4
-WHOLE = 96  # items of the first three
-RATE = 0.1  # of the recorded steps' plain descent
 DIGITS = {"image_shape": (8, 8, 1), "levels": 17}
-LESSONS = 5  # epochs of 20 steps, after which every model has learned something
-
-
-class Kept(NamedTuple):
-    """A compiled model, and its variables as they were created.
-
-    Compiling takes most of the time: training the same model again, from the start, compiles
-    nothing.
-    """
-
-    model: GenerativeModel
-    start: dict
-
-    def anew(self):
-        """The model, as if it had never been trained."""
-        return self.put_back(self.start)
-
-    def put_back(self, state):
-        """The model with the variables of an earlier moment."""
-        for name, variable in named_variables(self.model).items():
-            variable.assign(state[name])
-        return self.model
-
-
-class Run(NamedTuple):
-    """What `fit` left behind."""
-
-    history: dict
-    state: dict  # the model's variables
-
-
-class Mixed(NamedTuple):
-    """A model after `fit` in mixed precision."""
-
-    model: GenerativeModel
-    history: dict
-    loss_dtypes: set
 
 
 class InOrder(keras.utils.PyDataset):
@@ -75,22 +28,8 @@ class InOrder(keras.utils.PyDataset):
         return tuple(rows_of(part, chosen) for part in self.arrays)
 
 
-@contextlib.contextmanager
-def under_policy(name):
-    """Within, Keras' dtype policy is that of this name."""
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(name)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
-
-
-class Case:
-    """A model class with its `small_arguments`, and data for it.
-
-    Checks share models: one that needs two states of `anew` and `taught`, which are the same model,
-    is done with the first before it asks for the second.
+class Case(States):
+    """A model class with its `small_arguments`, and data of its spaces.
 
     Args:
         model_class: a `kgen.GenerativeModel`. Its attribute `small_arguments`, if it has one, is a
@@ -105,7 +44,7 @@ class Case:
         images = {name: value for name, value in DIGITS.items() if name in known}
         self.arguments = images | small
 
-    # === Data: what the model models, and what it is given ===
+    # === What the model models, and what it is given ===
 
     @functools.cached_property
     def space(self):
@@ -155,116 +94,6 @@ class Case:
         """Whether values are those that items may have."""
         low, high = self.space.limits or (-np.inf, np.inf)
         return np.isfinite(items).all() and low <= items.min() <= items.max() <= high
-
-    # === Models ===
-
-    def create(self, seed=0):
-        """A new model, not compiled."""
-        set_seed(seed)
-        return self.model_class(**self.arguments)
-
-    def compiled(self, seed=0, **settings):
-        """A new model, compiled."""
-        model = self.create(seed)
-        model.compile(**settings)
-        return model
-
-    @functools.cached_property
-    def uncompiled(self):
-        """A model as it was created: read it, do not compile it."""
-        return self.create()
-
-    @functools.cached_property
-    def kept(self):
-        """The model that most checks share."""
-        model = self.compiled()
-        return Kept(model, state_of(model))
-
-    @property
-    def model(self):
-        """That model as the last check left it."""
-        return self.kept.model
-
-    def anew(self):
-        """That model, never trained."""
-        return self.kept.anew()
-
-    @property
-    def taught(self):
-        """That model after its lessons: read it, do not train it."""
-        return self.kept.put_back(self.lessons.state)
-
-    # === Training ===
-
-    def fit(self, model, epochs=2, **settings):
-        """Fit to 100 items, as `trained` unless told otherwise; returns {name: epochs' means}."""
-        settings = {"batch_size": BATCH_SIZE, "verbose": 0, **settings}
-        return model.fit(*self.training_data(), epochs=epochs, **settings).history
-
-    def fit_whole_batches(self, model, **settings):
-        """Fit to 96 items, as `in_order` unless told otherwise; returns {name: epochs' means}.
-
-        For where the smaller last batch is not the point: it is compiled apart.
-        """
-        settings = {"batch_size": BATCH_SIZE, "shuffle": False, "verbose": 0, **settings}
-        return model.fit(*self.training_data(WHOLE), **settings).history
-
-    def teach(self, model, epochs=LESSONS):
-        """Epochs of 20 steps; returns {name: epochs' means}."""
-        settings = {"batch_size": BATCH_SIZE, "epochs": epochs, "verbose": 0}
-        return model.fit(*self.training_data(20 * BATCH_SIZE), **settings).history
-
-    @functools.cached_property
-    def trained(self):
-        """Two epochs, each with a smaller last batch."""
-        model = self.anew()
-        return Run(self.fit(model), state_of(model))
-
-    @functools.cached_property
-    def in_order(self):
-        """One epoch of whole batches in the order of the arrays."""
-        model = self.anew()
-        return Run(self.fit_whole_batches(model), state_of(model))
-
-    @functools.cached_property
-    def lessons(self):
-        """Long enough for the model to learn something."""
-        model = self.anew()
-        return Run(self.teach(model), state_of(model))
-
-    @functools.cached_property
-    def mixed(self):
-        """A model trained in mixed precision, and the dtypes of its losses and terms."""
-        dtypes, differentiate = set(), backend.value_and_grad
-
-        def recording(*args):
-            (loss, terms), gradients = differentiate(*args)
-            dtypes.update(keras.backend.standardize_dtype(x.dtype) for x in (loss, *terms.values()))
-            return (loss, terms), gradients
-
-        with under_policy("mixed_bfloat16"):
-            model = self.compiled()
-            with mock.patch.object(backend, "value_and_grad", recording):
-                history = self.fit_whole_batches(model, shuffle=True)
-        return Mixed(model, history, dtypes)
-
-    @functools.cached_property
-    def recorded(self):
-        """Plain descent of every player, whose steps `moves` and `later_moves` record."""
-        descent = {player: keras.optimizers.SGD(RATE) for player in self.model_class.players}
-        return Recorded(self.compiled(optimizer=descent or keras.optimizers.SGD(RATE)))
-
-    @functools.cached_property
-    def moves(self):
-        """Every `minimize` of the first training step."""
-        return self.recorded.step(*self.training_data(BATCH_SIZE))[0]
-
-    @functools.cached_property
-    def later_moves(self):
-        """Every `minimize` of the second and third training step, after `moves`."""
-        assert self.moves
-        batch = self.training_data(BATCH_SIZE)
-        return [move for _ in range(2) for move in self.recorded.step(*batch)[0]]
 
     # === Inference ===
 

@@ -49,7 +49,10 @@ class Check:
 
 
 def _quickly_compiled():
-    """XLA on TensorFlow and recording on PyTorch take longer than a check's few steps without."""
+    """Within, `jit_compile="auto"` stands for Keras' choice, in place of kgen's.
+
+    XLA on TensorFlow and recording on PyTorch take longer than a check's few steps without.
+    """
     return mock.patch.object(backend, "jit_compile_pays", lambda model: model.jit_compile)
 
 
@@ -85,6 +88,14 @@ def has_one_loss(model_class):
 
 def can_sample(model_class):
     return model_class.can_sample
+
+
+def has_noise(model_class):
+    return model_class.can_sample and model_class.stochastic
+
+
+def has_no_noise(model_class):
+    return model_class.can_sample and not model_class.stochastic
 
 
 def has_sampler(model_class):

@@ -4,9 +4,10 @@ import numpy as np
 
 from kgen.errors import KgenError
 from kgen.spaces import default_condition, parts_of, rows_of
-from kgen.testing.case import BATCH_SIZE, COUNT, InOrder
+from kgen.testing.case import InOrder
 from kgen.testing.check import can_sample, check, has_likelihood, is_conditional
 from kgen.testing.comparing import refused, same
+from kgen.testing.states import BATCH_SIZE, COUNT
 
 
 def is_sampled_given(model_class):

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from kgen.testing.case import BATCH_SIZE
 from kgen.testing.check import check
 from kgen.testing.comparing import array, assert_same, same, state_of, weights_in
+from kgen.testing.states import BATCH_SIZE
 from kgen.training.order import Batches
 
 

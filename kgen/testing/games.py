@@ -1,4 +1,4 @@
-"""Games: every player moves in turn, and no move changes another player."""
+"""Games: every player is updated in turn, and no update changes another player."""
 
 import itertools
 
@@ -11,19 +11,20 @@ from kgen.testing.comparing import names_of, refused
 
 
 @check(needs=has_players)
-def a_move_changes_only_its_player(case):
+def an_update_changes_only_its_player(case):
     model = case.recorded.model
     names = names_of(model)
-    for move in case.moves:
-        moved = {names[id(v)] for v in model.variables_of(move.player)}
-        networks = model.networks_of(move.player)
-        statistics = [v for network in networks for v in network.non_trainable_variables]
-        assert moved <= move.changed <= moved | {names[id(v)] for v in statistics}
+    for update in case.updates:
+        updated = {names[id(v)] for v in model.variables_of(update.player)}
+        networks = model.networks_of(update.player)
+        kept = [v for network in networks for v in network.non_trainable_variables]
+        kept += [*model.averages.values, model.averages.steps] if model.ema else []
+        assert updated <= update.changed <= updated | {names[id(v)] for v in kept}
 
 
 @check(needs=has_players)
-def every_player_moves_in_turn(case):
-    players = [player for player, _ in itertools.groupby(move.player for move in case.moves)]
+def every_player_is_updated_in_turn(case):
+    players = [player for player, _ in itertools.groupby(update.player for update in case.updates)]
     assert players == list(case.model_class.players)
 
 

@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from kgen.testing.case import BATCH_SIZE, LESSONS, RATE, InOrder
+from kgen.testing.case import InOrder
 from kgen.testing.check import check, has_one_loss
 from kgen.testing.comparing import array, assert_close, finite, names_of, same, trainable
+from kgen.testing.states import BATCH_SIZE, LESSONS, RATE
 
 
 @check
@@ -27,20 +28,24 @@ def metrics_are_the_tracked_terms(case):
     assert list(case.model.get_metrics_result()) == list(case.model_class.tracked)
 
 
+def with_gradient(updates):
+    """Names of the variables whose gradient is not zero in all of these updates."""
+    return {name for update in updates for name, g in update.gradients.items() if g.any()}
+
+
 @check
 def every_trainable_variable_has_a_gradient(case):
     """In one of the first steps: a layer that starts at zero passes none on in the very first."""
-    seen = {name for move in case.moves for name, g in move.gradients.items() if g.any()}
-    if seen != set(trainable(case.recorded.model)):
-        seen |= {name for move in case.later_moves for name, g in move.gradients.items() if g.any()}
-    without = set(trainable(case.recorded.model)) - seen
+    without = set(trainable(case.recorded.model)) - with_gradient(case.updates)
+    if without:
+        without -= with_gradient(case.later_updates)
     assert without == set(), f"no gradient of {', '.join(sorted(without))}"
 
 
 @check
-def moves_cover_every_trainable_variable(case):
-    moved = set().union(*(move.gradients for move in case.moves))
-    assert moved == set(trainable(case.recorded.model))
+def updates_cover_every_trainable_variable(case):
+    updated = set().union(*(update.gradients for update in case.updates))
+    assert updated == set(trainable(case.recorded.model))
 
 
 @check
@@ -54,10 +59,10 @@ def an_optimizer_of_the_users_own_is_obeyed(case):
     """Every variable goes down its gradient, but for those that the first batch sets before it."""
     names = names_of(case.recorded.model)
     set_by_data = getattr(case.recorded.model, "data_dependent", ())
-    for move in case.moves:
-        moved = move.gradients.keys() - {names[id(variable)] for variable in set_by_data}
-        expected = {name: move.before[name] - RATE * move.gradients[name] for name in moved}
-        assert_close({name: move.after[name] for name in moved}, expected, 1e-5)
+    for update in case.updates:
+        updated = update.gradients.keys() - {names[id(variable)] for variable in set_by_data}
+        expected = {name: update.before[name] - RATE * update.gradients[name] for name in updated}
+        assert_close({name: update.after[name] for name in updated}, expected, 1e-5)
 
 
 @check(of_base_class=True)

@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from kgen.testing.case import BATCH_SIZE, COUNT, InOrder
+from kgen.testing.case import InOrder
 from kgen.testing.check import check
 from kgen.testing.comparing import assert_same, refused, state_of
+from kgen.testing.states import BATCH_SIZE, COUNT
 
 
 def fit_refuses(case, items, *words):

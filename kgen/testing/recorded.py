@@ -10,7 +10,7 @@ from kgen import backend
 from kgen.testing.comparing import array, names_of, same
 
 
-class Move(NamedTuple):
+class Update(NamedTuple):
     """One `minimize` of a training step."""
 
     player: str | None
@@ -27,7 +27,7 @@ class Move(NamedTuple):
 
 
 class Recorded:
-    """A compiled model whose training step, compiled as ever, also returns its moves."""
+    """A compiled model whose training step, compiled as ever, also returns its updates."""
 
     def __init__(self, model):
         self.model, self.players = model, []
@@ -36,31 +36,31 @@ class Recorded:
         model.train_step = self._train_step
 
     def step(self, *batch):
-        """One training step: its moves, and {term: value}."""
+        """One training step: its updates, and {term: value}."""
         # Keras' own: a golden record's batches are none that kgen's would take.
         logs = keras.Model.train_on_batch(self.model, *batch, return_dict=True)
-        arrays = keras.tree.map_structure(array, logs.pop("moves"))
-        return [Move(*move) for move in zip(self.players, *arrays, strict=True)], logs
+        arrays = keras.tree.map_structure(array, logs.pop("updates"))
+        return [Update(*update) for update in zip(self.players, *arrays, strict=True)], logs
 
     def _train_step(self, data):
         """What is compiled."""
-        self.players, moves = [], {name: [] for name in Move._fields[1:]}
+        self.players, updates = [], {name: [] for name in Update._fields[1:]}
         minimize = type(self.model).minimize
 
         def differentiate(model, function, variables):
             result = self.differentiate(model, function, variables)
             gradients = map(ops.copy, result[1])  # PyTorch clips them where they are
             named = zip((self.names[id(v)] for v in variables), gradients, strict=True)
-            moves["gradients"].append(dict(named))
+            updates["gradients"].append(dict(named))
             return result
 
         def recording(model, loss_function, player=None, *args):
             self.players.append(player)
-            moves["before"].append(self._floats())
+            updates["before"].append(self._floats())
             loss, terms = minimize(model, loss_function, player, *args)
-            moves["after"].append(self._floats())
-            moves["loss"].append(loss)
-            moves["terms"].append(terms)
+            updates["after"].append(self._floats())
+            updates["loss"].append(loss)
+            updates["terms"].append(terms)
             return loss, terms
 
         with (
@@ -68,7 +68,7 @@ class Recorded:
             mock.patch.object(type(self.model), "minimize", recording),
         ):
             logs = self.train_step(data)
-        return {**logs, "moves": list(moves.values())}
+        return {**logs, "updates": list(updates.values())}
 
     def _floats(self):
         """{name: value} of the model's variables, but for seeds, at this point of the step."""

@@ -10,6 +10,7 @@ from kgen import models
 from kgen.errors import KgenError
 from kgen.testing.case import Case
 from kgen.testing.check import CHECKS
+from kgen.training import GenerativeModel
 
 SUBJECTS = (
     "arguments",
@@ -77,12 +78,9 @@ def check_model(model_class, expected_failures=None):
         AssertionError: if a check fails, or passes that is expected to fail; names each, with the
             first line of what is wrong. Its cause is the first failure.
         KgenError: as `checks`; for an expected failure that is no check of this model.
-
-    Examples:
-        >>> kgen.testing.check_model(kgen.VAE)  # doctest: +SKIP
     """
     expected, functions = dict(expected_failures or {}), dict(checks(model_class))
-    unknown = ", ".join(expected.keys() - functions)
+    unknown = ", ".join(sorted(expected.keys() - functions))
     if unknown:
         raise KgenError(
             f"Expected names of checks of {model_class.__name__}, received {unknown}: take those "
@@ -108,8 +106,13 @@ def check_model(model_class, expected_failures=None):
 
 
 def _run(check, case):
+    """Run a check; an assertion without a message says what was asserted."""
     with _registered(case.model_class):
-        check(case)
+        try:
+            check(case)
+        except AssertionError as error:
+            error.args = error.args or (traceback.extract_tb(error.__traceback__)[-1].line,)
+            raise
 
 
 @contextlib.contextmanager
@@ -126,6 +129,11 @@ def _check_class(model_class):
     """Raise KgenError for what cannot be checked."""
     if not __debug__:
         raise KgenError("Expected assertions, received Python's option -O: start it without.")
+    if not (isinstance(model_class, type) and issubclass(model_class, GenerativeModel)):
+        raise KgenError(
+            f"Expected a class of kgen.GenerativeModel, received {model_class!r}: pass the class "
+            "itself, no model of it."
+        )
     name, module = model_class.__name__, importlib.import_module(model_class.__module__)
     if getattr(module, name, None) is not model_class:
         raise KgenError(
@@ -144,8 +152,6 @@ def _error_of(function):
 
 
 def _first_line(error):
-    """The first line of what is wrong; of an assertion without a message the assertion."""
-    lines = str(error).splitlines()
-    if isinstance(error, AssertionError):
-        return lines[0] if lines else traceback.extract_tb(error.__traceback__)[-1].line
-    return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
+    """The first line of what is wrong, with the error's class unless it is an assertion."""
+    line, *_ = str(error).splitlines() or ["no message"]
+    return line if isinstance(error, AssertionError) else f"{type(error).__name__}: {line}"

@@ -6,8 +6,9 @@ import keras
 import numpy as np
 
 from kgen import backend
-from kgen.testing.check import can_sample, check, has_sampler
-from kgen.testing.comparing import array, assert_same, same, state_of
+from kgen.spaces import rows_of
+from kgen.testing.check import can_sample, check, has_no_noise, has_noise, has_sampler
+from kgen.testing.comparing import array, assert_near_levels, assert_same, same, state_of
 
 
 @check
@@ -27,7 +28,7 @@ def samples_are_values_of_items(case):
     assert case.are_valid(case.made_by(case.taught, 100))
 
 
-@check(needs=can_sample)
+@check(needs=has_noise)
 def samples_without_seed_differ(case):
     model = case.taught
     first, second = (model.sample(100, **case.condition()) for _ in range(2))
@@ -41,11 +42,21 @@ def samples_of_equal_seeds_are_equal(case):
     assert same(first, second)
 
 
-@check(needs=can_sample)
+@check(needs=has_noise)
 def samples_of_other_seeds_differ(case):
     model = case.taught
     first, second = (model.sample(100, **case.condition(), seed=seed) for seed in (3, 4))
     assert not same(first, second)
+
+
+@check(needs=has_no_noise)
+def samples_without_noise_are_functions_of_their_own_condition(case):
+    """Neither the seed nor what else is sampled at the same time changes a sample."""
+    model, conditions = case.taught, case.condition(8)["condition"]
+    together = model.sample(8, conditions, seed=3)
+    assert same(model.sample(8, conditions, seed=4), together)
+    alone = [model.sample(1, rows_of(conditions, slice(row, row + 1))) for row in range(8)]
+    assert_near_levels(np.concatenate(alone), together)
 
 
 @check(needs=can_sample)

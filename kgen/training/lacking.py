@@ -14,6 +14,8 @@ class Lacking:
         encodes: whether it has `encode`, and `latents`, one point of its latent space per image.
         decodes: whether it has `decode`, the images of latents; with `encodes`, `reconstruct`.
         can_sample: whether there are new images to draw; else `sample` says why not.
+        stochastic: whether samples have noise; else `sample` is a function of the condition, and
+            the seed changes nothing.
         can_complete: whether it has `complete`.
         has_sampler: whether it has `sampler`.
         picture_arguments: of `sample`, for pictures and `sampler`: the modes that papers show.
@@ -24,6 +26,7 @@ class Lacking:
     encodes = False
     decodes = False
     can_sample = True
+    stochastic = True
     can_complete = False
     has_sampler = False
     picture_arguments: ClassVar[dict] = {}
