@@ -16,7 +16,7 @@ class KgenError(ValueError):
     Examples:
         >>> kgen.VAE((8, 8, 1), levels=1)  # doctest: +ELLIPSIS
         Traceback (most recent call last):
-        kgen.errors.KgenError: Expected levels to be a whole number from 2 to 256, received 1: ...
+        kgen.errors.KgenError: Expected levels to be a whole number from 2 to 65,536, ...
     """
 
     def __init__(self, message):

@@ -91,7 +91,12 @@ def _with_title(form, title):
 
 
 def suffix_of(space):
-    """How the name of a file ends that shows items of a space: .png, or .txt for texts."""
+    """How the name of a file ends that shows items of a space: .png, or .txt for texts.
+
+    Examples:
+        >>> kgen.pictures.suffix_of(kgen.spaces.Pixels((8, 8, 1), levels=17))
+        '.png'
+    """
     return ".txt" if isinstance(space, Tokens) else ".png"
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import FRAMEWORKS, SMALL
+from conftest import FRAMEWORKS
 
 from kgen.models import REGISTRY
 
@@ -24,9 +24,8 @@ RUNS = {
     "vae": ["hidden=(32,)"],
     "lsgan": ["architecture=dense", "generator_units=(32,)", "discriminator_units=(32,)"],
 }
-MODELS = {name: SMALL.get(name, {}) for name in REGISTRY}
 # Whose copy of a model draws images on every backend: of equal weights all copies draw alike.
-DRAWN = dict(zip(MODELS, itertools.cycle(FRAMEWORKS)))
+DRAWN = dict(zip(REGISTRY, itertools.cycle(FRAMEWORKS)))
 
 # Each process works through all models, since importing a framework takes seconds.
 BEGIN = """
@@ -72,7 +71,8 @@ import numpy as np
 import kgen
 from kgen import fit
 backend, folder, backends = os.environ["KERAS_BACKEND"], Path(sys.argv[1]), {backends}
-MODELS, DRAWN, RUNS = {models}, {drawn}, {runs}
+DRAWN, RUNS = {drawn}, {runs}
+MODELS = {{name: kgen.models.get(name).small_arguments for name in DRAWN}}
 digits = kgen.data.load("digits")
 images64, labels = digits.train.images[:64], digits.train.labels[:64]
 def seen_by(model):  # binary images, if those are what it models
@@ -88,7 +88,7 @@ print("imported:", *foreign)
 
 def run(backend, code, folder):
     """Runs `code` in a process of its own; returns the other frameworks that it imported."""
-    script = FRAME.format(code=code, backends=FRAMEWORKS, models=MODELS, drawn=DRAWN, runs=RUNS)
+    script = FRAME.format(code=code, backends=FRAMEWORKS, drawn=DRAWN, runs=RUNS)
     result = subprocess.run(
         [sys.executable, "-c", script, str(folder)],
         # A cache of its own: the tests neither use nor leave encoders that a user has.

@@ -80,8 +80,8 @@ class Dropping(kgen.VAE):
         super().__init__(**kwargs)
         self.drop = layers.Dropout(0.5)
 
-    def apply_encoder(self, images, labels=None, training=False):
-        return super().apply_encoder(images, labels, training) + self.drop(
+    def apply_encoder(self, images, condition=None, training=False):
+        return super().apply_encoder(images, condition, training) + self.drop(
             ops.ones((1, 1)), training=training
         )
 
@@ -155,6 +155,11 @@ def latents_and_labels():
     return latents, (np.arange(5) % CLASSES).astype("int32")
 
 
+def papers_samples(model):
+    """What a sampler makes of these."""
+    return model.sample(5, seed=0, **model.picture_arguments)
+
+
 @pytest.mark.skipif(
     backend.name() == "torch" or find_spec("tensorflow") is None,
     reason="Keras writes a SavedModel by TensorFlow, from models on TensorFlow and JAX",
@@ -168,8 +173,8 @@ def test_a_sampler_becomes_a_saved_model(create, tmp_path):
     model.sampler().export(tmp_path / "exported", verbose=False)
     loaded = tf.saved_model.load(tmp_path / "exported")
     for count in (5, 3):  # in batches of any size
-        inputs = [latents[:count], labels[:count]] if model.classes else latents[:count]
-        assert same(loaded.serve(inputs).numpy(), model.sample(5, seed=0)[:count])
+        inputs = [latents[:count], labels[:count]] if model.condition_space else latents[:count]
+        assert same(loaded.serve(inputs).numpy(), papers_samples(model)[:count])
 
 
 @pytest.mark.skipif(backend.name() != "torch", reason="torch.export is PyTorch's")
@@ -178,20 +183,24 @@ def test_a_sampler_is_exported_by_torch(create, tmp_path):
     import torch
 
     model, inputs = create(), [torch.tensor(part) for part in latents_and_labels()]
-    arguments = (inputs,) if model.classes else (inputs[0],)
+    arguments = (inputs,) if model.condition_space else (inputs[0],)
     torch.export.save(torch.export.export(model.sampler(), arguments), tmp_path / "sampler.pt2")
     program = torch.export.load(tmp_path / "sampler.pt2").module()
-    assert same(program(*arguments).numpy(), model.sample(5, seed=0))
+    assert same(program(*arguments).numpy(), papers_samples(model))
 
 
 def test_a_sampler_has_the_averaged_weights():
     model = cgan()
-    model.average.set_weights([disturbed(weight) for weight in model.average.get_weights()])
-    latents, labels = latents_and_labels()
-    levels = model.to_levels(model.average([latents, labels], training=False))
-    assert same(array(model.sampler()([latents, labels])), array(levels))
-    last = model.to_levels(model.generator([latents, labels], training=False))
-    assert not same(array(last), array(levels))
+    for average in model.averages.values:
+        average.assign(disturbed(array(average.value)))
+    inputs = list(latents_and_labels())
+    received = array(model.sampler()(inputs))
+    last = array(model.to_levels(model.generator(inputs, training=False)))
+    for weight in model.generator.weights:
+        weight.assign(array(model.averages.of(weight).value))
+    expected = array(model.to_levels(model.generator(inputs, training=False)))
+    assert same(received, expected)
+    assert not same(last, expected)
 
 
 # === Dtype policies and scaled losses ===

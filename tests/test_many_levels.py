@@ -11,8 +11,8 @@ LEVELS = 600
 SIZE = {"image_shape": (4, 4, 1), "levels": LEVELS}
 MODELS = {
     "vae": {"latent_size": 2, "hidden": (8,)},
-    "pixelcnn": {"width": 4, "blocks": 1},
-    "gated_pixelcnn": {"width": 4, "blocks": 1},
+    "pixelcnn": {"features": 8, "blocks": 1},
+    "gated_pixelcnn": {"features": 8, "blocks": 1},
     "glow": {"scales": 1, "depth": 1, "width": 4},
     "gan": {"latent_size": 2, "generator_units": (8,), "discriminator_units": (8,)},
 }

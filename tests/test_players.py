@@ -116,9 +116,9 @@ def test_compiled_both_players_move_the_trunk_as_when_run_eagerly(model, way):
 @pytest.mark.parametrize(
     "name",
     [
-        "a_move_changes_only_its_player",
-        "every_player_moves_in_turn",
-        "networks_share_no_variable",
+        "an_update_changes_only_its_player",
+        "every_player_is_updated_in_turn",
+        "players_share_no_variable",
         "several_steps_per_execution_train_alike",
         "training_continues_where_it_was_saved",
     ],

@@ -66,7 +66,7 @@ def run_and_stop(folder, given, name, at, number=signal.SIGKILL):
     result = subprocess.run(
         [sys.executable, "-c", DOOMED, name, str(at), str(int(number)), *given],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": os.getcwd()},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([os.getcwd(), os.path.dirname(__file__)])},
         capture_output=True,
         text=True,
     )
@@ -173,8 +173,8 @@ def test_a_signal_finishes_the_step_and_says_how_to_continue(
 def test_an_exploding_model_stops_and_leaves_its_last_finite_checkpoint(
     tmp_path, capsys, monkeypatch
 ):
-    def exploding(self, images, labels, training):
-        _, terms = kgen.VAE.objective(self, images, labels, training)
+    def exploding(self, images, condition, training):
+        _, terms = kgen.VAE.objective(self, images, condition, training)
         return terms["kl"] * float("inf"), terms
 
     monkeypatch.setattr(kgen.BetaVAE, "objective", exploding)

@@ -8,6 +8,7 @@ from toys import Quadratic
 
 import kgen
 from kgen.testing.comparing import array
+from kgen.training import inference
 
 IMAGES = np.zeros((12, 8, 8, 1), "uint8")
 
@@ -27,6 +28,10 @@ class Annealed(Quadratic):
 
     def objective(self, images, condition, training):
         return self.step * self.weight, {"seen": self.step + 0.0 * ops.sum(self.mean)}
+
+    @inference
+    def faded(self, values):
+        return self.step * values
 
 
 WAYS = [
@@ -48,6 +53,9 @@ def test_the_step_is_a_number_that_rises(way):
     assert array(model.weight.value) == -sum(range(12))
     logs = model.evaluate(IMAGES, batch_size=2, verbose=0, return_dict=True)
     assert logs["seen"] == 12
+    assert model.faded(np.ones((2,), "float32")).tolist() == [12, 12]
+    model.compile(**way)
+    assert model.faded(np.ones((2,), "float32")).tolist() == [0, 0]
 
 
 def test_a_continued_training_goes_on_in_its_schedule(tmp_path, monkeypatch):

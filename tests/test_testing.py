@@ -145,7 +145,7 @@ DEFECTS = [
     (Improper, "log_prob_is_at_most_zero"),
     (Coarse, "losses_are_float32_in_mixed_bfloat16"),
     (Boastful, "one_pass_samples_where_the_model_says_so"),
-    (Collusion, "networks_share_no_variable"),
+    (Collusion, "players_share_no_variable"),
     (Lopsided, "every_player_is_updated_in_turn"),
 ]
 

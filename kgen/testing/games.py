@@ -29,12 +29,18 @@ def every_player_is_updated_in_turn(case):
 
 
 @check(needs=has_players)
-def networks_share_no_variable(case):
-    """Players may share a network by naming it both; all of the model is somebody's."""
-    model = case.uncompiled
-    networks = {id(n): n for player in model.players for n in model.networks_of(player)}
-    owned = [id(v) for network in networks.values() for v in network.trainable_variables]
-    assert sorted(owned) == sorted(id(v) for v in model.trainable_variables)
+def players_share_no_variable(case):
+    """But those of a network that both of them name."""
+    model, networks = case.uncompiled, {}
+    for player in model.players:
+        own = model.networks_of(player)
+        networks |= {id(network): network for network in own}
+        assert _learned(own) == sorted(id(v) for v in model.variables_of(player))
+    assert sorted(id(v) for v in model.trainable_variables) == _learned(networks.values())
+
+
+def _learned(networks):
+    return sorted(id(v) for network in networks for v in network.trainable_variables)
 
 
 @check(needs=lambda model_class: has_players(model_class) and can_sample(model_class))
