@@ -76,7 +76,7 @@ def test_a_new_codebook_starts_on_the_data():
     codebook = Codebook(8, 3)
     codebook.restart_unused(VECTORS, ops.linspace(0.0, 0.99, 8))
     placed = array(codebook.vectors)
-    assert all((VECTORS == code).all(axis=1).any() for code in placed)
+    assert all((code == VECTORS).all(axis=1).any() for code in placed)
     assert len(np.unique(placed, axis=0)) == 8
 
 
