@@ -12,7 +12,7 @@ from kgen import backend
 from kgen.bounds import Classes, Count, ImageShape, Levels, Names, Words
 from kgen.distributions import normal_log_prob
 from kgen.spaces import Attributes, Labels, Pixels, Tokens, Vectors
-from kgen.training import in_chunks, inference
+from kgen.training import in_chunks, inference, iterated
 
 
 class GivenPixels(kgen.ImageModel):
@@ -268,3 +268,25 @@ class Normal(kgen.GenerativeModel):
     @inference
     def _drawn(self, noise):
         return self.mean + ops.exp(0.5 * self.log_variance) * noise
+
+
+@keras.saving.register_keras_serializable("toys")
+class Langevin(Normal):
+    """The same density, sampled by 120 steps of Langevin dynamics."""
+
+    sampling = "iterative"
+
+    def sample(self, count=None, condition=None, seed=None):
+        count, _ = self.to_sample(count, condition, noise=self.size)
+        sizes = np.full(120, 0.2, "float32")
+        return iterated(self._block, np.zeros((count, self.size), "float32"), sizes, seed)
+
+    @inference(loop=True)
+    def _block(self, x, sizes, noise, condition):
+        def step(x, inputs):
+            size, noise = inputs
+            variance = ops.exp(self.log_variance)  # steps in units of it
+            x = x + 0.5 * size * (self.mean - x) + ops.sqrt(size * variance) * noise
+            return x, size
+
+        return backend.scan(step, x, (sizes, noise))[0]

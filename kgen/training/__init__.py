@@ -1,7 +1,14 @@
 """What every model shares: the training step, its optimizers, terms, data order and checkpoints."""
 
 import kgen.chosen_backend  # noqa: F401  # before Keras
-from kgen.training.inference import in_chunks, inference, keras_sampler, repeated, sample_bound
+from kgen.training.inference import (
+    in_chunks,
+    inference,
+    iterated,
+    keras_sampler,
+    repeated,
+    sample_bound,
+)
 from kgen.training.lacking import Lacking
 from kgen.training.learning_rate import set_learning_rate
 from kgen.training.model import GenerativeModel, ImageModel
@@ -18,6 +25,7 @@ __all__ = [
     "OptimizerGroup",
     "in_chunks",
     "inference",
+    "iterated",
     "keras_sampler",
     "repeated",
     "sample_bound",

@@ -13,6 +13,7 @@ from kgen.spaces import rows_of
 
 IMAGES_PER_CHUNK = 100  # of a bound: 2,000 latents at a time
 SAMPLES_PER_CHUNK = 20
+STEPS_PER_BLOCK = 50  # of an iterative sampler
 VALUES_PER_CHUNK = 2**22  # of one array: 256 images of 64x64 in colour have fewer
 
 
@@ -88,6 +89,37 @@ def in_chunks(function, *arrays, size=256):
         for start in starts
     ]
     return keras.tree.map_structure(lambda *parts: np.concatenate(parts), *parts)
+
+
+def iterated(block, start, schedule, seed=None, condition=None):
+    """Items after many steps, each on all of an item, as diffusion and Langevin samplers take them.
+
+    The steps run in compiled blocks, each with a block's noise of NumPy, so that equal seeds give
+    equal items on every backend, and memory holds the noise of one block of a chunk of rows.
+
+    Args:
+        block: (x, schedule, noise, condition) -> x, an `inference(loop=True)` method that takes the
+            steps of a part of the schedule, such as by `backend.scan`: `noise` is standard normal,
+            float32 (steps, rows, ...).
+        start: array (n, ...), what the first step begins with.
+        schedule: array (steps, ...), what each step is told, such as its noise level.
+        seed: of the noise; None for new noise.
+        condition: n rows, or None.
+
+    Returns:
+        An array like `start`.
+    """
+    entropy = np.random.SeedSequence(seed).entropy
+
+    def of_rows(x, condition, row):
+        generator = np.random.default_rng([entropy, int(row[0])])
+        for first in range(0, len(schedule), STEPS_PER_BLOCK):
+            part = schedule[first : first + STEPS_PER_BLOCK]
+            noise = generator.standard_normal((len(part), *x.shape), "float32")
+            x = block(x, part, noise, condition)
+        return x
+
+    return in_chunks(of_rows, start, condition, np.arange(len(start)))
 
 
 def repeated(condition, times):
