@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from keras import ops
 from toys import IndependentPixels, ToyGAN
+from toys_of_spaces import OfImage
 
 import kgen
 from kgen import backend
@@ -129,7 +130,25 @@ class Lopsided(ToyGAN):
         return self.track(images, discriminator_loss=loss, generator_loss=loss)
 
 
+class Undecided(OfImage):
+    """It says that samples have no noise, and they go by the seed."""
+
+    stochastic = False
+
+
+class Sociable(OfImage):
+    """Its samples have no noise, and go by how many are drawn together."""
+
+    stochastic = False
+
+    def sample(self, count=None, condition=None, seed=None):
+        samples = super().sample(count, condition, seed=0)
+        return ((samples + 2 * len(samples)) % self.levels).astype("uint8")
+
+
 DEFECTS = [
+    (Undecided, "samples_without_noise_are_functions_of_their_own_condition"),
+    (Sociable, "samples_without_noise_are_functions_of_their_own_condition"),
     (Forgetful, "samples_of_equal_seeds_are_equal"),
     (Unchanging, "samples_without_seed_differ"),
     (Unchanging, "samples_of_other_seeds_differ"),
