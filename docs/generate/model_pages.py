@@ -21,14 +21,10 @@ KINDS = {
         "continuous values; pixels are whole numbers, of whose probability it gives a bound.",
     ),
     None: ("implicit", "Images can be drawn; of p(x) nothing is known."),
-    "estimate": (
-        "explicit, approximate",
-        "There is a p(x), of which an estimate is computed, with its uncertainty.",
-    ),
     "no images": ("no distribution", "Images are encoded and decoded, none can be drawn."),
 }
 
-LIKELIHOODS = {"exact": "exact", "bound": "lower bound", "estimate": "estimate", None: "none"}
+LIKELIHOODS = {"exact": "exact", "bound": "lower bound", None: "none"}
 # What the attributes `encodes` and `decodes` say.
 LATENTS = {
     (True, True): "encoded and decoded",
