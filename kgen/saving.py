@@ -160,20 +160,17 @@ def _compile_as_saved(model, names):
     if not names:
         return
     stages = [stage for _, stage, _ in model.stages()]
-    for stage in stages:
+    recommended = []
+    for stage in stages:  # the first ones alone may have been compiled
         stage.compile()
-    if _has_variables(model, names):
-        return
-    recommended = [stage.optimizer for stage in stages]
-    for stage, optimizer in zip(stages, recommended, strict=True):
-        stage.compile(with_learning_rate(optimizer, 1e-3))  # the rate is one of the variables
-    if not _has_variables(model, names):  # they were optimizers of the user's own
+        recommended.append(stage.optimizer)
+        if names == set(variable_groups(model)["optimizer"]):
+            return
+    for stage in stages:  # of a constant rate, which is one of the variables
+        stage.compile(with_learning_rate(stage.optimizer, 1e-3))
+    if names != set(variable_groups(model)["optimizer"]):  # they were optimizers of the user's own
         for stage, optimizer in zip(stages, recommended, strict=True):
             stage.compile(optimizer)
-
-
-def _has_variables(model, names):
-    return names >= set(variable_groups(model)["optimizer"])
 
 
 def _assign_variables(model, file, continuing):

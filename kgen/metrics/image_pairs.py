@@ -4,6 +4,8 @@ Zhou Wang, Alan Bovik, Hamid Sheikh, Eero Simoncelli: Image quality assessment: 
 visibility to structural similarity. IEEE Transactions on Image Processing 13, 2004 (SSIM).
 """
 
+import math
+
 import numpy as np
 
 from kgen.errors import KgenError
@@ -22,8 +24,9 @@ def pair_figures(images, targets, levels):
         levels: values per pixel.
 
     Returns:
-        {"l1": mean absolute difference as a fraction of the range, "psnr": decibels, "ssim": up
-        to 1}. `psnr` is infinite if a pair is equal.
+        {"l1": mean absolute difference as a fraction of the range, "psnr": decibels, of the squared
+        error's mean over all pairs (a mean of decibels would be infinite where one pair is equal),
+        "ssim": up to 1}.
 
     Raises:
         KgenError: for images of another number or shape than the targets.
@@ -42,18 +45,11 @@ def pair_figures(images, targets, levels):
     for start in range(0, len(images), IMAGES_AT_A_TIME):
         chosen = slice(start, start + IMAGES_AT_A_TIME)
         pair = [part[chosen].astype("float64") / (levels - 1) for part in (images, targets)]
-        parts.append([_l1(*pair), _psnr(*pair), _ssim(*pair)])
-    l1, psnr, ssim = np.concatenate(parts, axis=1)  # each (n,)
-    return {"l1": float(l1.mean()), "psnr": float(psnr.mean()), "ssim": float(ssim.mean())}
-
-
-def _l1(images, targets):
-    return np.abs(images - targets).mean(axis=(1, 2, 3))
-
-
-def _psnr(images, targets):
-    with np.errstate(divide="ignore"):
-        return -10 * np.log10(((images - targets) ** 2).mean(axis=(1, 2, 3)))
+        error = pair[0] - pair[1]
+        means = [values.mean(axis=(1, 2, 3)) for values in (np.abs(error), error**2)]
+        parts.append([*means, _ssim(*pair)])
+    l1, squared, ssim = np.concatenate(parts, axis=1).mean(axis=1).tolist()
+    return {"l1": l1, "psnr": -10 * math.log10(squared) if squared else math.inf, "ssim": ssim}
 
 
 def _ssim(images, targets):

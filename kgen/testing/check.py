@@ -14,6 +14,7 @@ from pathlib import Path
 from unittest import mock
 
 from kgen import backend
+from kgen.capabilities import log_prob_arguments
 
 CHECKS = []
 
@@ -75,7 +76,8 @@ def has_likelihood(model_class):
 
 
 def has_bound(model_class):
-    return model_class.likelihood == "bound"
+    """Whether its likelihood is a bound that is estimated by draws."""
+    return model_class.likelihood == "bound" and bool(log_prob_arguments(model_class, samples=1))
 
 
 def has_players(model_class):

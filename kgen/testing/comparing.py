@@ -30,9 +30,9 @@ def names_of(model):
 
 
 def trainable(model):
-    """{name: array} of the trainable variables, under the names of `names_of`."""
-    names = names_of(model)
-    return {names[id(v)]: array(v.value) for v in model.trainable_variables}
+    """{name: array} of what `model.fit` trains, its first stage, under the names of `names_of`."""
+    names, players = names_of(model), model.players or (None,)
+    return {names[id(v)]: array(v.value) for player in players for v in model.variables_of(player)}
 
 
 def same(a, b):

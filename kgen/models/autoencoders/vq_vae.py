@@ -30,6 +30,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from kgen import models
 from kgen.bounds import (
     CodeCount,
     Count,
@@ -45,7 +46,6 @@ from kgen.bounds import (
 from kgen.data import Split
 from kgen.distributions import pixel_distribution
 from kgen.layers import Codebook, Conv2D, Doubling, halved_sizes
-from kgen.models.autoregressive.gated_pixelcnn import GatedPixelCNN
 from kgen.spaces import Labels
 from kgen.training import ImageModel, in_chunks, inference
 
@@ -113,9 +113,10 @@ class VQVAE(ImageModel):
         self.sizes = halved_sizes(self.image_shape, below=2)[: halvings + 1]  # 28, 14, 7
         self.encoder, self.decoder = self.build_encoder(), self.build_decoder()
         self.codebook = Codebook(codes, code_size, decay, restart_after)
-        self.prior = GatedPixelCNN(
-            (*self.sizes[-1], 1),
-            codes,
+        self.prior = models.create(
+            "gated_pixelcnn",
+            image_shape=(*self.sizes[-1], 1),
+            levels=codes,
             features=prior_features,
             blocks=prior_blocks,
             classes=classes,
