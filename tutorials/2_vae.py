@@ -203,15 +203,15 @@ pairs = np.concatenate([originals, vae.reconstruct(originals)])
 kgen.pictures.grid(pairs, data.levels, columns=10)
 
 # %%
-kgen.pictures.grid(vae.sample(20, seed=0), data.levels, columns=10)
+kgen.pictures.grid(vae.sample(20, seed=0, mode="median"), data.levels, columns=10)
 
 # %% [markdown]
-# `sample` shows the more probable value of each pixel, as papers do. True draws from the model also
-# toss a coin for every pixel, and show what it assumes of them: that given $z$ they know nothing of
-# each other.
+# `mode="median"` shows the more probable value of each pixel, as papers do. By default, `sample`
+# draws from the model: it also tosses a coin for every pixel. Such draws show what the model
+# assumes of pixels: given $z$, they know nothing of each other.
 
 # %%
-kgen.pictures.grid(vae.sample_pixels(20, seed=0), data.levels, columns=10)
+kgen.pictures.grid(vae.sample(20, seed=0), data.levels, columns=10)
 
 # %% [markdown]
 # ## Interpolation

@@ -72,8 +72,8 @@ def seen_from_centre(model):
     image = np.random.default_rng(0).normal(size=(15, 15)).astype("float32")
     changed = image + np.eye(225, dtype="float32").reshape(225, 15, 15)
     batch = np.concatenate([image[None], changed])[..., None]  # the image, and every change
-    condition = model.condition()  # that of no label
-    parameters = ops.convert_to_numpy(model.parameters_given(batch, condition))[:, 7, 7]
+    embedded = model.embed()  # of no condition
+    parameters = ops.convert_to_numpy(model.parameters_given(batch, embedded))[:, 7, 7]
     return (parameters[1:] != parameters[0]).any(axis=-1).reshape(15, 15)
 
 

@@ -133,7 +133,7 @@ kgen.pictures.grid(
 # ## New images
 
 # %%
-kgen.pictures.grid(model.sample(30, seed=0), data.levels, columns=10)
+kgen.pictures.grid(model.sample(30, seed=0, mode="median"), data.levels, columns=10)
 
 # %% [markdown]
 # Blurred, as those of a VAE are: each pixel is the middle of what it might be. A GAN draws sharper

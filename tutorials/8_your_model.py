@@ -71,9 +71,9 @@ kgen.pictures.grid(gan.sample(40, seed=0), data.levels, columns=10)
 # %% [markdown]
 # ## A model from scratch
 #
-# Now one with nothing but the base class of all models: a VAE with *free bits* (Kingma et al. 2016,
-# arXiv:1606.04934). A VAE switches latents off whose information is not worth its price. Here the
-# first $\lambda$ nats of each latent $j$ are free,
+# Now one with nothing but `ImageModel`, the base class of all models of images: a VAE with *free
+# bits* (Kingma et al. 2016, arXiv:1606.04934). A VAE switches latents off whose information is not
+# worth its price. Here the first $\lambda$ nats of each latent $j$ are free,
 #
 # $$ L = -E_q\big[\log p(x|z)\big]
 #    + \sum_j \max\Big(\lambda, \; E_x\big[KL\big(q(z_j|x) \,\|\, p(z_j)\big)\big]\Big) $$
@@ -94,7 +94,7 @@ kgen.pictures.grid(gan.sample(40, seed=0), data.levels, columns=10)
 
 # %%
 @keras.saving.register_keras_serializable("tutorial")
-class FreeBitsVAE(kgen.GenerativeModel):
+class FreeBitsVAE(kgen.ImageModel):
     """VAE with free bits (Kingma et al. 2016)."""
 
     tracked = ("loss", "reconstruction", "kl")
@@ -104,6 +104,7 @@ class FreeBitsVAE(kgen.GenerativeModel):
         self,
         image_shape: tuple[int, ...] = (28, 28, 1),
         levels: int = 256,
+        *,
         latent_size: int = 20,
         units: int = 300,
         free_nats: float = 0.5,
@@ -133,7 +134,7 @@ class FreeBitsVAE(kgen.GenerativeModel):
     def recommended_optimizer(self):
         return keras.optimizers.Adam(1e-3)
 
-    def objective(self, images, labels, training):
+    def objective(self, images, condition, training):
         mean, log_variance = ops.split(self.encoder(self.scale(images)), 2, axis=-1)
         latents = mean + ops.exp(0.5 * log_variance) * self.normal(ops.shape(mean))
         reconstruction = -ops.mean(self.pixels.log_prob(images, self.decoder(latents)))
@@ -141,7 +142,8 @@ class FreeBitsVAE(kgen.GenerativeModel):
         loss = reconstruction + ops.sum(ops.maximum(self.free_nats, kl))
         return loss, {"reconstruction": reconstruction, "kl": ops.sum(kl)}
 
-    def sample(self, count, seed=None):
+    def sample(self, count=None, condition=None, seed=None):
+        count, _ = self.to_sample(count, condition, noise=self.latent_size)
         latents = np.random.default_rng(seed).standard_normal((count, self.latent_size), "float32")
         return in_chunks(self.decoded, latents)
 
@@ -165,7 +167,7 @@ kgen.pictures.grid(vae.sample(40, seed=0), data.levels, columns=10)
 # ## The contract
 #
 # Both models run. Are they right? `kgen.testing` holds one small named check per promise, and picks
-# those that apply by what a model says of itself (`players`, `likelihood`, `has_latents`,
+# those that apply by what a model says of itself (`players`, `likelihood`, `encodes`,
 # `conditional`). It makes the model with the arguments in its attribute `small_arguments`, so that
 # compiling takes seconds (the `HingeGAN` inherits those of `Adversarial`), and trains it on real
 # digits of 8x8 pixels.
@@ -205,8 +207,8 @@ if FULL:
 class ForgetfulVAE(FreeBitsVAE):
     """The same, but its samples cannot be repeated."""
 
-    def sample(self, count, seed=None):
-        return super().sample(count)
+    def sample(self, count=None, condition=None, seed=None):
+        return super().sample(count, condition)
 
 
 check = dict(kgen.testing.checks(ForgetfulVAE))["samples_of_equal_seeds_are_equal"]
@@ -230,9 +232,9 @@ else:
 # %% [markdown]
 # ## Where to go next
 #
-# - Latents or a likelihood: say so (`has_latents = True`, `likelihood = "bound"`), define `encode`,
-#   `latents`, `decode` or `log_prob`, and further checks apply. `kgen/models/autoencoders/vae.py`
-#   is an example of both.
+# - Latents or a likelihood: say so (`encodes = decodes = True`, `likelihood = "bound"`), define
+#   `encode`, `latents`, `decode` or `log_prob`, and further checks apply.
+#   `kgen/models/autoencoders/vae.py` is an example of both.
 # - A game of your own: name its `players`, and write a `train_step` with one `minimize` per move,
 #   as `kgen/models/gans/base.py` does.
 # - A model for kgen itself: its own file and one line in `kgen/models/__init__.py`;

@@ -1,5 +1,6 @@
 """kgen's compiled training step without the `fit` around it."""
 
+import keras
 from keras import ops
 
 from kgen import backend
@@ -42,5 +43,7 @@ def _jax(model, step):
 LOOPS = {
     "jax": _jax,
     "tensorflow": lambda model, step: lambda batch: step(iter([batch])),
-    "torch": lambda model, step: lambda batch: step([tuple(map(ops.convert_to_tensor, batch))]),
+    "torch": lambda model, step: (
+        lambda batch: step([keras.tree.map_structure(ops.convert_to_tensor, batch)])
+    ),
 }

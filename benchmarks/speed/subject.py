@@ -60,9 +60,9 @@ class Subject:
 
     def train(self, steps):
         """`fit` for so many steps; returns when they are computed."""
-        images, labels = self._whole_batches(steps)
+        x, condition = self._whole_batches(steps)
         self.model.fit(
-            images, labels, batch_size=self.cell.batch_size, steps_per_epoch=steps, verbose=0
+            x, condition, batch_size=self.cell.batch_size, steps_per_epoch=steps, verbose=0
         )
 
     @contextlib.contextmanager
@@ -88,9 +88,9 @@ class Subject:
 
         def fit(steps):
             rest.left = steps
-            images, labels = self._whole_batches(len(self.data.train) // self.cell.batch_size)
+            x, condition = self._whole_batches(len(self.data.train) // self.cell.batch_size)
             settings = {"batch_size": self.cell.batch_size, "epochs": 10**6, "verbose": 0}
-            self.model.fit(images, labels, **settings, callbacks=[rest])
+            self.model.fit(x, condition, **settings, callbacks=[rest])
 
         rest, running = Rest(), greenlet.greenlet(fit)
         try:
@@ -110,9 +110,18 @@ class Subject:
         return bare_loop(model)
 
     def _whole_batches(self, count):
-        images, labels = self.data.train.images, self.data.train.labels
-        images = images[: count * self.cell.batch_size]
-        return images, None if labels is None else labels[: len(images)]
+        from kgen.spaces import rows_of
+
+        rows = slice(count * self.cell.batch_size)
+        return self.data.train.x[rows], rows_of(self.data.train.condition, rows)
+
+    def _given(self, count):
+        """What samples are given: the first test items' conditions, again and again."""
+        from kgen.spaces import rows_of
+
+        if self.model.condition_space is None:
+            return None
+        return rows_of(self.data.test.condition, np.arange(count) % len(self.data.test))
 
     def batches(self, steps):
         """As `train` sees them, for native code: gathered one by one, in an order drawn anew."""
@@ -145,7 +154,7 @@ class Subject:
         return math.ceil(steps * self.budget.round_seconds / seconds)
 
     def sample(self, count):
-        return self.model.sample(count, seed=next(self.seeds))
+        return self.model.sample(count, self._given(count), seed=next(self.seeds))
 
     def train_for(self, seconds):
         """Train from where the model stands; returns the steps and the seconds it took."""
@@ -163,8 +172,8 @@ class Subject:
 
         deadline = Deadline()
         self.model.fit(
-            self.data.train.images,
-            self.data.train.labels,
+            self.data.train.x,
+            self.data.train.condition,
             batch_size=self.cell.batch_size,
             epochs=10**6,
             verbose=0,
@@ -185,7 +194,7 @@ class Subject:
 
         model = self.model
         images = (
-            model.sample(64, seed=self.cell.seed)
+            model.sample(64, self._given(64), self.cell.seed, **model.picture_arguments)
             if model.can_sample
             else model.reconstruct(np.asarray(self.data.test.images[:64]))
         )

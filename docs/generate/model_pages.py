@@ -24,6 +24,15 @@ KINDS = {
     "no images": ("no distribution", "Images are encoded and decoded, none can be drawn."),
 }
 
+LIKELIHOODS = {"exact": "exact", "bound": "lower bound", None: "none"}
+# What the attributes `encodes` and `decodes` say.
+LATENTS = {
+    (True, True): "encoded and decoded",
+    (True, False): "encoded",
+    (False, True): "decoded",
+    (False, False): "none",
+}
+
 
 def contents():
     """{path: page} of every model, their overview, and what the families share."""
@@ -63,8 +72,9 @@ Read off the models' own attributes, which the contract tests hold them to.
 
 {meanings}
 
-*One pass*: all pixels of a sample are drawn at once, not one after the other. *Conditions*: labels
-can enter the model.
+*Sampling*: "direct" is one pass through networks; "sequential" draws one part of an item after the
+other; "iterative" takes many steps on all of it. *Conditional*: labels, or what else is given, can
+enter the model.
 
 ## By name
 
@@ -74,13 +84,11 @@ can enter the model.
 
 def capabilities(model_class):
     """{heading: what the class's attributes say}."""
-    likelihood = {"exact": "exact", "bound": "lower bound", None: "none"}[model_class.likelihood]
-    sampling = "yes" if model_class.samples_in_one_pass else "pixel by pixel"
     return {
-        "likelihood": likelihood,
-        "encodes to latents": "yes" if model_class.has_latents else "no",
-        "samples in one pass": sampling if model_class.can_sample else "no samples",
-        "conditions": "labels" if model_class.conditional else "none",
+        "likelihood": LIKELIHOODS[model_class.likelihood],
+        "latents": LATENTS[model_class.encodes, model_class.decodes],
+        "sampling": model_class.sampling if model_class.can_sample else "no samples",
+        "conditional": "yes" if model_class.conditional else "no",
     }
 
 
