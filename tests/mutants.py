@@ -250,6 +250,8 @@ def unusual(choose, folder):
     """Something beside the images that nobody expects, in a third of the mutants."""
     name = folder / f"{choose.choice(NAMES)}.png"
     how = choose.randrange(24)
+    if how < 4:  # in the place of an image, if there is one
+        name.unlink(missing_ok=True)
     if how == 0:
         os.mkfifo(name)
     elif how == 1:
