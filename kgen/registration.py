@@ -12,7 +12,7 @@ import sys
 PACKAGE = "kgen"
 OPTIMIZERS = ("OptimizerGroup",)
 LAYERS = (
-    *("BatchNormalization", "Conv2D", "Conv2DTranspose", "Doubling", "Dropout"),
+    *("BatchNormalization", "Codebook", "Conv2D", "Conv2DTranspose", "Doubling", "Dropout"),
     *("HorizontalConv2D", "MaskedConv2D", "SpectralNormalization", "VerticalConv2D"),
 )
 

@@ -29,11 +29,9 @@ DRAWN = dict(zip(REGISTRY, itertools.cycle(FRAMEWORKS)))
 
 # Each process works through all models, since importing a framework takes seconds.
 BEGIN = """
-for name, settings in MODELS.items():
-    kgen.set_seed(0)
-    model = kgen.models.create(name, digits, **settings)
-    model.compile()
-    model.fit(seen_by(model), labels, batch_size=32, epochs=1, verbose=0)
+for name in DRAWN:
+    model = CASES[name].compiled()
+    model.fit(*CASES[name].training_data(64), batch_size=32, epochs=1, verbose=0)
     kgen.save(model, folder / backend / name)
     np.savez(folder / f"{name}-{backend}.npz", **contents(model))
 for name, settings in RUNS.items():
@@ -42,14 +40,13 @@ for name, settings in RUNS.items():
     fit.main(["--model", name, *size, "--out", str(out), "--set", *settings])
 """
 CONTINUE = """
-for name, saved_by in itertools.product(MODELS, backends):
+for name, saved_by in itertools.product(DRAWN, backends):
     if backend == saved_by != DRAWN[name]:
         continue
     model = kgen.load(folder / saved_by / name)
     found = contents(model)
     if DRAWN[name] == saved_by:
-        images = seen_by(model)[:8]
-        found["made"] = model.sample(8, seed=0) if model.can_sample else model.reconstruct(images)
+        found["made"] = CASES[name].made_by(model)
     np.savez(folder / f"{name}-{saved_by}-{backend}.npz", **found)
 own = dataclasses.replace(digits, name="own")
 for data in (digits, own):  # the own one's encoder is trained by the first process, read by others
@@ -70,13 +67,12 @@ from pathlib import Path
 import numpy as np
 import kgen
 from kgen import fit
+from kgen.testing.case import Case
 backend, folder, backends = os.environ["KERAS_BACKEND"], Path(sys.argv[1]), {backends}
 DRAWN, RUNS = {drawn}, {runs}
-MODELS = {{name: kgen.models.get(name).small_arguments for name in DRAWN}}
+CASES = {{name: Case(kgen.models.get(name)) for name in DRAWN}}
 digits = kgen.data.load("digits")
-images64, labels = digits.train.images[:64], digits.train.labels[:64]
-def seen_by(model):  # binary images, if those are what it models
-    return images64 if model.levels == digits.levels else images64 // 9
+images64 = digits.train.images[:64]
 def contents(model):
     weights = {{str(number): np.array(weight) for number, weight in enumerate(model.get_weights())}}
     return {{**weights, "steps": int(model.optimizer.iterations)}}
