@@ -7,7 +7,7 @@ from benchmarks.harness import conditions, load, results
 from benchmarks.harness.sections import done, sections
 from kgen import cli
 from kgen.errors import KgenError
-from kgen.files import whole_file
+from kgen.files import atomic_write
 
 
 def parser():
@@ -34,12 +34,12 @@ def main(arguments=None):
             "`python -m benchmarks` first."
         )
     if options.html:
-        with whole_file(options.html) as path:
+        with atomic_write(options.html) as path:
             path.write_text(as_html(records), encoding="utf-8")
         print(options.html)
     text = as_markdown(records)
     if options.markdown:
-        with whole_file(options.markdown) as path:
+        with atomic_write(options.markdown) as path:
             path.write_text(text, encoding="utf-8")
         print(options.markdown)
     if not options.html and not options.markdown:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from kgen.errors import KgenError
-from kgen.files import check_plain, open_plain
+from kgen.files import check_regular_file, open_plain
 
 BACKENDS = ("tensorflow", "jax", "torch")  # Keras' own default first; packages of the same names
 
@@ -63,7 +63,7 @@ def _configuration():
 def _check_configuration():
     """Raise KgenError if Keras, which reads the file in any case, would wait for a pipe's end."""
     with contextlib.suppress(FileNotFoundError):
-        check_plain(_configuration(), follow=True)
+        check_regular_file(_configuration(), follow=True)
 
 
 def _configured():

@@ -23,7 +23,7 @@ LARGEST_JSON = 2**24  # bytes; a configuration has a thousand, a history of 10,0
 
 
 @contextlib.contextmanager
-def whole_file(path):
+def atomic_write(path):
     """A temporary path beside `path`, which takes its place when the block succeeds.
 
     What is in place has reached the disk: it is there after a loss of power, too.
@@ -40,8 +40,8 @@ def whole_file(path):
 
 
 @contextlib.contextmanager
-def whole_folder(path):
-    """As `whole_file`, for a folder of plain files, which replaces one of the same name.
+def atomic_folder(path):
+    """As `atomic_write`, for a folder of plain files, which replaces one of the same name.
 
     Of the old one only what the new one does not have is kept: somebody else's.
     """
@@ -146,7 +146,7 @@ def expanded(path):
         ) from error
 
 
-def check_plain(path, follow=False):
+def check_regular_file(path, follow=False):
     """Raise KgenError unless `path` is a file itself: no link to another, no pipe, no folder.
 
     Args:
@@ -170,13 +170,13 @@ def check_plain(path, follow=False):
 
 
 def open_plain(path, follow=False):
-    """A file opened for its bytes, if `check_plain` lets it pass, also where it is exchanged since.
+    """A regular file opened for its bytes, also where it was exchanged since it was checked.
 
     Raises:
-        KgenError: as `check_plain`.
+        KgenError: as `check_regular_file`.
         OSError: if it is not there, or cannot be opened.
     """
-    check_plain(path, follow)
+    check_regular_file(path, follow)
     opener = _open_without_waiting if follow else _open_no_link
     file = open(path, "rb", opener=opener)  # noqa: SIM115  # the caller closes it
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
@@ -227,7 +227,7 @@ def checksum(path):
 
 def write_json(path, value, indent=2):
     """Write plain values as JSON, the file whole or not there; see `as_json`."""
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(as_json(value, indent) + "\n")
 
 
@@ -253,7 +253,7 @@ def read_json(path):
             comes twice; for nesting too deep to read.
         FileNotFoundError: if there is nothing.
     """
-    check_plain(path)
+    check_regular_file(path)
     try:
         with open_plain(path) as file:
             size = os.fstat(file.fileno()).st_size

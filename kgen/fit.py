@@ -74,7 +74,7 @@ def settings_of(options):
 def start_in(folder, options, images):
     import kgen
     from kgen.runs.checkpoint import Progress, Store
-    from kgen.runs.provenance import circumstances
+    from kgen.runs.provenance import environment
     from kgen.runs.stages import compile_stages, train
 
     settings = settings_of(options)
@@ -100,7 +100,7 @@ def start_in(folder, options, images):
         "learning_rate": options.learning_rate,
         "pictures": sampling_of_pictures(model),
         "options": kept(options),
-        **circumstances(),
+        **environment(),
     }
     train(model, images, folder, options, record, progress, measurements)
 
@@ -122,7 +122,7 @@ def resume_in(folder, options, record):
 
     from kgen import saving
     from kgen.runs.checkpoint import Store, check_terms
-    from kgen.runs.provenance import circumstances
+    from kgen.runs.provenance import environment
     from kgen.runs.stages import set_learning_rates, stage_of, terms_logged, train
 
     checkpoint, progress = Store(folder / run_folder.CHECKPOINTS).newest()
@@ -164,7 +164,7 @@ def resume_in(folder, options, record):
         "epochs": options.epochs,
         "learning_rate": options.learning_rate,
         "options": kept(options),
-        "resumed": [*(record.get("resumed") or []), {"from": place, **circumstances()}],
+        "resumed": [*(record.get("resumed") or []), {"from": place, **environment()}],
     }
     train(model, images, folder, options, record, progress, measurements)
 

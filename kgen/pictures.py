@@ -9,7 +9,7 @@ import numpy as np
 
 from kgen import plots
 from kgen.errors import KgenError
-from kgen.files import whole_file
+from kgen.files import atomic_write
 from kgen.memory import check_memory
 from kgen.spaces import Pixels, Tokens
 
@@ -75,7 +75,7 @@ def save_grid(path, images, levels, columns=None, title=None):
     """
     form = plots.file_format(path, plots.PIXELS)
     picture = grid(images, levels, columns)
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         picture.save(temporary, format=form, **_with_title(form, title))
 
 
@@ -115,7 +115,7 @@ def save_items(path, items, space, title=None):
         >>> kgen.pictures.save_items("digits.png", data.test.images[:20], data.space)
     """
     if isinstance(space, Tokens):
-        with whole_file(path) as temporary, open(temporary, "w") as file:
+        with atomic_write(path) as temporary, open(temporary, "w") as file:
             file.writelines(f"{line}\n" for line in space.decode(items))
     elif isinstance(space, Pixels):
         save_grid(path, items, space.levels, title=title)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from kgen.errors import KgenError
-from kgen.files import whole_file
+from kgen.files import atomic_write
 
 FORMATS = {
     ".png": "png",
@@ -58,7 +58,7 @@ def saved_figure(path, width, height):
     form = file_format(path)
     figure = new_figure(width, height)
     yield figure
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         _save(figure, temporary, format=form, dpi=100)
 
 

@@ -12,7 +12,7 @@ import sys
 PACKAGE = "kgen"
 OPTIMIZERS = ("OptimizerGroup",)
 LAYERS = (
-    *("BatchNormalization", "Codebook", "Conv2D", "Conv2DTranspose", "Doubling", "Dropout"),
+    *("BatchNormalization", "Codebook", "Conv2D", "Conv2DTranspose", "UpsampleConv", "Dropout"),
     *("HorizontalConv2D", "MaskedConv2D", "SpectralNormalization", "VerticalConv2D"),
 )
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from kgen import cli
 from kgen.bounds import Number, Seed
 from kgen.errors import KgenError
-from kgen.files import whole_file
+from kgen.files import atomic_write
 from kgen.runs import folder as run_folder
 from kgen.runs.trained_models import load_models
 
@@ -79,7 +79,7 @@ def main(arguments=None):
     samples = model.sample(count, condition, options.seed, **sampling)
     title = ", ".join(f"{name}={value}" for name, value in sampling.items())
     if out.suffix == ".npy":
-        with whole_file(out) as path:
+        with atomic_write(out) as path:
             np.save(path, samples)
     else:
         pictures.save_items(out, samples, model.space, title=title)

@@ -28,7 +28,7 @@ from safetensors.numpy import save_file
 from kgen import backend, models
 from kgen.bounds import ImageShape, checked
 from kgen.errors import KgenError
-from kgen.files import check_no_hole, check_plain, read_json, whole_file, write_json
+from kgen.files import atomic_write, check_no_hole, check_regular_file, read_json, write_json
 from kgen.training.learning_rate import with_learning_rate
 from kgen.training.parameters import constructor_parameters
 from kgen.training.variables import GROUPS, looked_at, variable_groups
@@ -55,7 +55,7 @@ def save(model, folder):
     variables = itertools.chain.from_iterable(group.items() for group in groups)
     # In C's order: safetensors would write another order's bytes as they lie.
     arrays = {name: np.asarray(ops.convert_to_numpy(v), order="C") for name, v in variables}
-    with whole_file(folder / VARIABLES) as path:
+    with atomic_write(folder / VARIABLES) as path:
         try:
             save_file(arrays, path)
         except SafetensorError as error:  # also for a full disk
@@ -86,7 +86,7 @@ def load(folder, continuing=False):
     folder = Path(folder)
     try:
         config = read_json(folder / CONFIG)
-        check_plain(folder / VARIABLES)
+        check_regular_file(folder / VARIABLES)
         check_no_hole(folder / VARIABLES)
         with safe_open(folder / VARIABLES, framework="numpy") as file:
             names = file.keys()

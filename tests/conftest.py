@@ -72,16 +72,16 @@ def own_choice():
     `trains_and_samples_under_xla` of `kgen.testing` do it for every model."""
     from kgen import backend
 
-    own_choice = backend.jit_compile_pays
+    own_choice = backend.default_jit_compile
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(backend, "jit_compile_pays", lambda model: model.jit_compile)
+        patch.setattr(backend, "default_jit_compile", lambda model: model.jit_compile)
         yield own_choice
 
 
 @pytest.fixture
 def steps_as_kgen_compiles_them(own_choice, monkeypatch):
     """For one test, what `jit_compile="auto"` stands for in kgen."""
-    monkeypatch.setattr("kgen.backend.jit_compile_pays", own_choice)
+    monkeypatch.setattr("kgen.backend.default_jit_compile", own_choice)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from scipy import special
 import kgen
 from kgen import backend
 from kgen.errors import KgenError
-from kgen.layers import BatchNormalization, Doubling
+from kgen.layers import BatchNormalization, UpsampleConv
 from kgen.models.gans.dcgan import DCGAN
 
 SHAPES = [(8, 8, 1), (9, 13, 3), (28, 28, 1), (28, 20, 3), (32, 32, 3), (64, 64, 1), (64, 8, 3)]
@@ -138,11 +138,11 @@ def test_discriminator_normalises_all_but_its_first_convolution(model):
 
 def test_generator_normalises_all_but_its_output(model):
     kinds = [type(layer) for layer in model.generator.layers]
-    doublings = of_kind(model.generator, Doubling)
+    doublings = of_kind(model.generator, UpsampleConv)
     assert kinds == [
         layers.Dense,
         layers.Reshape,
-        *[BatchNormalization, layers.ReLU, Doubling] * len(doublings),
+        *[BatchNormalization, layers.ReLU, UpsampleConv] * len(doublings),
     ]
     assert [layer.activation.__name__ for layer in doublings[:-1]] == ["linear"] * (
         len(doublings) - 1
@@ -162,14 +162,14 @@ def test_biases_only_where_no_normalisation_follows(model):
         for layer, after in zip(network.layers, network.layers[1:], strict=False):
             if isinstance(after, layers.BatchNormalization) and hasattr(layer, "use_bias"):
                 assert not layer.use_bias
-    assert of_kind(model.generator, Doubling)[-1].use_bias
+    assert of_kind(model.generator, UpsampleConv)[-1].use_bias
     assert of_kind(model.discriminator, layers.Conv2D)[0].use_bias
 
 
 def test_channels_double_with_each_halving():
     model = built((32, 32, 3))
     assert [layer.filters for layer in of_kind(model.discriminator, layers.Conv2D)] == [2, 4, 8]
-    assert [layer.filters for layer in of_kind(model.generator, Doubling)] == [4, 2, 3]
+    assert [layer.filters for layer in of_kind(model.generator, UpsampleConv)] == [4, 2, 3]
     assert model.generator.layers[1].output.shape == (None, 4, 4, 8)
 
 
@@ -346,7 +346,7 @@ def test_test_step_changes_no_weights(trained):
     variables = [*trained.generator.variables, *trained.discriminator.variables]
     before = values(variables)
     terms = trained.test_step((ops.convert_to_tensor(some_images(trained)),))
-    assert set(terms) == set(DCGAN.tracked)
+    assert set(terms) == set(DCGAN.metric_names)
     assert all(all_equal(before, values(variables)))
 
 
@@ -355,6 +355,6 @@ def test_fit_logs_both_losses():
     model = DCGAN((8, 8, 1), latent_size=5, width=2)
     model.compile()
     history = model.fit(some_images(model, 8), batch_size=4, epochs=1, verbose=0).history
-    assert set(history) == set(DCGAN.tracked)
+    assert set(history) == set(DCGAN.metric_names)
     assert history["discriminator_loss"][0] == pytest.approx(2 * np.log(2), abs=0.1)
     assert history["generator_loss"][0] == pytest.approx(np.log(2), abs=0.1)

@@ -17,9 +17,9 @@ import kgen
 from kgen import backend
 from kgen.testing.comparing import array, assert_close, assert_same, same, state_of
 from kgen.training.callbacks import CallbackList
+from kgen.training.loss_components import LossComponents
 from kgen.training.optimizers import OptimizerGroup
 from kgen.training.order import Batches
-from kgen.training.terms import Terms
 
 IMAGES = kgen.data.load("digits").train.images[:96]
 BATCH_SIZE = 32
@@ -511,7 +511,7 @@ def test_batch_callbacks_receive_floats():
 
 
 def test_terms_are_weighted_by_images():
-    terms = Terms(["loss", "kl"])
+    terms = LossComponents(["loss", "kl"])
     terms.update_state({"loss": 1.0, "kl": 0.0}, 32)
     terms.update_state({"kl": 9.0, "loss": 4.0}, 4)
     found = {name: float(array(mean)) for name, mean in terms.result().items()}
@@ -574,7 +574,7 @@ def test_a_non_finite_loss_stops_training():
 
 def test_a_model_must_track_its_terms():
     class Forgetful(Quadratic):
-        tracked = ("loss", "forgotten")
+        metric_names = ("loss", "forgotten")
 
     with pytest.raises(ValueError, match="forgotten"):
         fit(compiled(Forgetful))

@@ -12,8 +12,8 @@ from sklearn.svm import SVC
 import kgen
 from kgen import backend
 from kgen.layers import Conv2D, SpectralNormalization
-from kgen.models.gans.base import Adversarial
-from kgen.models.gans.collapse import AdversarialWarnings, mean_deviation
+from kgen.models.gans.base import GANBase
+from kgen.models.gans.collapse import GANWarnings, mean_deviation
 from kgen.testing.comparing import array, refused
 
 ADVERSARIAL = ["gan", "dcgan", "cgan", "lsgan", "wgan", "wgan_gp"]
@@ -206,7 +206,9 @@ def images_of_slopes(monkeypatch, model):
     """A list to which come the images at which the model asks for its discriminator's slopes."""
     seen = []
     monkeypatch.setattr(
-        model, "squared_slopes", lambda images, *_: seen.append(array(images)) or ops.ones(COUNT)
+        model,
+        "squared_gradient_norms",
+        lambda images, *_: seen.append(array(images)) or ops.ones(COUNT),
     )
     return seen
 
@@ -494,8 +496,8 @@ def test_wrong_settings_are_refused(name, settings, words):
 
 
 def epoch_ends(model, logs, steps=300, epochs=2):
-    """`AdversarialWarnings` through that many epoch ends."""
-    callback = AdversarialWarnings()
+    """`GANWarnings` through that many epoch ends."""
+    callback = GANWarnings()
     callback.set_model(model)
     model.optimizer["generator"].iterations.assign(steps)
     callback.on_train_begin()
@@ -556,7 +558,7 @@ def test_every_gan_offers_its_warnings_and_no_other_model_does():
         for name in kgen.models.REGISTRY
     }
     assert offered == {
-        name: [AdversarialWarnings] * issubclass(kgen.models.get(name), Adversarial)
+        name: [GANWarnings] * issubclass(kgen.models.get(name), GANBase)
         for name in kgen.models.REGISTRY
     }
 

@@ -89,7 +89,7 @@ def computed(name):
     recorded, losses = Recorded(prepared(name)), []
     for (step, images), labels in batches_of(name):
         moves, logs = recorded.step((np.int32(step), images), labels)
-        losses.append([logs[term] for term in recorded.model.tracked])
+        losses.append([logs[term] for term in recorded.model.metric_names])
         if step == 0:
             first = moves
     record = {"losses": np.array(losses, "float32")}
@@ -162,7 +162,7 @@ def test_gradients_of_the_first_step(name):
 def test_losses_of_twenty_steps(name):
     expected, received = recorded(name)["losses"], computed(name)["losses"]
     # An accuracy counts images: rounding may put one on the other side of the boundary.
-    counts = np.array(["accuracy" in term for term in kgen.models.get(name).tracked])
+    counts = np.array(["accuracy" in term for term in kgen.models.get(name).metric_names])
     tolerance = np.where(counts, 1.01 / BATCH_SIZE, LOSSES * np.abs(expected))
     assert (np.abs(received - expected) <= tolerance).all()
 

@@ -43,7 +43,7 @@ def fit(model, *callbacks, epochs=2, **settings):
 
 
 def loss_of(model):
-    return model.tracked[0]
+    return model.metric_names[0]
 
 
 def rates_of(model):

@@ -37,7 +37,7 @@ class Cut(keras.layers.Conv2DTranspose):
 
 
 def doubling(filters, kernel_size, **options):
-    return layers.Doubling(filters, CUT, kernel_size, **options)
+    return layers.UpsampleConv(filters, CUT, kernel_size, **options)
 
 
 def random(*shape):
@@ -47,7 +47,7 @@ def random(*shape):
 def pair(name, kernel_size, input_shape=INPUT_SHAPE, **options):
     """Models of our layer alone and of Keras' alone, with equal weights; outputs of unit scale."""
     options = {"activation": "tanh", "kernel_initializer": "zeros", **options}
-    kinds = {**PAIRS, "Doubling": (doubling, Cut)}[name]
+    kinds = {**PAIRS, "UpsampleConv": (doubling, Cut)}[name]
     models = [keras.Sequential([layer(6, kernel_size, **options)]) for layer in kinds]
     for model in models:
         model.build(input_shape)
@@ -130,7 +130,7 @@ def test_gradient_penalty_has_the_gradients_of_keras(name, kernel_size, strides)
 
 @pytest.mark.parametrize("kernel_size", range(1, 6))
 def test_a_doubling_is_keras_layer_cut_to_its_size(kernel_size):
-    models = pair("Doubling", kernel_size)
+    models = pair("UpsampleConv", kernel_size)
     ours, expected = (outputs_and_gradients(model, random(*INPUT_SHAPE)) for model in models)
     assert ours[0].shape == (2, *CUT, 6)
     assert_equal(ours, expected)

@@ -101,7 +101,7 @@ def test_every_resolution_is_passed_on_to_the_decoder():
     model = model_of((16, 16, 1), (16, 16, 1))
     joined = [layer for layer in model.generator.layers if isinstance(layer, layers.Concatenate)]
     assert [layer.output.shape[1:3] for layer in joined] == [(4, 4), (8, 8)]
-    lowest = next(x for x in model.generator.layers if type(x).__name__ == "Doubling")
+    lowest = next(x for x in model.generator.layers if type(x).__name__ == "UpsampleConv")
     lowest.kernel.assign(np.zeros(lowest.kernel.shape))
     outputs = numpy(model.generator(np.random.default_rng(0).normal(size=(2, 16, 16, 1))))
     assert not np.allclose(outputs[0], outputs[1], atol=1e-6)

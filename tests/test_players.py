@@ -15,7 +15,7 @@ RATE = 0.125
 class InfoToy(kgen.ImageModel):
     """Two players share a normalised trunk; each has a head of its own, and a loss of its head."""
 
-    tracked = ("judge_loss", "reader_loss")
+    metric_names = ("judge_loss", "reader_loss")
     players = {"judge": ("trunk", "score"), "reader": ("trunk", "code")}
     can_sample = False
 

@@ -26,7 +26,7 @@ if backend.name() != "torch":  # nothing of what is tested here runs on the othe
 import torch
 
 from kgen.backend import torch_recording
-from kgen.backend.torch_convolution import lay_out
+from kgen.backend.torch_convolution import to_channels_last
 
 IMAGES = kgen.data.load("digits").train.images[:80]
 UNRECORDED = "operation by operation"
@@ -244,6 +244,6 @@ def test_kernels_and_their_moments_lie_as_convolutions_read_them():
 @pytest.mark.parametrize("with_slots", [False, True], ids=["variables", "and slots"])
 def test_adam_is_keras_own_however_kernels_lie_in_memory(with_slots):
     def change(variables, optimizer):
-        lay_out([*variables, *(optimizer.variables if with_slots else ())])
+        to_channels_last([*variables, *(optimizer.variables if with_slots else ())])
 
     assert_same_steps(PLAIN["Adam"], change=change)

@@ -13,7 +13,7 @@ from kgen import backend_choice, cli, data, fit, sample
 from kgen.data.kept import KeptImages
 from kgen.encoders import classifier
 from kgen.errors import Interrupted, KgenError
-from kgen.files import kind, open_plain, read_json, remove_partial, whole_folder
+from kgen.files import atomic_folder, kind, open_plain, read_json, remove_partial
 from kgen.runs import checkpoint
 from kgen.runs import folder as run_folder
 from kgen.runs.checkpoint import Progress
@@ -187,7 +187,7 @@ def test_a_pipe_in_place_of_kept_images_is_no_array(tmp_path, monkeypatch, in_ti
 
 def test_a_file_exchanged_for_a_pipe_is_not_waited_for(tmp_path, monkeypatch, in_time):
     os.mkfifo(tmp_path / "p")
-    monkeypatch.setattr("kgen.files.check_plain", lambda *_: None)
+    monkeypatch.setattr("kgen.files.check_regular_file", lambda *_: None)
     with pytest.raises(KgenError, match="to stay a plain file"):
         open_plain(tmp_path / "p")
 
@@ -274,7 +274,7 @@ def test_a_folder_is_replaced_whole_or_not_at_all(call, tmp_path, monkeypatch):
     """At whichever call the process is ended: the old folder, the new one, or one that is whole."""
 
     def write(content):
-        with whole_folder(tmp_path / "model") as folder:
+        with atomic_folder(tmp_path / "model") as folder:
             for name in ("a", "b"):
                 (folder / name).write_text(content)
 
@@ -304,7 +304,7 @@ def test_a_folder_is_replaced_whole_or_not_at_all(call, tmp_path, monkeypatch):
 
 def test_what_somebody_put_beside_a_model_stays_there(tmp_path):
     for content in ("old", "new"):
-        with whole_folder(tmp_path / "model") as folder:
+        with atomic_folder(tmp_path / "model") as folder:
             (folder / "a").write_text(content)
         if content == "old":
             (tmp_path / "model" / "mine").mkdir()

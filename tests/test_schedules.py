@@ -17,7 +17,7 @@ IMAGES = np.zeros((12, 8, 8, 1), "uint8")
 class Annealed(Quadratic):
     """Its loss is the number of the step times a weight, which plain descent takes from it."""
 
-    tracked = ("loss", "seen")
+    metric_names = ("loss", "seen")
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)

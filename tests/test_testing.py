@@ -183,7 +183,7 @@ def test_one_check_compiles_steps_as_users_do(monkeypatch):
         asked.append(model)
         return model.jit_compile
 
-    monkeypatch.setattr(backend, "jit_compile_pays", choice)
+    monkeypatch.setattr(backend, "default_jit_compile", choice)
     found = dict(checks(IndependentPixels))
     found["losses_are_finite"]()
     assert asked == []

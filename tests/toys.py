@@ -55,7 +55,7 @@ class IndependentPixels(kgen.ImageModel):
 class ToyGAN(kgen.ImageModel):
     """Least-squares GAN of dense networks: a game of two players, each updated once a step."""
 
-    tracked = ("discriminator_loss", "generator_loss")
+    metric_names = ("discriminator_loss", "generator_loss")
     players = ("discriminator", "generator")
 
     def __init__(self, image_shape=(8, 8, 1), levels=17, latent_size=4, **kwargs):
@@ -92,7 +92,7 @@ class ToyGAN(kgen.ImageModel):
     def test_step(self, data):
         images, _ = self.unpack(data)
         losses = (loss(images)[0] for loss in (self.discriminator_loss, self.generator_loss))
-        return self.track(images, **dict(zip(self.tracked, losses, strict=True)))
+        return self.track(images, **dict(zip(self.metric_names, losses, strict=True)))
 
     def discriminator_loss(self, images):
         real = self.discriminator(self.scale(images))
@@ -119,7 +119,7 @@ class ToyGAN(kgen.ImageModel):
 class ToyWGANGP(kgen.ImageModel):
     """Wasserstein GAN with gradient penalty, of dense networks; the critic moves 3 times a step."""
 
-    tracked = ("critic_loss", "gradient_penalty", "generator_loss")
+    metric_names = ("critic_loss", "gradient_penalty", "generator_loss")
     players = ("critic", "generator")
 
     def __init__(self, image_shape=(8, 8, 1), levels=17, critic_steps=3, units=8, **kwargs):
@@ -200,7 +200,7 @@ class Quadratic(kgen.ImageModel):
 class Failing(Quadratic):
     """Its term `second` is not a number at training step `fails_at` (from 1), and only there."""
 
-    tracked = ("loss", "first", "second")
+    metric_names = ("loss", "first", "second")
 
     def __init__(self, fails_at, **kwargs):
         super().__init__(**kwargs)

@@ -51,7 +51,7 @@ def trained(name, **settings):
     model.fit(train.images, labels, epochs=EPOCHS, batch_size=128, verbose=0)
     test_labels = test.labels if model.conditional else None
     measured = model.evaluate(test.images, test_labels, batch_size=256, verbose=0, return_dict=True)
-    terms = ", ".join(f"{term} {measured[term]:.1f}" for term in model.tracked)
+    terms = ", ".join(f"{term} {measured[term]:.1f}" for term in model.metric_names)
     print(f"{name}: {terms} (nats per test image)")
     return model
 

@@ -16,7 +16,7 @@ import numpy as np
 from keras import layers, ops
 
 import kgen
-from kgen.models.gans.base import Adversarial
+from kgen.models.gans.base import GANBase
 from kgen.training import in_chunks, inference
 
 FULL = os.environ.get("KGEN_TUTORIAL_BUDGET") != "test"  # kgen's tests run this page in seconds
@@ -30,7 +30,7 @@ kgen.pictures.grid(images[:20], data.levels, columns=10)
 # %% [markdown]
 # ## A GAN with another loss
 #
-# `Adversarial` (`kgen/models/gans/base.py`) has the networks, the alternating step, sampling, and
+# `GANBase` (`kgen/models/gans/base.py`) has the networks, the alternating step, sampling, and
 # all options. What is left to state are two losses. Take the *hinge loss* (Lim and Ye 2017,
 # arXiv:1705.02894): the discriminator cares only about images within the margin from -1 to 1, the
 # generator wants a higher output,
@@ -41,10 +41,10 @@ kgen.pictures.grid(images[:20], data.levels, columns=10)
 
 # %%
 @keras.saving.register_keras_serializable("tutorial")
-class HingeGAN(Adversarial):
+class HingeGAN(GANBase):
     """GAN with the hinge loss (Lim and Ye 2017)."""
 
-    discriminator_has_offset = False  # within the margin it would cancel, and have no gradient
+    discriminator_has_bias = False  # within the margin it would cancel, and have no gradient
 
     def discriminator_criterion(self, real_logits, fake_logits):
         real = ops.mean(ops.relu(1.0 - real_logits))
@@ -88,7 +88,7 @@ kgen.pictures.grid(gan.sample(40, seed=0), data.levels, columns=10)
 #    layer;
 # 2. computing is `keras.ops`; noise is `self.normal(...)`, never `keras.random`;
 # 3. images come as `uint8`: `self.scale` brings them to [-1, 1];
-# 4. `objective` returns the loss and the terms named in `tracked`;
+# 4. `objective` returns the loss and the terms named in `metric_names`;
 # 5. what is computed after training is marked `@inference`, and its noise is an argument.
 
 
@@ -97,7 +97,7 @@ kgen.pictures.grid(gan.sample(40, seed=0), data.levels, columns=10)
 class FreeBitsVAE(kgen.ImageModel):
     """VAE with free bits (Kingma et al. 2016)."""
 
-    tracked = ("loss", "reconstruction", "kl")
+    metric_names = ("loss", "reconstruction", "kl")
     small_arguments = {"latent_size": 4, "units": 16}  # for the checks
 
     def __init__(
@@ -169,7 +169,7 @@ kgen.pictures.grid(vae.sample(40, seed=0), data.levels, columns=10)
 # Both models run. Are they right? `kgen.testing` holds one small named check per promise, and picks
 # those that apply by what a model says of itself (`players`, `likelihood`, `encodes`,
 # `conditional`). It makes the model with the arguments in its attribute `small_arguments`, so that
-# compiling takes seconds (the `HingeGAN` inherits those of `Adversarial`), and trains it on real
+# compiling takes seconds (the `HingeGAN` inherits those of `GANBase`), and trains it on real
 # digits of 8x8 pixels.
 
 # %%

@@ -65,7 +65,7 @@ def fixed(weights, name):
     return [array for path, array in weights if path.endswith(name)]
 
 
-def halved_sizes(image_shape):
+def pyramid_sizes(image_shape):
     """Sizes of a dcgan's images, largest first: [(28, 28), (14, 14), (7, 7), (4, 4)]."""
     sizes = [tuple(image_shape[:2])]
     while min(sizes[-1]) > 4:

@@ -13,14 +13,14 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from . import halved_sizes, trainable
 from . import jax_training as training
+from . import pyramid_sizes, trainable
 
 # === Networks: lists of their arrays, and the moving (mean, variance) of each normalisation ===
 
 
 def initial_generator(key, latent_size, image_shape, width):
-    *larger, size = halved_sizes(image_shape)
+    *larger, size = pyramid_sizes(image_shape)
     depth = len(larger)
     channels = [width * 2**level for level in reversed(range(depth))]  # [256, 128, 64]
     outputs = [*channels[1:], image_shape[-1]]
@@ -48,7 +48,7 @@ def generate(parameters, statistics, noise, sizes):
 
 
 def initial_discriminator(key, image_shape, width):
-    *larger, size = halved_sizes(image_shape)
+    *larger, size = pyramid_sizes(image_shape)
     depth = len(larger)
     channels = [width * 2**level for level in range(depth)]  # [64, 128, 256]
     keys = jax.random.split(key, depth + 1)
@@ -112,7 +112,7 @@ class Baseline:
     """See `benchmarks.native`."""
 
     def __init__(self, image_shape, levels, latent_size=100, width=64):
-        sizes = tuple(reversed(halved_sizes(image_shape)))
+        sizes = tuple(reversed(pyramid_sizes(image_shape)))
         move = functools.partial(jax.value_and_grad, has_aux=True)
         discriminator_move = move(functools.partial(discriminator_loss, sizes=sizes))
         generator_move = move(functools.partial(generator_loss, sizes=sizes))

@@ -9,11 +9,11 @@ import math
 
 import tensorflow as tf
 
-from . import halved_sizes, trainable
+from . import pyramid_sizes, trainable
 from . import tensorflow_training as training
 
 
-class Doubling(training.Layer):
+class UpsampleConv(training.Layer):
     """Transposed convolution to a size; its kernel is (4, 4, outputs, inputs)."""
 
     def __init__(self, inputs, outputs, size, bias):
@@ -52,7 +52,7 @@ class BatchNorm(tf.Module):
 class Generator(tf.Module):
     def __init__(self, latent_size, image_shape, width):
         super().__init__()
-        *larger, self.size = halved_sizes(image_shape)
+        *larger, self.size = pyramid_sizes(image_shape)
         depth = len(larger)
         inside = [width * 2**level for level in reversed(range(depth))]  # [256, 128, 64]
         units = math.prod(self.size) * inside[0]
@@ -61,7 +61,7 @@ class Generator(tf.Module):
         for level, inputs in enumerate(inside):
             last = level == depth - 1
             outputs = image_shape[-1] if last else inside[level + 1]
-            doubling = Doubling(inputs, outputs, larger[-1 - level], bias=last)
+            doubling = UpsampleConv(inputs, outputs, larger[-1 - level], bias=last)
             self.blocks.append((BatchNorm(inputs), doubling))
         self.weights = training.weights_of([self.project, *sum(self.blocks, ())])
 
@@ -76,7 +76,7 @@ class Generator(tf.Module):
 class Discriminator(tf.Module):
     def __init__(self, image_shape, width):
         super().__init__()
-        *larger, size = halved_sizes(image_shape)
+        *larger, size = pyramid_sizes(image_shape)
         inside = [width * 2**level for level in range(len(larger))]  # [64, 128, 256]
         self.first = training.Conv((4, 4, image_shape[-1], width), initial=normal)
         self.blocks = [

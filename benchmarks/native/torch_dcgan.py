@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from . import halved_sizes, trainable
+from . import pyramid_sizes, trainable
 from . import torch_training as training
 
 
@@ -28,7 +28,7 @@ class Crop(nn.Module):
 
 
 def generator(latent_size, image_shape, width):
-    *larger, (height, breadth) = halved_sizes(image_shape)
+    *larger, (height, breadth) = pyramid_sizes(image_shape)
     depth = len(larger)
     inside = [width * 2**level for level in reversed(range(depth))]  # [256, 128, 64]
     smallest = (inside[0], height, breadth)
@@ -46,7 +46,7 @@ def generator(latent_size, image_shape, width):
 
 
 def discriminator(image_shape, width):
-    *larger, (height, breadth) = halved_sizes(image_shape)
+    *larger, (height, breadth) = pyramid_sizes(image_shape)
     layers, inputs = [], image_shape[-1]
     for level, (rows, columns) in enumerate(larger):
         outputs = width * 2**level
@@ -82,7 +82,7 @@ class Baseline:
 
     def load(self, weights):
         project, *arrays, kernel, bias = trainable(weights)
-        height, width = halved_sizes(self.image_shape)[-1]
+        height, width = pyramid_sizes(self.image_shape)[-1]
         # Dense layers beside images: (height, width, channels) flat to (channels, height, width).
         project = project.reshape(self.latent_size, height, width, -1).transpose(0, 3, 1, 2)
         kernel = kernel.reshape(height, width, -1, 1).transpose(2, 0, 1, 3)

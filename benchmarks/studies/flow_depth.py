@@ -21,7 +21,7 @@ import kgen
 from benchmarks.harness.ratios import median_interval
 from kgen import backend
 from kgen.files import write_json
-from kgen.runs.provenance import circumstances
+from kgen.runs.provenance import environment
 
 RECORDS = Path(__file__).parent.parent / "records"
 COLUMNS = "{:>6} {:>10} {:>34} {:>10}"
@@ -70,7 +70,7 @@ def main():
     parser.add_argument("--repeats", type=int, default=30)
     options = parser.parse_args()
 
-    record = {**circumstances(), **vars(options), "load_average_before": os.getloadavg()}
+    record = {**environment(), **vars(options), "load_average_before": os.getloadavg()}
     with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
         tasks = [(depth, options.batch) for depth in options.depths]
         record["peak_bytes"] = pool.starmap(peak_memory, tasks, chunksize=1)

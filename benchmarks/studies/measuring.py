@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks.harness.ratios import paired_ratio
 from kgen import backend
 from kgen.files import write_json
-from kgen.runs.provenance import circumstances
+from kgen.runs.provenance import environment
 
 RECORDS = Path(__file__).parent.parent / "records"
 THREADS = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "XLA_FLAGS")
@@ -28,9 +28,9 @@ def interleaved(functions, warm_ups, repeats):
 
 
 def record_of(options):
-    """A record to add cases to: circumstances, options, threads and load."""
+    """A record to add cases to: environment, options, threads and load."""
     return {
-        **circumstances(),
+        **environment(),
         **vars(options),
         "threads": {name: os.environ.get(name) for name in THREADS},
         "load_average_before": os.getloadavg(),

@@ -98,7 +98,7 @@ def capabilities(model_class):
 def page(name):
     model_class = models.get(name)
     title, text = inspect.getdoc(importlib.import_module(model_class.__module__)).split("\n", 1)
-    terms = ", ".join(f"`{term}`" for term in model_class.tracked)
+    terms = ", ".join(f"`{term}`" for term in model_class.metric_names)
     facts = {"p(x)": KINDS[kind(model_class)][0], **capabilities(model_class), "terms": terms}
     found = "\n".join(measured(name, record) for name, record in records_of(name).items())
     return f"""# {title.rstrip(".")}

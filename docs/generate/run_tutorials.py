@@ -57,10 +57,10 @@ def run(name):
 def keep(name, notebook, seconds):
     """Write the notebook, with what it was run by; nothing else of the machine stays in it."""
     sys.path.insert(0, str(ROOT))
-    from kgen.files import whole_file
-    from kgen.runs.provenance import circumstances
+    from kgen.files import atomic_write
+    from kgen.runs.provenance import environment
 
-    told = circumstances()
+    told = environment()
     del told["command"]
     told |= {"seconds": round(seconds, 1), "budget": os.environ.get(BUDGET)}
     notebook.metadata = {
@@ -74,7 +74,7 @@ def keep(name, notebook, seconds):
                 output.data, output.metadata = needed(output.data), {}
     nbformat.validate(notebook)
     NOTEBOOKS.mkdir(exist_ok=True)
-    with whole_file(NOTEBOOKS / f"{name}.ipynb") as path:
+    with atomic_write(NOTEBOOKS / f"{name}.ipynb") as path:
         nbformat.write(notebook, path)
     print(f"{seconds:.0f} s, {(NOTEBOOKS / f'{name}.ipynb').stat().st_size / 1e3:.0f} kB")
 

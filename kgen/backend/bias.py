@@ -3,7 +3,7 @@
 import keras
 
 
-def biased(outputs, bias, data_format):
+def add_bias(outputs, bias, data_format):
     """`outputs` of a convolution of images plus `bias`, a number per channel; None adds nothing."""
     if bias is None:
         return outputs

@@ -24,15 +24,15 @@ __all__ = [
     "affine",
     "apply_gradients",
     "batch_normalised",
+    "batch_source",
     "categorical_log_prob",
     "compiled",
     "cond",
     "conv",
     "conv_transpose",
+    "default_jit_compile",
     "device",
-    "feed",
     "input_gradient",
-    "jit_compile_pays",
     "make_test_function",
     "make_train_function",
     "normal",
@@ -200,12 +200,12 @@ def cond(predicate, if_true, if_false):
     return if_true() if predicate else if_false()
 
 
-def jit_compile_pays(model):
+def default_jit_compile(model):
     """What `jit_compile="auto"` stands for in training: Keras' choice, which is yes."""
     return model.jit_compile
 
 
-def feed(model, batches):
+def batch_source(model, batches):
     """What Keras' `fit` takes for `batches`, a PyDataset, so as to lose no time between steps."""
     return batches
 

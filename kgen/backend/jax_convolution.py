@@ -25,7 +25,7 @@ import jax
 import keras
 from jax import lax, numpy
 
-from kgen.backend.bias import biased
+from kgen.backend.bias import add_bias
 
 __all__ = ["conv", "conv_transpose"]
 
@@ -115,7 +115,7 @@ _set_gradients(_kernel_of, lambda x, y, w, *to: (_transposed(y, w, *to), _convol
 def conv(inputs, kernel, strides, padding, data_format, dilation_rate, bias=None):
     """`keras.ops.conv` of images, plus `bias`; on the CPU with the gradients of this module."""
     outputs = _without_bias(inputs, kernel, strides, padding, data_format, dilation_rate)
-    return biased(outputs, bias, data_format)
+    return add_bias(outputs, bias, data_format)
 
 
 def _without_bias(inputs, kernel, strides, padding, data_format, dilation_rate):
@@ -155,7 +155,7 @@ def conv_transpose(
         outputs = keras.ops.conv_transpose(
             inputs, kernel, strides, padding, output_padding, data_format, dilation_rate
         )
-        outputs = biased(outputs, bias, data_format)
+        outputs = add_bias(outputs, bias, data_format)
         return outputs if size is None else outputs[:, : size[0], : size[1]]
 
     def padding_of_side(positions, taps, stride, length):
@@ -168,7 +168,7 @@ def conv_transpose(
     inputs = keras.ops.convert_to_tensor(inputs, dtype=kernel.dtype)
     sides = inputs.shape[1:3], kernel.shape[:2], strides, size or (None, None)
     outputs = _transposed(inputs, kernel, strides, tuple(map(padding_of_side, *sides)))
-    return biased(outputs, bias, data_format)
+    return add_bias(outputs, bias, data_format)
 
 
 def _is_ours(data_format, dilation_rate):

@@ -25,15 +25,15 @@ __all__ = [
     "affine",
     "apply_gradients",
     "batch_normalised",
+    "batch_source",
     "categorical_log_prob",
     "compiled",
     "cond",
     "conv",
     "conv_transpose",
+    "default_jit_compile",
     "device",
-    "feed",
     "input_gradient",
-    "jit_compile_pays",
     "make_test_function",
     "make_train_function",
     "normal",
@@ -199,8 +199,8 @@ def scan(function, carry, inputs):
     return carry, tf.nest.pack_sequence_as(output, [array.stack() for array in arrays])
 
 
-def jit_compile_pays(model):
-    """What `jit_compile="auto"` stands for in training, see `kgen.backend.jax.jit_compile_pays`.
+def default_jit_compile(model):
+    """What `jit_compile="auto"` stands for in training, see `kgen.backend.jax.default_jit_compile`.
 
     Keras' choice on a CPU is no. It depends on TensorFlow's own convolutions: where oneDNN computes
     them, XLA's steps take 1.2 to 1.3 of the time of TensorFlow's (dcgan, glow; pixelcnn 0.86), and
@@ -214,8 +214,8 @@ def _convolves(model):
     return any(len(variable.shape) == 4 for variable in model.trainable_variables)
 
 
-def feed(model, batches):
-    """What Keras' `fit` takes for `batches`, see `kgen.backend.jax.feed` and `tensorflow_feed`.
+def batch_source(model, batches):
+    """What Keras' `fit` takes for `batches`, see `kgen.backend.jax.batch_source`.
 
     A loop of several steps and a distribution strategy need Keras' own pipeline.
     """
@@ -236,8 +236,8 @@ def make_train_function(model):
     """The function Keras' TensorFlow `fit` calls with an iterator of batches.
 
     Keras' own, which runs k steps in a `tf.while_loop`, reads its pipelines; batches handed over
-    one by one (`feed`) have a step of their own, traced for every size of a batch: graphs for any
-    size take 1.12 (vae), 1.06 (glow) or 1.03 (pixelcnn) of the time.
+    one by one (`batch_source`) have a step of their own, traced for every size of a batch: graphs
+    for any size take 1.12 (vae), 1.06 (glow) or 1.03 (pixelcnn) of the time.
     """
     keras.Model.make_train_function(model, force=True)
     if _is_distributed(model):
@@ -258,7 +258,7 @@ def _by_shapes(step, jit_compile):
     """`step(batch)`, compiled for every size of a batch.
 
     A `tf.function` takes 0.2 ms to find the graph for some arrays, a thirtieth of the vae's step;
-    for those that `feed` hands over, their shapes and types will do.
+    for those that `batch_source` hands over, their shapes and types will do.
     """
     traced, graphs = tf.function(step, autograph=False, jit_compile=jit_compile), {}
 

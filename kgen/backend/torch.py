@@ -12,8 +12,8 @@ from kgen.backend.added_losses import added_losses
 from kgen.backend.averaged import by_averages
 from kgen.backend.process import process_peak_memory
 from kgen.backend.torch_adam import fused_adam, fuses
-from kgen.backend.torch_convolution import conv, conv_transpose, lay_out
-from kgen.backend.torch_recording import Recorded, as_it_is, cond
+from kgen.backend.torch_convolution import conv, conv_transpose, to_channels_last
+from kgen.backend.torch_recording import Recorded, cond, opaque
 from kgen.backend.torch_threads import flushed_denormals, training
 from kgen.backend.variable_names import recurring_variable_names
 from kgen.errors import KgenError
@@ -23,15 +23,15 @@ __all__ = [
     "affine",
     "apply_gradients",
     "batch_normalised",
+    "batch_source",
     "categorical_log_prob",
     "compiled",
     "cond",
     "conv",
     "conv_transpose",
+    "default_jit_compile",
     "device",
-    "feed",
     "input_gradient",
-    "jit_compile_pays",
     "make_test_function",
     "make_train_function",
     "normal",
@@ -81,11 +81,11 @@ def apply_gradients(optimizer, gradients, variables):
         else:
             optimizer.apply(tensors, variables)
 
-    as_it_is(apply, [*rate, *gradients], [*optimizer.variables, *variables])
+    opaque(apply, [*rate, *gradients], [*optimizer.variables, *variables])
 
 
 def _rate(optimizer):
-    """The learning rate, in a list: outside of `as_it_is` a schedule's operations are recorded.
+    """The learning rate, in a list: outside of `opaque` a schedule's operations are recorded.
 
     An empty one for a schedule that looks at the number of the step, as one with a warm-up does.
     """
@@ -205,13 +205,13 @@ def scan(function, carry, inputs):
     return carry, keras.tree.map_structure(lambda *parts: torch.stack(parts), *outputs)
 
 
-def jit_compile_pays(model):
+def default_jit_compile(model):
     """What `jit_compile="auto"` stands for in training: yes, which here means recorded steps."""
     return True
 
 
-def feed(model, batches):
-    """What Keras' `fit` takes for `batches`, see `kgen.backend.jax.feed`."""
+def batch_source(model, batches):
+    """What Keras' `fit` takes for `batches`, see `kgen.backend.jax.batch_source`."""
     return batches
 
 
@@ -223,7 +223,7 @@ def make_train_function(model):
     """
     _check_one_process()
     variables = model.variables + model.optimizer.variables + model.metrics_variables
-    lay_out(variables)
+    to_channels_last(variables)
     if model.run_eagerly or not model.jit_compile:
         return _step_function(model.train_step)
     return _step_function(Recorded(model.train_step, variables))

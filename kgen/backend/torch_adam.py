@@ -43,7 +43,7 @@ def fused_adam(optimizer, rate, gradients, *states):
 
 
 def _in_memory(tensor):
-    """Its numbers in the order they lie in (`lay_out`): any other PyTorch's operation copies."""
+    """The numbers in the order of memory: PyTorch's operation copies those of another order."""
     if tensor.is_contiguous():
         return tensor
     return tensor.as_strided((tensor.numel(),), (1,), tensor.storage_offset())

@@ -10,12 +10,12 @@ import keras
 import torch
 from torch.nn import functional
 
-from kgen.backend.bias import biased
+from kgen.backend.bias import add_bias
 
 __all__ = ["conv", "conv_transpose"]
 
 
-def lay_out(variables):
+def to_channels_last(variables):
     """Have the numbers of kernels lie in memory in the order PyTorch's convolutions read them in.
 
     Keras' order of a kernel's axes is another one, so that each would be copied at every use, and
@@ -35,7 +35,7 @@ def conv(inputs, kernel, strides, padding, data_format, dilation_rate, bias=None
     """`keras.ops.conv` of images, plus `bias`."""
     if not _is_ours(data_format, dilation_rate):
         outputs = keras.ops.conv(inputs, kernel, strides, padding, data_format, dilation_rate)
-        return biased(outputs, bias, data_format)
+        return add_bias(outputs, bias, data_format)
 
     def total_padding(size, taps, stride):
         return max(stride * (-(-size // stride) - 1) + taps - size, 0) if padding == "same" else 0
@@ -74,7 +74,7 @@ def conv_transpose(
         outputs = keras.ops.conv_transpose(
             inputs, kernel, strides, padding, output_padding, data_format, dilation_rate
         )
-        outputs = biased(outputs, bias, data_format)
+        outputs = add_bias(outputs, bias, data_format)
     return outputs if size is None else outputs[:, : size[0], : size[1]]
 
 

@@ -50,7 +50,7 @@ class Recorded:
 
         def operations(values, tensors):
             nonlocal lent, logs_structure
-            with _Lent(self.variables, values) as lent:
+            with _TraceScope(self.variables, values) as lent:
                 logs = self.step(pytree.tree_unflatten(tensors, structure))
             flat, logs_structure = pytree.tree_flatten(logs)
             return flat
@@ -86,12 +86,12 @@ def _leave_out_detaching(graph):
     graph.recompile()
 
 
-class _Lent(keras.StatelessScope):
+class _TraceScope(keras.StatelessScope):
     """Within, variables hold other tensors; what is assigned is written into those, in place.
 
     Attributes:
         decisions: [(a variable's own value, which way `cond` went by it)].
-        calls: the numbers of what is called `as_it_is`.
+        calls: the numbers of what is called `opaque`.
     """
 
     current = None
@@ -107,11 +107,11 @@ class _Lent(keras.StatelessScope):
         self.decisions, self.calls = [], []
 
     def __enter__(self):
-        _Lent.current = self
+        _TraceScope.current = self
         return super().__enter__()
 
     def __exit__(self, failure, *args):
-        _Lent.current = None
+        _TraceScope.current = None
         if failure:
             for number in self.calls:
                 del _calls[number]
@@ -125,24 +125,24 @@ class _Lent(keras.StatelessScope):
 
 def cond(predicate, if_true, if_false):
     """`if_true()` or `if_false()`. One way is recorded, for the steps that would go the same."""
-    if _Lent.current is None:
+    if _TraceScope.current is None:
         return if_true() if predicate else if_false()
-    own = _Lent.current.own[id(predicate)]
-    _Lent.current.decisions.append((own, bool(own)))
+    own = _TraceScope.current.own[id(predicate)]
+    _TraceScope.current.decisions.append((own, bool(own)))
     return if_true() if own else if_false()
 
 
-def as_it_is(function, tensors, written):
+def opaque(function, tensors, written):
     """`function(tensors)`, which assigns the variables `written`: recorded as one operation.
 
     For what looks at values, as optimizers do at the number of the step.
     """
-    if _Lent.current is None:
+    if _TraceScope.current is None:
         function(tensors)
         return
     number = next(_numbers)
     _calls[number] = function
-    _Lent.current.calls.append(number)
+    _TraceScope.current.calls.append(number)
     torch.ops.kgen.call(number, tensors, [variable.value for variable in written])
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from kgen.errors import KgenError
-from kgen.files import check_plain
+from kgen.files import check_regular_file
 
 # Pillow starts Ghostscript for EPS, draws WMF on Windows only, and knows of the others no pixels.
 _NOT_READ = frozenset({"EPS", "WMF", "MPEG", "FITS", "BUFR", "GRIB", "HDF5"})
@@ -140,7 +140,7 @@ def _opened(path: Path):
     # Not all that pillow knows: formats without a signature would take any content for theirs.
     formats = [name for name in (*_SIGNED, suffixes()[path.suffix.lower()]) if name in Image.OPEN]
     try:
-        check_plain(path, follow=True)
+        check_regular_file(path, follow=True)
         with Image.open(path, formats=formats) as picture:
             yield picture
     except DamagedImageError:

@@ -11,7 +11,7 @@ import numpy as np
 from kgen.data import sources
 from kgen.data.image_files import Reach
 from kgen.errors import KgenError
-from kgen.files import check_plain, whole_file
+from kgen.files import atomic_write, check_regular_file
 
 _FORMAT = 3  # to be raised when the same files come to give other pixels
 
@@ -50,7 +50,7 @@ class KeptImages:
         for path in paths:
             # What is no array shows as ValueError, OSError, EOFError, SyntaxError, ...
             with contextlib.suppress(Exception):
-                check_plain(path)
+                check_regular_file(path)
                 images = np.asarray(np.load(path, mmap_mode="c", allow_pickle=False))
                 _, of_8_bits, of_16_bits, _ = path.name.split("_")
                 reach = int(of_8_bits), int(of_16_bits)
@@ -62,7 +62,7 @@ class KeptImages:
         """Keeps `images` in place of what was kept of this folder; a cache is no must."""
         path = self.folder / self._name(images, reach)
         with contextlib.suppress(KgenError, OSError):
-            with whole_file(path) as unfinished:
+            with atomic_write(path) as unfinished:
                 np.save(unfinished, images)
             for old in set(self.folder.iterdir()) - {path}:
                 shutil.rmtree(old) if old.is_dir() else old.unlink()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from kgen.data.dataset import Split
 from kgen.errors import KgenError
-from kgen.files import check_plain, expanded, kind, open_plain
+from kgen.files import check_regular_file, expanded, kind, open_plain
 
 LARGEST_DOWNLOAD = 2**30  # bytes; the largest file of a named set has 170 million
 
@@ -115,7 +115,7 @@ def _retrieve(url: str, sha256: str, path: Path) -> None:
     import pooch
 
     with contextlib.suppress(FileNotFoundError):
-        check_plain(path, follow=True)  # pooch reads what is there
+        check_regular_file(path, follow=True)  # pooch reads what is there
 
     def download(url, temporary, _):
         with open(temporary, "wb") as file:

@@ -19,7 +19,7 @@ import tqdm
 from kgen.bounds import Classes, checked
 from kgen.data.sources import cache_folder
 from kgen.errors import KgenError
-from kgen.files import cannot_write, open_plain, read_json, whole_file, write_json
+from kgen.files import atomic_write, cannot_write, open_plain, read_json, write_json
 
 RECIPE = 1  # of network, training and cache; another number, another encoder
 FEATURES = 128
@@ -194,7 +194,7 @@ def _train(data, folder, progress):
 def write_weights(path, network, dtype="float32"):
     """Write a network's weights as numbers of `dtype`; returns the file's sha256."""
     weights = {str(i): weight.astype(dtype) for i, weight in enumerate(network.get_weights())}
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         np.savez(temporary, **weights)
         return hashlib.sha256(temporary.read_bytes()).hexdigest()
 

@@ -5,7 +5,7 @@ import re
 
 from kgen.evaluation import summary
 from kgen.evaluation.tables import title
-from kgen.files import whole_file
+from kgen.files import atomic_write
 
 # What a row of the CSV file says of how it was measured, and what was found.
 MEASURED_WITH = ("data", "split", "images", "seed", "encoder", "encoder_sha256", "ema")
@@ -55,7 +55,10 @@ def write_csv(path, evaluations):
         for group in summary.groups(evaluations)
         for row, figures in group.figures().items()
     ]
-    with whole_file(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+    with (
+        atomic_write(path) as temporary,
+        open(temporary, "w", newline="", encoding="utf-8") as file,
+    ):
         names = ["run", *MEASURED_WITH, *FIGURES, "doubts"]
         writer = csv.DictWriter(file, names, extrasaction="ignore")
         writer.writeheader()
@@ -68,7 +71,7 @@ def write_latex(path, evaluations):
     Args and errors as of `write_csv`.
     """
     lines = [line for group in summary.groups(evaluations) for line in _tabular(group)]
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

@@ -7,7 +7,7 @@ from importlib import resources
 from kgen import pictures, plots
 from kgen.evaluation import summary, tables
 from kgen.evaluation.summary import CEILING, FLOOR, SAMPLES
-from kgen.files import whole_file
+from kgen.files import atomic_write
 
 
 def write_page(path, evaluations, title="Evaluation of generative models"):
@@ -38,7 +38,7 @@ def write_page(path, evaluations, title="Evaluation of generative models"):
             for caption, svg in _plots(group, f" ({tables.title(group)})" * (len(groups) > 1))
         ],
     )
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
 
 

@@ -16,7 +16,7 @@ from kgen.layers.convolution import Conv2D, Conv2DTranspose
 from kgen.layers.dropout import Dropout
 from kgen.layers.masked import HorizontalConv2D, MaskedConv2D, VerticalConv2D, shifted_down
 from kgen.layers.normalisation import BatchNormalization
-from kgen.layers.pyramid import Doubling, halved_sizes
+from kgen.layers.pyramid import UpsampleConv, pyramid_sizes
 from kgen.layers.spectral import SpectralNormalization
 
 __all__ = [
@@ -28,14 +28,14 @@ __all__ = [
     "Codebook",
     "Conv2D",
     "Conv2DTranspose",
-    "Doubling",
     "Dropout",
     "HorizontalConv2D",
     "InvertibleConv",
     "MaskedConv2D",
     "SpectralNormalization",
+    "UpsampleConv",
     "VerticalConv2D",
-    "halved_sizes",
+    "pyramid_sizes",
     "shifted_down",
     "squeezed_shape",
     "squeezing",

@@ -5,7 +5,7 @@ import keras
 from kgen.layers.convolution import Conv2DTranspose
 
 
-def halved_sizes(image_shape, below=8):
+def pyramid_sizes(image_shape, below=8):
     """Sizes from (height, width) down, each half the one before, rounded up as strided
     convolutions do, until the smaller side is below `below`: [(28, 20), (14, 10), (7, 5)]."""
     sizes = [tuple(image_shape[:2])]
@@ -16,7 +16,7 @@ def halved_sizes(image_shape, below=8):
 
 
 @keras.saving.register_keras_serializable("kgen")
-class Doubling(Conv2DTranspose):
+class UpsampleConv(Conv2DTranspose):
     """Transposed convolution of stride 2 from half of `size`, rounded up, to `size`.
 
     Twice the rounded-up half of an odd size is one too many: the last row or column is cut off.

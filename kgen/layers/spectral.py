@@ -4,7 +4,7 @@ A dense layer then lengthens no input; a convolution, by whose kernel a pixel pa
 by no more than the root of how many times that is.
 
 Takeru Miyato, Toshiki Kataoka, Masanori Koyama, Yuichi Yoshida: Spectral Normalization for
-Generative Adversarial Networks. 2018, arXiv:1802.05957.
+Generative GANBase Networks. 2018, arXiv:1802.05957.
 """
 
 import keras

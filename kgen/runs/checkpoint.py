@@ -23,11 +23,11 @@ from kgen.errors import KgenError
 from kgen.files import (
     LARGEST_JSON,
     as_json,
+    atomic_folder,
     check_no_hole,
-    check_plain,
+    check_regular_file,
     checksum,
     read_json,
-    whole_folder,
     without_non_finite,
 )
 
@@ -143,7 +143,7 @@ def _position(path):
 
 def write(path, progress, save):
     """Write one checkpoint, the folder `path`, whole; arguments and errors are `Store.write`'s."""
-    with whole_folder(path) as temporary:
+    with atomic_folder(path) as temporary:
         save(temporary)
         files = {file.name: checksum(file) for file in temporary.iterdir()}
         content = without_non_finite({**progress.content(), "files": files})
@@ -191,7 +191,7 @@ def _files(files):
 
 def _check_size(path):
     """Before it is read: a file of strangers is as large as it has to be, and all there."""
-    check_plain(path)
+    check_regular_file(path)
     check_no_hole(path)
     if path.suffix == ".json" and path.stat().st_size > LARGEST_JSON:
         raise KgenError(f"{path.name} is larger than {LARGEST_JSON:,} bytes")

@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 
 from kgen.errors import KgenError
-from kgen.training.terms import NonFiniteLossError, check_finite
+from kgen.training.loss_components import NonFiniteLossError, check_finite
 from kgen.training.variables import named_variables
 
 SECONDS_BETWEEN = 600.0  # checkpoints inside of a long epoch
@@ -53,7 +53,7 @@ class Checkpoints(keras.callbacks.Callback):
         # After an epoch's last step its validation is due, which takes its means: then, not now.
         inside = self.progress.step < self.params["steps"]
         if inside and (in_time or self._enough_steps() or self.stopping()):
-            check_finite(self.model.terms, self.progress.epoch + 1)
+            check_finite(self.model.loss_components, self.progress.epoch + 1)
             self._write()
 
     def on_epoch_end(self, epoch, logs=None):

@@ -14,7 +14,7 @@ from kgen import backend
 SOURCE = Path(kgen.__file__).parent
 
 
-def circumstances():
+def environment():
     """Versions, commit, machine and time: what a figure of this run depends on."""
     packages = ("keras", "numpy")
     versions = {package: metadata.version(package) for package in packages}

@@ -15,7 +15,7 @@ import numpy as np
 import kgen
 from kgen import pictures
 from kgen.errors import Interrupted, KgenError
-from kgen.files import whole_file, write_json
+from kgen.files import atomic_write, write_json
 from kgen.runs import checkpoint
 from kgen.runs.folder import MODEL, RECORD
 from kgen.spaces import Pixels, count_of, default_condition, rows_of
@@ -115,7 +115,7 @@ class Recorder(keras.callbacks.Callback):
             self.failed.add(kind)
 
     def _write_history(self, path):
-        with whole_file(path) as temporary, open(temporary, "w", newline="") as file:
+        with atomic_write(path) as temporary, open(temporary, "w", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(["epoch", *self.history])
             rows = zip(*self.history.values(), strict=True)

@@ -82,7 +82,7 @@ def stage_of(model, data, number):
 def terms_logged(stage, measurements):
     """The names in the history of a stage; samples are measured in the last one."""
     measured = [name for one in measurements for name in one.logged if stage.is_last]
-    tracked = stage.model.tracked
+    tracked = stage.model.metric_names
     return [*tracked, *(f"val_{name}" for name in tracked), *measured]
 
 

@@ -54,7 +54,7 @@ def _quickly_compiled():
 
     XLA on TensorFlow and recording on PyTorch take longer than a check's few steps without.
     """
-    return mock.patch.object(backend, "jit_compile_pays", lambda model: model.jit_compile)
+    return mock.patch.object(backend, "default_jit_compile", lambda model: model.jit_compile)
 
 
 def check(

@@ -15,7 +15,7 @@ def losses_are_finite(case):
 
 @check
 def history_has_the_tracked_terms(case):
-    assert set(case.trained.history) == set(case.model_class.tracked)
+    assert set(case.trained.history) == set(case.model_class.metric_names)
 
 
 @check(of_base_class=True)
@@ -25,7 +25,7 @@ def history_has_every_epoch(case):
 
 @check(of_base_class=True)
 def metrics_are_the_tracked_terms(case):
-    assert list(case.model.get_metrics_result()) == list(case.model_class.tracked)
+    assert list(case.model.get_metrics_result()) == list(case.model_class.metric_names)
 
 
 def with_gradient(updates):
@@ -93,7 +93,7 @@ def epoch_logs_are_means_weighted_by_items(case):
 def validation_is_logged(case):
     held_out = case.training_data(BATCH_SIZE)
     history = case.fit_whole_batches(case.anew(), validation_data=held_out)
-    tracked = case.model_class.tracked
+    tracked = case.model_class.metric_names
     assert set(history) == {*tracked, *(f"val_{name}" for name in tracked)}
     assert finite(history)
 
@@ -101,7 +101,7 @@ def validation_is_logged(case):
 @check
 def evaluate_returns_the_tracked_terms(case):
     logs = case.model.evaluate(*case.training_data(), verbose=0, return_dict=True)
-    assert set(logs) == set(case.model_class.tracked)
+    assert set(logs) == set(case.model_class.metric_names)
     assert np.isfinite(list(logs.values())).all()
 
 

@@ -11,8 +11,8 @@ from keras import ops
 
 from kgen.errors import KgenError
 from kgen.files import kind, read_json
+from kgen.training.loss_components import NonFiniteLossError, check_finite
 from kgen.training.optimizers import members_of
-from kgen.training.terms import NonFiniteLossError, check_finite
 
 SECONDS_BETWEEN_READS = 0.25
 
@@ -107,7 +107,7 @@ class CallbackList(keras.callbacks.CallbackList):
         super().on_test_begin(logs)
 
     def on_test_end(self, logs=None):
-        self.model.terms.check_seen()
+        self.model.loss_components.check_seen()
         super().on_test_end(logs)
 
     def on_train_batch_begin(self, batch, logs=None):
@@ -144,7 +144,7 @@ class CallbackList(keras.callbacks.CallbackList):
         if self.epoch is None:
             return
         try:
-            check_finite(self.model.terms, self.epoch)
+            check_finite(self.model.loss_components, self.epoch)
         except NonFiniteLossError as error:
             if not any(_ends_at_nan(callback) for callback in self.callbacks):
                 raise

@@ -129,7 +129,7 @@ def repeated(condition, times):
     return keras.tree.map_structure(lambda x: ops.concatenate([x] * times), condition)
 
 
-def sample_bound(log_weights, samples, noise, x, condition=None):
+def importance_weighted_bound(log_weights, samples, noise, x, condition=None):
     """log 1/k sum_k exp(w_k) in nats per item, (n,) in float64, with k = `samples`.
 
     For w_k = log p(x, z_k) - log q(z_k|x), z_k ~ q, a lower bound of log p(x) that rises with k

@@ -1,7 +1,8 @@
 """What `fit` and `evaluate` are given: arrays of any kind, or batches that somebody else makes.
 
 Arrays are checked whole, before anything is computed. Of batches (tf.data, PyTorch DataLoader,
-PyDataset, generators) the kind is checked as they come, their values in the step (`terms.py`).
+PyDataset, generators) the kind is checked as they come, their values in the step
+(`loss_components.py`).
 """
 
 import copy

@@ -5,13 +5,11 @@ import numpy as np
 from keras import ops
 
 from kgen import backend
-from kgen.bounds import Fraction, ImageShape, Levels, Number, checked
+from kgen.bounds import Fraction, Number, checked
 from kgen.capabilities import names_with
-from kgen.distributions import nearest_level
 from kgen.errors import KgenError
 from kgen.memory import check_memory
 from kgen.spaces import (
-    Pixels,
     Space,
     check_condition,
     count_of,
@@ -22,10 +20,10 @@ from kgen.training.averages import Averages
 from kgen.training.configuration import check_policy
 from kgen.training.inputs import BatchCheck
 from kgen.training.lacking import Lacking
+from kgen.training.loss_components import LossComponents
 from kgen.training.losses import regularization
 from kgen.training.parameters import sampling_arguments
-from kgen.training.players import statistics_kept
-from kgen.training.terms import Terms
+from kgen.training.players import preserve_moving_statistics
 from kgen.training.trained import Trained
 
 
@@ -38,7 +36,7 @@ class GenerativeModel(Lacking, Trained):
     - `objective(x, condition, training) -> (loss, {term: value})`,
     - `recommended_optimizer() -> Keras optimizer`,
     - `sample(count=None, condition=None, seed=None) -> items`,
-    - `tracked`, the names of the loss ("loss") and of the terms, in the order to print them.
+    - `metric_names`, the names of the loss ("loss") and of the terms, in the order to print them.
 
     What the model is given beside its items - labels, attributes, texts, images, or a dict of
     several - is its `condition_space`, a property made of arguments that `__init__` keeps before it
@@ -66,7 +64,7 @@ class GenerativeModel(Lacking, Trained):
             many steps on all of it.
     """
 
-    tracked = ("loss",)
+    metric_names = ("loss",)
     players = ()
     averaged = None
     space: Space
@@ -83,7 +81,7 @@ class GenerativeModel(Lacking, Trained):
             )
         self.ema = ema
         self.seed_generator = keras.random.SeedGenerator()
-        self.terms = Terms(self.tracked, self.spaces)
+        self.loss_components = LossComponents(self.metric_names, self.spaces)
         self.built = True  # by the subclass: every layer is built in `__init__`
 
     def constructed(self):
@@ -126,11 +124,11 @@ class GenerativeModel(Lacking, Trained):
         """
         x, condition = BatchCheck(self)(data)
         if condition is None:
-            return self.terms.see(self.spaces, [x])[0], None
+            return self.loss_components.see(self.spaces, [x])[0], None
         if not isinstance(self.condition_space, dict):
-            return tuple(self.terms.see(self.spaces, [x, condition]))
+            return tuple(self.loss_components.see(self.spaces, [x, condition]))
         parts = [condition[name] for name in self.condition_space]
-        x, *parts = self.terms.see(self.spaces, [x, *parts])
+        x, *parts = self.loss_components.see(self.spaces, [x, *parts])
         return x, dict(zip(self.condition_space, parts, strict=True))
 
     def checked_items(self, x):
@@ -212,7 +210,7 @@ class GenerativeModel(Lacking, Trained):
             if player not in (None, other)
             for network in self.networks_of(other)
         ]
-        with statistics_kept(others, moving=self.networks_of(player)):
+        with preserve_moving_statistics(others, moving=self.networks_of(player)):
             (loss, terms), gradients = backend.value_and_grad(
                 self, lambda: self.regularized(loss_function, player, *args), variables
             )
@@ -257,10 +255,12 @@ class GenerativeModel(Lacking, Trained):
 
     def track(self, x, **values):
         """Add this batch's terms, means over the items `x`, to the epoch's means; return those."""
-        if set(values) != set(self.tracked):
-            raise ValueError(f"Expected the tracked terms {self.tracked}, received {list(values)}.")
-        self.terms.update_state(values, ops.shape(x)[0])
-        return self.terms.result()
+        if set(values) != set(self.metric_names):
+            raise ValueError(
+                f"Expected the tracked terms {self.metric_names}, received {list(values)}."
+            )
+        self.loss_components.update_state(values, ops.shape(x)[0])
+        return self.loss_components.result()
 
     # === What an author overrides ===
 
@@ -292,29 +292,3 @@ class GenerativeModel(Lacking, Trained):
         x, condition = self.unpack(data)
         loss, terms = self.regularized(self.objective, None, x, condition, False)
         return self.track(x, loss=loss, **terms)
-
-
-class ImageModel(GenerativeModel):
-    """A generative model of images with `levels` discrete values per pixel and channel.
-
-    Args:
-        image_shape: (height, width, channels).
-        levels: values per pixel and channel, 0..levels-1: 2 for binary images, 256 for 8-bit ones.
-        kwargs: as of `GenerativeModel`.
-    """
-
-    def __init__(self, image_shape: ImageShape, levels: Levels, **kwargs):
-        self.image_shape, self.levels = image_shape, levels
-        super().__init__(**kwargs)
-
-    @property
-    def space(self):
-        return Pixels(self.image_shape, self.levels)
-
-    def scale(self, images):
-        """Levels 0..levels-1 as float32 in [-1, 1]."""
-        return ops.cast(images, "float32") * (2.0 / (self.levels - 1)) - 1.0
-
-    def to_levels(self, values):
-        """Floats in [-1, 1] as the nearest of the levels 0..levels-1."""
-        return nearest_level(values, self.levels)

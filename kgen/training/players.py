@@ -7,7 +7,7 @@ from keras import ops
 
 
 @contextlib.contextmanager
-def statistics_kept(networks, moving=()):
+def preserve_moving_statistics(networks, moving=()):
     """Afterwards the moving statistics of `networks` are what they were before.
 
     A network that takes part in another player's loss does so as it does in training, by the

@@ -59,7 +59,7 @@ class Trained(Configured):
         )
         self.jit_compile_inference = jit_compile is True
         if jit_compile == "auto" and not run_eagerly:
-            self.jit_compile = backend.jit_compile_pays(self)
+            self.jit_compile = backend.default_jit_compile(self)
         # Now: TensorFlow cannot create variables inside the step, JAX threads those of before it.
         with within_memory():
             if self.players:
@@ -87,7 +87,7 @@ class Trained(Configured):
     @property
     def metrics(self):
         # Exactly what the steps return, so that Keras logs epoch means and JAX threads their state.
-        return [self.terms]
+        return [self.loss_components]
 
     def watchers(self):
         """New Keras callbacks that warn when training goes wrong; `kgen.fit` uses them."""
@@ -154,7 +154,7 @@ class Trained(Configured):
             batches = self._batches(
                 x, y, batch_size, shuffle, steps_per_epoch, initial_epoch, initial_step
             )
-            x, y, steps_per_epoch = backend.feed(self, batches), None, None
+            x, y, steps_per_epoch = backend.batch_source(self, batches), None, None
         else:
             refuse_for_batches(
                 batch_size=batch_size, validation_split=validation_split, initial_step=initial_step

@@ -49,7 +49,7 @@ def variable_groups(model):
     """
     stages = [stage for _, stage, _ in model.stages()]
     optimizers = [v for stage in stages if stage.compiled for v in stage.optimizer.variables]
-    means = [variable for stage in stages for variable in stage.terms.variables]
+    means = [variable for stage in stages for variable in stage.loss_components.variables]
     groups = (model.variables, optimizers, means)
     return {
         group: {

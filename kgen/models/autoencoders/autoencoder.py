@@ -26,7 +26,7 @@ from kgen.bounds import Count, ImageShape, Layers, Levels
 from kgen.capabilities import names_with
 from kgen.distributions import pixel_distribution
 from kgen.errors import KgenError
-from kgen.layers import Conv2D, Doubling, halved_sizes
+from kgen.layers import Conv2D, UpsampleConv, pyramid_sizes
 from kgen.training import ImageModel, in_chunks, inference
 
 
@@ -42,7 +42,7 @@ class Autoencoder(ImageModel):
         architecture: "dense", or "conv" for strided convolutions.
         width: "conv" only: channels of the first convolution; each further one has twice as many.
 
-    Terms: `loss`, the reconstruction in nats per image.
+    Metrics: `loss`, the reconstruction in nats per image.
     """
 
     encodes = True
@@ -188,7 +188,7 @@ def dense_decoder(latent_size, hidden, output_shape):
 
 
 def convolutional_encoder(image_shape, width, outputs):
-    depth = len(halved_sizes(image_shape)) - 1
+    depth = len(pyramid_sizes(image_shape)) - 1
     return keras.Sequential(
         [
             layers.Input(image_shape),
@@ -204,12 +204,12 @@ def convolutional_encoder(image_shape, width, outputs):
 
 
 def convolutional_decoder(latent_size, width, output_shape):
-    sizes = halved_sizes(output_shape)  # [(28, 28), (14, 14), (7, 7)]
+    sizes = pyramid_sizes(output_shape)  # [(28, 28), (14, 14), (7, 7)]
     smallest = (*sizes[-1], width * 2 ** (len(sizes) - 2))  # (7, 7, 64)
     network = keras.Sequential([layers.Input((latent_size,))], name="decoder")
     network.add(layers.Dense(math.prod(smallest), "relu"))
     network.add(layers.Reshape(smallest))
     for level in reversed(range(1, len(sizes) - 1)):
-        network.add(Doubling(width * 2 ** (level - 1), sizes[level], activation="relu"))
-    network.add(Doubling(output_shape[-1], sizes[0], dtype="float32"))
+        network.add(UpsampleConv(width * 2 ** (level - 1), sizes[level], activation="relu"))
+    network.add(UpsampleConv(output_shape[-1], sizes[0], dtype="float32"))
     return network

@@ -28,7 +28,7 @@ class BetaVAE(VAE):
         beta: weight of the KL term, above 0; 1 is the plain variational autoencoder.
         kwargs: as of `VAE`.
 
-    Terms: `loss` = `reconstruction` + beta * `kl`, in nats per image.
+    Metrics: `loss` = `reconstruction` + beta * `kl`, in nats per image.
     """
 
     small_arguments = {"latent_size": 4, "architecture": "conv", "width": 4, "beta": 2.0}

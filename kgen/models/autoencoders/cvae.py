@@ -33,7 +33,7 @@ class CVAE(VAE):
         classes: number of labels, 0..classes-1.
         kwargs: as of `VAE`.
 
-    Terms: `loss` = `reconstruction` + `kl`, all in nats per image.
+    Metrics: `loss` = `reconstruction` + `kl`, all in nats per image.
     """
 
     conditional = True

@@ -30,11 +30,11 @@ class IWAE(VAE):
         samples: k, draws of z per image in the objective.
         kwargs: as of `VAE`.
 
-    Terms, in nats per image: `loss`, minus the k-sample bound; `negative_elbo`, minus the
+    Metrics, in nats per image: `loss`, minus the k-sample bound; `negative_elbo`, minus the
     one-sample bound of the same draws.
     """
 
-    tracked = ("loss", "negative_elbo")
+    metric_names = ("loss", "negative_elbo")
     small_arguments = {**VAE.small_arguments, "levels": 2, "samples": 3}
 
     def __init__(

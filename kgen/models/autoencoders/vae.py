@@ -25,7 +25,7 @@ from keras import ops
 
 from kgen.distributions import normal_kl, normal_log_prob, standard_normal_log_prob
 from kgen.models.autoencoders.autoencoder import Autoencoder
-from kgen.training import in_chunks, inference, keras_sampler, repeated, sample_bound
+from kgen.training import importance_weighted_bound, in_chunks, inference, keras_sampler, repeated
 
 
 @keras.saving.register_keras_serializable("kgen")
@@ -40,10 +40,10 @@ class VAE(Autoencoder):
         architecture: "dense", or "conv" for strided convolutions.
         width: "conv" only: channels of the first convolution; each further one has twice as many.
 
-    Terms: `loss` = `reconstruction` + `kl`, all in nats per image.
+    Metrics: `loss` = `reconstruction` + `kl`, all in nats per image.
     """
 
-    tracked = ("loss", "reconstruction", "kl")
+    metric_names = ("loss", "reconstruction", "kl")
     likelihood = "bound"
     can_sample = True
     has_sampler = True
@@ -142,7 +142,7 @@ class VAE(Autoencoder):
             return generator.standard_normal((samples, images, self.latent_size), "float32")
 
         condition = self.checked_condition(condition, len(images))
-        return sample_bound(self._log_weights, samples, noise, images, condition)
+        return importance_weighted_bound(self._log_weights, samples, noise, images, condition)
 
     @inference
     def _draw(self, latents, uniform, condition=None):

@@ -45,7 +45,7 @@ from kgen.bounds import (
 )
 from kgen.data import Split
 from kgen.distributions import pixel_distribution
-from kgen.layers import Codebook, Conv2D, Doubling, halved_sizes
+from kgen.layers import Codebook, Conv2D, UpsampleConv, pyramid_sizes
 from kgen.spaces import Labels
 from kgen.training import ImageModel, in_chunks, inference
 
@@ -70,11 +70,11 @@ class VQVAE(ImageModel):
         prior_features, prior_blocks: of the Gated PixelCNN.
         classes: number of labels the prior is given; 0 for none.
 
-    Terms, in nats per image but for the last: `loss` = `reconstruction` + `commitment_loss`;
+    Metrics, in nats per image but for the last: `loss` = `reconstruction` + `commitment_loss`;
     `perplexity`, how many codes are used, 1 to `codes`.
     """
 
-    tracked = ("loss", "reconstruction", "commitment_loss", "perplexity")
+    metric_names = ("loss", "reconstruction", "commitment_loss", "perplexity")
     likelihood = "bound"
     conditional = True
     sampling = "sequential"
@@ -110,7 +110,7 @@ class VQVAE(ImageModel):
         self.commitment, self.decay, self.restart_after = commitment, decay, restart_after
         self.prior_features, self.prior_blocks = prior_features, prior_blocks
         self.pixels = pixel_distribution(levels)
-        self.sizes = halved_sizes(self.image_shape, below=2)[: halvings + 1]  # 28, 14, 7
+        self.sizes = pyramid_sizes(self.image_shape, below=2)[: halvings + 1]  # 28, 14, 7
         self.encoder, self.decoder = self.build_encoder(), self.build_decoder()
         self.codebook = Codebook(codes, code_size, decay, restart_after)
         self.prior = models.create(
@@ -148,9 +148,9 @@ class VQVAE(ImageModel):
         x = inputs = layers.Input((*self.sizes[-1], self.code_size))
         x = self.residual_tower(Conv2D(self.width, 3, padding="same")(x))
         for size in reversed(self.sizes[1:-1]):
-            x = Doubling(self.width, size, activation="relu")(x)
+            x = UpsampleConv(self.width, size, activation="relu")(x)
         outputs = self.image_shape[-1] * self.pixels.parameters_per_value
-        x = Doubling(outputs, self.sizes[0], dtype="float32")(x)
+        x = UpsampleConv(outputs, self.sizes[0], dtype="float32")(x)
         return keras.Model(inputs, x, name="decoder")
 
     def residual_tower(self, x):

@@ -4,7 +4,7 @@
 
 A network gives the parameters of all pixels at once, or of one pixel when what the pixels before
 it left behind is known. The models write it once, with `apply(layer, x)` and `apply.link(layer)`,
-for both: `OfImages` applies layers to images (n, height, width, channels), `OfPixel` to the pixel
+for both: `FullPass` applies layers to images (n, height, width, channels), `PixelStep` to the pixel
 (n, channels) of one row and column.
 """
 
@@ -22,67 +22,68 @@ from kgen.spaces import as_array
 from kgen.training import ImageModel, in_chunks, inference
 
 
-class OfImages:
+class FullPass:
     """Applies layers to whole images.
 
     Args:
-        links: {name of a layer: what it takes from the rows above, (n, height, width, filters)}.
+        vertical_features: {name of a layer: what it takes from the rows above, (n, height, width,
+            filters)}.
     """
 
-    def __init__(self, links=None):
-        self.links = links
+    def __init__(self, vertical_features=None):
+        self.vertical_features = vertical_features
 
     def __call__(self, layer, x):
         return layer(x)
 
 
-class OfPixel:
+class PixelStep:
     """Applies layers to one pixel, without calling them: the loop over pixels is tight.
 
     Args:
         matrices: {name of a horizontal layer: its kernel as a matrix, its bias}.
-        windows: {name: what the layer sees left of the pixel, (n, reach * channels)}.
-        links: {name: what a layer takes from the rows above, (n, filters)}.
+        cache: {name: what the layer sees left of the pixel, (n, reach * channels)}.
+        vertical_features: {name: what a layer takes from the rows above, (n, filters)}.
 
     Attributes:
         inputs: {name: input (n, channels) of each masked convolution}.
-        moved: `windows` for the next pixel.
+        next_cache: `cache` for the next pixel.
     """
 
-    def __init__(self, matrices, windows, links):
-        self.matrices, self.windows, self.links = matrices, windows, links
-        self.inputs, self.moved = {}, {}
+    def __init__(self, matrices, cache, vertical_features):
+        self.matrices, self.cache, self.vertical_features = matrices, cache, vertical_features
+        self.inputs, self.next_cache = {}, {}
 
     def __call__(self, layer, x):
         if isinstance(layer, MaskedConv2D):
             self.inputs[layer.name] = x
-            return self(layer.horizontal, x) + self.links[layer.name]
+            return self(layer.horizontal, x) + self.vertical_features[layer.name]
         matrix, bias = self.matrices[layer.name]
         if layer.reach:
-            seen = ops.concatenate([self.windows[layer.name], x], axis=-1)
-            self.moved[layer.name] = seen[:, layer.channels :]
-            x = seen if layer.taps > layer.reach else self.windows[layer.name]
+            seen = ops.concatenate([self.cache[layer.name], x], axis=-1)
+            self.next_cache[layer.name] = seen[:, layer.channels :]
+            x = seen if layer.taps > layer.reach else self.cache[layer.name]
         return backend.affine(x, matrix, bias)
 
 
-class OfRow:
+class RowStep:
     """Applies layers to one finished row (n, width, channels).
 
     Args:
-        windows: {name of a vertical layer: the rows - 1 rows of its inputs above this one}.
+        cache: {name of a vertical layer: the rows - 1 rows of its inputs above this one}.
 
     Attributes:
-        moved: `windows` for the next row.
+        next_cache: `cache` for the next row.
     """
 
-    def __init__(self, windows):
-        self.windows, self.moved = windows, {}
+    def __init__(self, cache):
+        self.cache, self.next_cache = cache, {}
 
     def __call__(self, layer, x):
         if not isinstance(layer, VerticalConv2D):
             return layer(x)
-        rows = ops.concatenate([self.windows[layer.name], x[:, None]], axis=1)
-        self.moved[layer.name] = rows[:, 1:]
+        rows = ops.concatenate([self.cache[layer.name], x[:, None]], axis=1)
+        self.next_cache[layer.name] = rows[:, 1:]
         return layer.last_row(rows)
 
 
@@ -94,7 +95,7 @@ class Autoregressive(ImageModel):
     above, `vertical_stack`; and with a condition, `embed`.
     """
 
-    tracked = ("loss",)
+    metric_names = ("loss",)
     likelihood = "exact"
     can_complete = True
     sampling = "sequential"
@@ -114,7 +115,7 @@ class Autoregressive(ImageModel):
     def vertical_stack(self, apply, x, embedded):
         """What `network` takes from the rows up to each one: {name: (..., width, filters)}.
 
-        `network` finds it, from the row above, in `apply.links`.
+        `network` finds it, from the row above, in `apply.vertical_features`.
         """
         return {}
 
@@ -138,9 +139,9 @@ class Autoregressive(ImageModel):
 
     def parameters_given(self, x, embedded):
         """As `parameters_of`, from scaled images."""
-        stack = self.vertical_stack(OfImages(), x, embedded)
-        links = {name: shifted_down(rows) for name, rows in stack.items()}
-        return self.network(OfImages(links), x, embedded)
+        stack = self.vertical_stack(FullPass(), x, embedded)
+        vertical_features = {name: shifted_down(rows) for name, rows in stack.items()}
+        return self.network(FullPass(vertical_features), x, embedded)
 
     # === Inference ===
 
@@ -204,25 +205,30 @@ class Autoregressive(ImageModel):
         matrices = {layer.name: layer.matrix_and_bias() for layer in self._parts(HorizontalConv2D)}
 
         def complete_row(carry, row):
-            windows, links = carry
-            row = (*row, {name: ops.transpose(link, (1, 0, 2)) for name, link in links.items()})
-            start = self._empty_windows(count)
+            cache, vertical_features = carry
+            row = (
+                *row,
+                {name: ops.transpose(link, (1, 0, 2)) for name, link in vertical_features.items()},
+            )
+            start = self._empty_cache(count)
             _, (pixels, inputs) = backend.scan(complete_pixel, start, row)
             inputs = {name: ops.transpose(x, (1, 0, 2)) for name, x in inputs.items()}
-            return self._links(windows, ops.transpose(pixels, (1, 0, 2)), inputs, embedded), pixels
+            return self._vertical_features(
+                cache, ops.transpose(pixels, (1, 0, 2)), inputs, embedded
+            ), pixels
 
-        def complete_pixel(windows, pixel):
-            *pixel, links = pixel
-            return self._drawn(OfPixel(matrices, windows, links), *pixel, embedded)
+        def complete_pixel(cache, pixel):
+            *pixel, vertical_features = pixel
+            return self._drawn(PixelStep(matrices, cache, vertical_features), *pixel, embedded)
 
         rows = [ops.transpose(x, (1, 2, 0, 3)) for x in (images, mask, uniform)]  # (h, w, n, c)
-        _, pixels = backend.scan(complete_row, self._empty_links(count, embedded), rows)
+        _, pixels = backend.scan(complete_row, self._no_vertical_features(count, embedded), rows)
         return ops.transpose(pixels, (2, 0, 1, 3))
 
     def _drawn(self, apply, pixel, mask, uniform, embedded):
         """One pixel (n, colours), its colours drawn one after the other where `mask` says so.
 
-        Returns the windows for the next pixel, and the pixel with what rows below need of it.
+        Returns the cache for the next pixel, and the pixel with what rows below need of it.
         """
         colours = ops.split(pixel, self.colours, axis=-1)
         for colour in range(self.colours):
@@ -233,7 +239,7 @@ class Autoregressive(ImageModel):
         # The first layer has looked at the pixel before it was known; it is for those to the right.
         x = self._scaled(colours)
         apply(self.first, x)
-        return apply.moved, (ops.concatenate(colours, axis=-1), apply.inputs)
+        return apply.next_cache, (ops.concatenate(colours, axis=-1), apply.inputs)
 
     def _scaled(self, colours):
         return ops.cast(self.scale(ops.concatenate(colours, axis=-1)), self.compute_dtype)
@@ -246,7 +252,7 @@ class Autoregressive(ImageModel):
                 if isinstance(part, kind):
                     yield part
 
-    def _empty_windows(self, count):
+    def _empty_cache(self, count):
         """What the layers see left of the first pixel of a row: nothing."""
         return {
             layer.name: ops.zeros((count, layer.reach * layer.channels), layer.compute_dtype)
@@ -254,20 +260,20 @@ class Autoregressive(ImageModel):
             if layer.reach
         }
 
-    def _links(self, windows, pixels, inputs, embedded):
+    def _vertical_features(self, cache, pixels, inputs, embedded):
         """What the rows up to a finished one (n, width, colours) leave to the next one."""
-        apply = OfRow(windows)
+        apply = RowStep(cache)
         x = ops.cast(self.scale(pixels), self.compute_dtype)
-        links = self.vertical_stack(apply, x, embedded)
+        vertical_features = self.vertical_stack(apply, x, embedded)
         for layer in self.layers:
             if isinstance(layer, MaskedConv2D):
-                links[layer.name] = apply(layer.vertical, inputs[layer.name])
-        return apply.moved, links
+                vertical_features[layer.name] = apply(layer.vertical, inputs[layer.name])
+        return apply.next_cache, vertical_features
 
-    def _empty_links(self, count, embedded):
-        """`_links` above the first row: nothing."""
+    def _no_vertical_features(self, count, embedded):
+        """`_vertical_features` above the first row: nothing."""
         width = self.image_shape[1]
-        windows = {
+        cache = {
             layer.name: ops.zeros(
                 (count, layer.rows - 1, width, layer.channels), layer.compute_dtype
             )
@@ -279,8 +285,8 @@ class Autoregressive(ImageModel):
             if isinstance(layer, MaskedConv2D)
         }
         pixels = ops.zeros((count, width, self.colours), level_dtype(self.levels))
-        _, links = self._links(windows, pixels, inputs, embedded)
-        return windows, {name: ops.zeros_like(link) for name, link in links.items()}
+        _, vertical_features = self._vertical_features(cache, pixels, inputs, embedded)
+        return cache, {name: ops.zeros_like(link) for name, link in vertical_features.items()}
 
 
 def built(layer, channels):

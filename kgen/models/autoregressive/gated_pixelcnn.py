@@ -41,7 +41,7 @@ class GatedPixelCNN(Autoregressive):
         blocks: gated layers of either stack; the first is 7 wide, the others 3.
         classes: number of labels the images are drawn given; 0 for none.
 
-    Terms: `loss`, the negative log-likelihood in nats per image.
+    Metrics: `loss`, the negative log-likelihood in nats per image.
     """
 
     conditional = True
@@ -98,19 +98,20 @@ class GatedPixelCNN(Autoregressive):
         return biases[: self.blocks], biases[self.blocks :]
 
     def vertical_stack(self, apply, x, embedded):
-        links = {}
+        features = {}
         for vertical, link, bias in zip(self.vertical, self.link, embedded[0], strict=True):
             x = with_bias(apply(vertical, x), bias)
-            links[link.name] = apply(link, x)
+            features[link.name] = apply(link, x)
             x = gate(x)
-        return links
+        return features
 
     def network(self, apply, x, embedded):
         stack = zip(self.horizontal, self.link, self.residual, embedded[1], strict=True)
         for horizontal, link, residual, bias in stack:
             inputs = x
             x = apply(
-                residual, gate(with_bias(apply(horizontal, x) + apply.links[link.name], bias))
+                residual,
+                gate(with_bias(apply(horizontal, x) + apply.vertical_features[link.name], bias)),
             )
             if horizontal is not self.first:  # which must not see the pixel itself
                 x = x + inputs

@@ -41,7 +41,7 @@ class PixelCNN(Autoregressive):
         features: channels between the blocks; half as many inside them (the paper's 2h and h).
         blocks: residual blocks.
 
-    Terms: `loss`, the negative log-likelihood in nats per image.
+    Metrics: `loss`, the negative log-likelihood in nats per image.
     """
 
     small_arguments = {"features": 8, "blocks": 1}

@@ -24,7 +24,7 @@ from kgen.distributions import level_dtype, standard_normal_log_prob
 from kgen.errors import KgenError
 from kgen.layers import ActNorm, AffineCoupling, Chain, squeezed_shape
 from kgen.models.flows.dequantization import UniformDequantization, VariationalDequantization
-from kgen.training import ImageModel, in_chunks, inference, sample_bound
+from kgen.training import ImageModel, importance_weighted_bound, in_chunks, inference
 
 
 class Flow(ImageModel):
@@ -42,7 +42,7 @@ class Flow(ImageModel):
         dequantization: "uniform" or "variational".
     """
 
-    tracked = ("loss", "bits_per_dimension")
+    metric_names = ("loss", "bits_per_dimension")
     likelihood = "bound"
     encodes = True
     decodes = True
@@ -237,7 +237,7 @@ class Flow(ImageModel):
             return generator.random((samples, images, *self.image_shape), "float32")
 
         condition = self.checked_condition(condition, len(images))
-        return sample_bound(self._log_weights, samples, noise, images, condition)
+        return importance_weighted_bound(self._log_weights, samples, noise, images, condition)
 
     def encode(self, images, condition=None):
         """Latents of the middle of every pixel's bin, float32 (n, latent_size)."""

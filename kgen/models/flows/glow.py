@@ -42,7 +42,7 @@ class Glow(Flow):
         width: channels of the hidden layers of each coupling's network.
         dequantization: "uniform", or "variational" (Ho et al. 2019), a closer bound.
 
-    Terms: `loss`, a bound in nats per image, and the same in `bits_per_dimension`.
+    Metrics: `loss`, a bound in nats per image, and the same in `bits_per_dimension`.
     """
 
     fewest_channels = 2  # every coupling splits them

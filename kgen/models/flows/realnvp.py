@@ -41,7 +41,7 @@ class RealNVP(Flow):
         width: channels of the hidden layers of each coupling's network.
         dequantization: "uniform", or "variational" (Ho et al. 2019), a closer bound.
 
-    Terms: `loss`, a bound in nats per image, and the same in `bits_per_dimension`.
+    Metrics: `loss`, a bound in nats per image, and the same in `bits_per_dimension`.
     """
 
     squeezes_last = False

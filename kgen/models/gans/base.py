@@ -21,11 +21,17 @@ from kgen import backend
 from kgen.bounds import Count, Fraction, ImageShape, Layers, Levels, Moves, Weight
 from kgen.errors import KgenError
 from kgen.models.gans import networks
-from kgen.models.gans.collapse import AdversarialWarnings
-from kgen.training import ImageModel, in_chunks, inference, keras_sampler, statistics_kept
+from kgen.models.gans.collapse import GANWarnings
+from kgen.training import (
+    ImageModel,
+    in_chunks,
+    inference,
+    keras_sampler,
+    preserve_moving_statistics,
+)
 
 
-class Adversarial(ImageModel):
+class GANBase(ImageModel):
     """A generator against a discriminator.
 
     A subclass defines `discriminator_criterion` and `generator_criterion`.
@@ -45,8 +51,8 @@ class Adversarial(ImageModel):
         spectral_normalization: whether D's kernels are divided by their largest singular value.
         r1_weight: of R1, half the mean squared norm of D's gradient at real images.
 
-    Terms: `discriminator_loss` and `generator_loss`; `real_accuracy` and `fake_accuracy`, the parts
-    of the real and of the generated images that D takes for what they are; `gradient_penalty`, its
+    Metrics: `discriminator_loss` and `generator_loss`; `real_accuracy` and `fake_accuracy`, the
+    fractions of real and of generated images that D classifies correctly; `gradient_penalty`, its
     part of `discriminator_loss`. Those of validation are of the last weights, not of the averaged
     ones, and batch normalisation uses each batch's own statistics there, as in training: D has
     never seen others.
@@ -56,7 +62,7 @@ class Adversarial(ImageModel):
         discriminator: D, the other one.
     """
 
-    tracked = (
+    metric_names = (
         "discriminator_loss",
         "generator_loss",
         "real_accuracy",
@@ -74,7 +80,7 @@ class Adversarial(ImageModel):
         "discriminator_units": (16,),
     }
     batch_normalised_discriminator = True  # "conv" only
-    discriminator_has_offset = True  # whether its logit has a bias
+    discriminator_has_bias = True  # whether its logit has a bias
     discriminator_saturates = True  # whether G learns less from one that is always right
 
     def __init__(
@@ -131,7 +137,7 @@ class Adversarial(ImageModel):
         return 0.0
 
     def watchers(self):
-        return [AdversarialWarnings()]
+        return [GANWarnings()]
 
     def recommended_optimizer(self):
         return {player: keras.optimizers.Adam(2e-4, beta_1=0.5) for player in self.players}
@@ -147,7 +153,7 @@ class Adversarial(ImageModel):
     def build_discriminator(self, further_channels=0):
         height, breadth, channels = self.image_shape
         inputs = (height, breadth, channels + further_channels)
-        spectral, offset = self.spectral_normalization, self.discriminator_has_offset
+        spectral, offset = self.spectral_normalization, self.discriminator_has_bias
         if self.architecture == "dense":
             return networks.dense_discriminator(inputs, self.discriminator_units, spectral, offset)
         # A penalty is on the gradient of one image's logit, spectral norms are on one image's way:
@@ -178,14 +184,14 @@ class Adversarial(ImageModel):
             discriminator_loss, terms = self.minimize(
                 self.discriminator_loss, "discriminator", images, condition
             )
-            self.after_discriminator_move()
+            self.after_discriminator_update()
         generator_loss, _ = self.minimize(self.generator_loss, "generator", images, condition)
         losses = {"discriminator_loss": discriminator_loss, "generator_loss": generator_loss}
         return self.track(images, **losses, **terms)
 
     def test_step(self, data):
         images, condition = self.unpack(data)
-        with statistics_kept([self.discriminator, self.generator]):
+        with preserve_moving_statistics([self.discriminator, self.generator]):
             discriminator_loss, terms = self.regularized(
                 self.discriminator_loss, "discriminator", images, condition
             )
@@ -218,9 +224,11 @@ class Adversarial(ImageModel):
         """What D pays for its slope at images in [-1, 1]: r1_weight / 2 E_x[ |grad D(x)|^2 ]."""
         if not self.r1_weight:
             return ops.zeros(())
-        return 0.5 * self.r1_weight * ops.mean(self.squared_slopes(real, condition, training))
+        return (
+            0.5 * self.r1_weight * ops.mean(self.squared_gradient_norms(real, condition, training))
+        )
 
-    def squared_slopes(self, images, condition, training):
+    def squared_gradient_norms(self, images, condition, training):
         """|gradient of D|^2 at each image, (n,), itself differentiable."""
 
         def logits(images):
@@ -228,7 +236,7 @@ class Adversarial(ImageModel):
 
         return ops.sum(backend.input_gradient(self, logits, images) ** 2, axis=(1, 2, 3))
 
-    def after_discriminator_move(self):
+    def after_discriminator_update(self):
         """What else happens to D's weights when it has moved: here nothing."""
 
     # === Inference ===

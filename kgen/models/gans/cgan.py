@@ -1,6 +1,6 @@
 """Conditional generative adversarial network.
 
-Mehdi Mirza, Simon Osindero: Conditional Generative Adversarial Nets. 2014, arXiv:1411.1784.
+Mehdi Mirza, Simon Osindero: Conditional Generative GANBase Nets. 2014, arXiv:1411.1784.
 
 The `gan`'s game, both players knowing the label y (equation 2):
 
@@ -20,7 +20,7 @@ import keras
 from keras import layers
 
 from kgen.bounds import Classes, ImageShape, Levels
-from kgen.models.gans.base import Adversarial
+from kgen.models.gans.base import GANBase
 from kgen.models.gans.gan import GAN
 from kgen.spaces import Labels
 
@@ -35,11 +35,11 @@ class CGAN(GAN):
         classes: number of labels, 0..classes-1.
         kwargs: as of `GAN`.
 
-    Terms: as of `GAN`.
+    Metrics: as of `GAN`.
     """
 
     conditional = True
-    small_arguments = {**Adversarial.small_arguments, "classes": 10}
+    small_arguments = {**GANBase.small_arguments, "classes": 10}
 
     def __init__(
         self,

@@ -17,7 +17,7 @@ SATURATED = 0.99  # accuracy on real and on generated images
 logger = logging.getLogger("kgen")
 
 
-class AdversarialWarnings(keras.callbacks.Callback):
+class GANWarnings(keras.callbacks.Callback):
     """Logs one line, once, when a GAN's samples collapse, and one when its discriminator saturates.
 
     Looked at after every epoch, from the 300th step of the generator on. Collapse: 64 samples

@@ -1,7 +1,7 @@
 """Deep convolutional generative adversarial network.
 
 Alec Radford, Luke Metz, Soumith Chintala: Unsupervised Representation Learning with Deep
-Convolutional Generative Adversarial Networks. 2015, arXiv:1511.06434.
+Convolutional Generative GANBase Networks. 2015, arXiv:1511.06434.
 
 The losses of the `gan` (Goodfellow et al. 2014), non-saturating,
 
@@ -35,7 +35,7 @@ class DCGAN(GAN):
         architecture: "conv", or "dense" for the `gan`'s networks.
         kwargs: as of `GAN`.
 
-    Terms: as of `GAN`.
+    Metrics: as of `GAN`.
     """
 
     small_arguments = {"latent_size": 4, "width": 4}

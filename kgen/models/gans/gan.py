@@ -1,7 +1,7 @@
 """Generative adversarial network.
 
 Ian Goodfellow, Jean Pouget-Abadie, Mehdi Mirza, Bing Xu, David Warde-Farley, Sherjil Ozair, Aaron
-Courville, Yoshua Bengio: Generative Adversarial Networks. 2014, arXiv:1406.2661.
+Courville, Yoshua Bengio: Generative GANBase Networks. 2014, arXiv:1406.2661.
 
 A generator G maps noise z to images, a discriminator D gives the logit that an image is real. With
 s = sigmoid they play for the value (equation 1)
@@ -26,25 +26,25 @@ import keras
 from keras import ops
 
 from kgen.bounds import ImageShape, Levels, Weight
-from kgen.models.gans.base import Adversarial
+from kgen.models.gans.base import GANBase
 
 
 @keras.saving.register_keras_serializable("kgen")
-class GAN(Adversarial):
+class GAN(GANBase):
     """Generative adversarial network (Goodfellow et al. 2014).
 
     Args:
         architecture: "dense", or "conv" for the DCGAN's networks.
         loss: of the generator, "non_saturating" or "minimax".
         reconstruction_weight: of the mean L1 distance to the batch's images in G's loss.
-        kwargs: as of `Adversarial`.
+        kwargs: as of `GANBase`.
 
-    Terms: as of `Adversarial`, losses in nats: where D cannot tell, `discriminator_loss` is 1.386
+    Metrics: as of `GANBase`, losses in nats: where D cannot tell, `discriminator_loss` is 1.386
     and `generator_loss` 0.693 ("minimax": -0.693), without label smoothing.
     """
 
     small_arguments = {
-        **Adversarial.small_arguments,
+        **GANBase.small_arguments,
         "ema": 0.9,
         "label_smoothing": 0.1,
         "spectral_normalization": True,

@@ -1,7 +1,7 @@
 """Least-squares generative adversarial network.
 
 Xudong Mao, Qing Li, Haoran Xie, Raymond Lau, Zhen Wang, Stephen Smolley: Least Squares Generative
-Adversarial Networks. 2017, arXiv:1611.04076.
+GANBase Networks. 2017, arXiv:1611.04076.
 
 The discriminator's output is held against the targets 1 for real and 0 for generated images, the
 generator's images against 1 (equation 9):
@@ -19,17 +19,17 @@ of 112x112 (Adam with rate 0.001, beta_1 = 0.5).
 import keras
 from keras import ops
 
-from kgen.models.gans.base import Adversarial
+from kgen.models.gans.base import GANBase
 
 
 @keras.saving.register_keras_serializable("kgen")
-class LSGAN(Adversarial):
+class LSGAN(GANBase):
     """Least-squares generative adversarial network (Mao et al. 2017).
 
     Args:
-        kwargs: as of `Adversarial`.
+        kwargs: as of `GANBase`.
 
-    Terms: as of `Adversarial`; `discriminator_loss` is 0.25 and `generator_loss` 0.125 where D
+    Metrics: as of `GANBase`; `discriminator_loss` is 0.25 and `generator_loss` 0.125 where D
     cannot tell, without label smoothing.
     """
 

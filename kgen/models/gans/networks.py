@@ -9,7 +9,13 @@ import math
 import keras
 from keras import layers
 
-from kgen.layers import BatchNormalization, Conv2D, Doubling, SpectralNormalization, halved_sizes
+from kgen.layers import (
+    BatchNormalization,
+    Conv2D,
+    SpectralNormalization,
+    UpsampleConv,
+    pyramid_sizes,
+)
 
 
 def dense_generator(latent_size, image_shape, units):
@@ -37,7 +43,7 @@ def dense_discriminator(image_shape, units, spectral, offset):
 
 def convolutional_generator(latent_size, image_shape, width):
     """The DCGAN's: from a small image of many channels, doubled until it has the size."""
-    sizes = levels_of(image_shape)  # [(28, 28), (14, 14), (7, 7), (4, 4)]
+    sizes = resolutions(image_shape)  # [(28, 28), (14, 14), (7, 7), (4, 4)]
     smallest = (*sizes[-1], width * 2 ** (len(sizes) - 2))  # (4, 4, 256)
     network = keras.Sequential([layers.Input((latent_size,))], name="generator")
     network.add(layers.Dense(math.prod(smallest), use_bias=False, kernel_initializer=normal()))
@@ -47,7 +53,7 @@ def convolutional_generator(latent_size, image_shape, width):
         network.add(layers.ReLU())
         last = level == 1
         network.add(
-            Doubling(
+            UpsampleConv(
                 image_shape[-1] if last else width * 2 ** (level - 2),
                 sizes[level - 1],
                 use_bias=last,
@@ -69,7 +75,7 @@ def convolutional_discriminator(image_shape, width, normalised, spectral, offset
         offset: whether the logit has a bias.
     """
     network = keras.Sequential([layers.Input(image_shape)], name="discriminator")
-    for level in range(len(levels_of(image_shape)) - 1):
+    for level in range(len(resolutions(image_shape)) - 1):
         normalise = normalised and level > 0
         network.add(
             linear(
@@ -100,9 +106,9 @@ def convolutional_discriminator(image_shape, width, normalised, spectral, offset
     return network
 
 
-def levels_of(image_shape):
+def resolutions(image_shape):
     # As small as the paper's: from 7x7 up, nobody would compare what stands far apart in a digit.
-    return halved_sizes(image_shape, below=5)
+    return pyramid_sizes(image_shape, below=5)
 
 
 def linear(kind, *args, spectral, use_bias=True, **kwargs):

@@ -1,7 +1,7 @@
 """pix2pix: translation from image to image by a conditional generative adversarial network.
 
 Phillip Isola, Jun-Yan Zhu, Tinghui Zhou, Alexei A. Efros: Image-to-Image Translation with
-Conditional Adversarial Networks. 2016, arXiv:1611.07004.
+Conditional GANBase Networks. 2016, arXiv:1611.07004.
 
 A generator G maps a source image a to a target image b. A discriminator D is given both, and gives
 one logit for each patch of the target. With s = sigmoid, and means over patches and pixels
@@ -29,7 +29,7 @@ from keras import layers, ops
 
 from kgen.bounds import Count, ImageShape, Levels, Weight
 from kgen.errors import KgenError
-from kgen.layers import Conv2D, Doubling, halved_sizes
+from kgen.layers import Conv2D, UpsampleConv, pyramid_sizes
 from kgen.spaces import Pixels
 from kgen.training import ImageModel, in_chunks, inference
 
@@ -57,7 +57,7 @@ class Pix2Pix(ImageModel):
             alone, while D looks on.
         kwargs: as of `GenerativeModel`.
 
-    Terms: `discriminator_loss` and `generator_loss`, in nats: where D cannot tell, the first is
+    Metrics: `discriminator_loss` and `generator_loss`, in nats: where D cannot tell, the first is
     0.693, the second 0.693 beside `l1_weight` times `l1`; `l1`, the mean absolute difference of
     values in [-1, 1]; `real_accuracy` and `fake_accuracy`, the fractions of the patches of true and
     of generated targets that D classifies correctly.
@@ -67,7 +67,7 @@ class Pix2Pix(ImageModel):
         discriminator: D: [sources, targets] to logits (n, rows, columns, 1).
     """
 
-    tracked = ("discriminator_loss", "generator_loss", "l1", "real_accuracy", "fake_accuracy")
+    metric_names = ("discriminator_loss", "generator_loss", "l1", "real_accuracy", "fake_accuracy")
     players = ("discriminator", "generator")
     averaged = ("generator",)
     conditional = True
@@ -175,7 +175,7 @@ class Pix2Pix(ImageModel):
 
 def u_net(source_shape, image_shape, width):
     """Halvings down to a side of 2, and as many doublings, each beside what was there before."""
-    sizes = halved_sizes(image_shape, below=3)  # [(28, 28), (14, 14), (7, 7), (4, 4), (2, 2)]
+    sizes = pyramid_sizes(image_shape, below=3)  # [(28, 28), (14, 14), (7, 7), (4, 4), (2, 2)]
     inputs, skips = layers.Input(source_shape), []
     x = inputs
     for level in range(len(sizes) - 1):
@@ -187,11 +187,11 @@ def u_net(source_shape, image_shape, width):
         x = layers.LeakyReLU(0.2)(x)
     for level in reversed(range(1, len(sizes) - 1)):
         filters, kernels = channels_at(level - 1, width), normal()
-        x = Doubling(filters, sizes[level], use_bias=False, kernel_initializer=kernels)(x)
+        x = UpsampleConv(filters, sizes[level], use_bias=False, kernel_initializer=kernels)(x)
         x = layers.ReLU()(instance_normalisation()(x))
         x = layers.Concatenate()([x, skips[level]])
     last = {"activation": "tanh", "kernel_initializer": normal(), "dtype": "float32"}
-    return keras.Model(inputs, Doubling(image_shape[-1], sizes[0], **last)(x), name="generator")
+    return keras.Model(inputs, UpsampleConv(image_shape[-1], sizes[0], **last)(x), name="generator")
 
 
 def patch_discriminator(source_shape, image_shape, width, patch):

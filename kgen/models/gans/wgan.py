@@ -28,20 +28,20 @@ from keras import ops
 
 from kgen.bounds import ImageShape, Levels, Moves, Positive
 from kgen.errors import KgenError
-from kgen.models.gans.base import Adversarial
+from kgen.models.gans.base import GANBase
 
 
-class Wasserstein(Adversarial):
+class Wasserstein(GANBase):
     """What the two Wasserstein networks share; a subclass bounds the critic's steepness.
 
     Args:
         critic_steps: moves of the critic for one of the generator.
-        kwargs: as of `Adversarial`; there are no targets, and no `label_smoothing` of them.
+        kwargs: as of `GANBase`; there are no targets, and no `label_smoothing` of them.
     """
 
     discriminator_saturates = False  # the better the critic, the better what it tells
-    discriminator_has_offset = False  # both means have it: it has no part in the loss
-    small_arguments = {**Adversarial.small_arguments, "critic_steps": 2}
+    discriminator_has_bias = False  # both means have it: it has no part in the loss
+    small_arguments = {**GANBase.small_arguments, "critic_steps": 2}
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class Wasserstein(Adversarial):
     def generator_criterion(self, fake_logits):
         return -ops.mean(fake_logits)
 
-    def falling_rate(self, start, moves):
+    def cosine_decay(self, start, moves):
         """A rate that falls to a fiftieth of `start` over so many moves of a player."""
         return keras.optimizers.schedules.CosineDecay(start, moves, alpha=0.02)
 
@@ -83,7 +83,7 @@ class WGAN(Wasserstein):
         clip: the largest absolute value of the critic's weights.
         kwargs: as of `Wasserstein`.
 
-    Terms: as of `Adversarial`; -`discriminator_loss` is an estimate of the distance, up to a
+    Metrics: as of `GANBase`; -`discriminator_loss` is an estimate of the distance, up to a
     constant factor. A critic has no boundary of its own: the accuracies are those of the boundary
     midway between its means.
     """
@@ -98,12 +98,12 @@ class WGAN(Wasserstein):
     ):
         super().__init__(image_shape, levels, **kwargs)
         self.clip = clip
-        self.after_discriminator_move()  # the initial weights, too, stand within the bounds
+        self.after_discriminator_update()  # the initial weights, too, stand within the bounds
 
     def recommended_optimizer(self):
-        rates = {"discriminator": 1e-3, "generator": self.falling_rate(5e-3, 15_000)}
+        rates = {"discriminator": 1e-3, "generator": self.cosine_decay(5e-3, 15_000)}
         return {player: keras.optimizers.RMSprop(rate) for player, rate in rates.items()}
 
-    def after_discriminator_move(self):
+    def after_discriminator_update(self):
         for weight in self.discriminator.trainable_variables:
             weight.assign(ops.clip(weight, -self.clip, self.clip))

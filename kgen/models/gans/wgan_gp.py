@@ -38,7 +38,7 @@ class WGANGP(Wasserstein):
         penalty_weight: of the mean squared distance of the critic's slope from 1.
         kwargs: as of `Wasserstein`.
 
-    Terms: as of `Adversarial`; -(`discriminator_loss` - `gradient_penalty`) is an estimate of the
+    Metrics: as of `GANBase`; -(`discriminator_loss` - `gradient_penalty`) is an estimate of the
     distance. A critic has no boundary of its own: the accuracies are those of the boundary midway
     between its means.
     """
@@ -59,13 +59,15 @@ class WGANGP(Wasserstein):
     def recommended_optimizer(self):
         moves = {"discriminator": 10_000 * self.critic_steps, "generator": 10_000}
         return {
-            player: keras.optimizers.Adam(self.falling_rate(5e-4, count), beta_1=0.5, beta_2=0.9)
+            player: keras.optimizers.Adam(self.cosine_decay(5e-4, count), beta_1=0.5, beta_2=0.9)
             for player, count in moves.items()
         }
 
     def gradient_penalty(self, real, fakes, condition, training):
         share = self.uniform((ops.shape(real)[0], 1, 1, 1))  # e
         between = share * real + (1.0 - share) * fakes
-        slopes = ops.sqrt(self.squared_slopes(between, condition, training) + EPSILON)  # (n,)
+        slopes = ops.sqrt(
+            self.squared_gradient_norms(between, condition, training) + EPSILON
+        )  # (n,)
         penalty = self.penalty_weight * ops.mean((slopes - 1.0) ** 2)
         return penalty + super().gradient_penalty(real, fakes, condition, training)

@@ -5,7 +5,7 @@ import numpy as np
 from keras import ops
 
 
-class Terms(keras.metrics.Metric):
+class LossComponents(keras.metrics.Metric):
     """Means of the loss and its terms over an epoch's images, each batch weighted by its size.
 
     They stand in one vector: a dozen operations on a number for each of them took a twentieth of
