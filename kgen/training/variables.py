@@ -53,11 +53,16 @@ def variable_groups(model):
     groups = (model.variables, optimizers, means)
     return {
         group: {
-            f"{group}/{index:03d}/{re.sub(r'_[0-9]+(?=[/_]|$)', '', variable.path)}": variable
+            f"{group}/{index:03d}/{_in_files(variable.path)}": variable
             for index, variable in enumerate(variables)
         }
         for group, variables in zip(GROUPS, groups, strict=True)
     }
+
+
+def _in_files(path):
+    """A variable's path without Keras' counters, and with the layers' names of kgen 0.1.0."""
+    return re.sub(r"_[0-9]+(?=[/_]|$)", "", path).replace("upsample_conv", "doubling")
 
 
 def named_variables(model):
