@@ -94,7 +94,9 @@ def repeated(condition, times):
     """A condition of `times` as many rows, all of them once, then again; None of None."""
     if condition is None:
         return None
-    return keras.tree.map_structure(lambda x: ops.concatenate([x] * times), condition)
+    return keras.tree.map_structure(
+        lambda x: ops.tile(x, (times, *[1] * (len(x.shape) - 1))), condition
+    )
 
 
 def sample_bound(log_weights, samples, noise, x, condition=None):
