@@ -126,7 +126,9 @@ def repeated(condition, times):
     """A condition of `times` as many rows, all of them once, then again; None of None."""
     if condition is None:
         return None
-    return keras.tree.map_structure(lambda x: ops.concatenate([x] * times), condition)
+    return keras.tree.map_structure(
+        lambda x: ops.tile(x, (times, *[1] * (len(x.shape) - 1))), condition
+    )
 
 
 def importance_weighted_bound(log_weights, samples, noise, x, condition=None):
