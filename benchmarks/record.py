@@ -18,6 +18,7 @@ from pathlib import Path
 import tqdm
 
 import kgen
+from kgen.capabilities import log_prob_arguments
 from kgen.evaluation import evaluate, images_compared, likelihood
 from kgen.files import write_json
 
@@ -54,7 +55,7 @@ def keep(run, options, references):
             progress=bar.update,
         )
         estimates = [found.likelihood]
-        if model.likelihood == "bound":
+        if log_prob_arguments(model, samples=1):
             split = data.test.limit(images_compared(data, options.samples))
             further = options.bound_samples[1:]
             estimates += [likelihood(model, split, k, SEED, bar.update) for k in further]

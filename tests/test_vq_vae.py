@@ -9,6 +9,7 @@ from keras import ops
 
 import kgen
 from kgen import backend
+from kgen.evaluation import tables
 from kgen.layers import Codebook
 from kgen.testing.comparing import array
 
@@ -143,3 +144,18 @@ def test_the_prior_learns_in_its_own_stage_alone():
     assert second
     assert not first & second
     assert first | second == {id(v) for v in model.trainable_variables}
+
+
+def test_it_is_evaluated_and_its_bound_draws_nothing():
+    data = kgen.data.load("digits").limit(40)
+    model = kgen.models.create("vq_vae", data, **TINY, **PRIOR)
+
+    def pixels(images):
+        return images.reshape(len(images), -1) / 16
+
+    found = kgen.evaluation.evaluate(model, data, encoder=pixels)
+    assert "samples" not in found.likelihood
+    assert found.used["sampling"] == {"mode": "draw"}
+    text = tables.as_text({"a": found})
+    assert "(bound)" in text
+    assert "with mode=draw" in text

@@ -20,11 +20,12 @@ KINDS = {
         "There is a p(x), of which a lower bound is computed. A flow's density is exact for "
         "continuous values; pixels are whole numbers, of whose probability it gives a bound.",
     ),
+    "estimate": ("explicit, estimated", "log p(x) is known up to a constant, which is estimated."),
     None: ("implicit", "Images can be drawn; of p(x) nothing is known."),
     "no images": ("no distribution", "Images are encoded and decoded, none can be drawn."),
 }
 
-LIKELIHOODS = {"exact": "exact", "bound": "lower bound", None: "none"}
+LIKELIHOODS = {"exact": "exact", "bound": "lower bound", "estimate": "estimate", None: "none"}
 # What the attributes `encodes` and `decodes` say.
 LATENTS = {
     (True, True): "encoded and decoded",
@@ -207,9 +208,9 @@ def duration(seconds):
 
 def likelihoods(record):
     for found in record.get("test", {}).get("estimates", []):
-        bound = found["likelihood"] == "bound"
+        samples = f" of {found['samples']} samples" if "samples" in found else ""
         yield (
-            f"bound of {found['samples']} samples" if bound else "exact",
+            f"{found['likelihood']}{samples}",
             f"{found['negative_log_prob_nats']:.2f} ± {found['standard_error_nats']:.2f} nats per "
             f"image, {found['bits_per_dimension']:.4f} bits per dimension "
             f"({found['images']:,} images)",

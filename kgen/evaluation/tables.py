@@ -109,6 +109,10 @@ def notes(found):
             f"an average of the weights ({used['ema']})" if used["ema"] else "the last weights"
         )
         texts["used"] += f", samples from {average}"
+        sampling = ", ".join(
+            f"{name}={value}" for name, value in (used.get("sampling") or {}).items()
+        )
+        texts["used"] += f" with {sampling}" if sampling else ""
     seconds = (f"{part} {seconds:.1f}" for part, seconds in found.seconds.items())
     return {**texts, "seconds": ", ".join(seconds)}
 
@@ -117,8 +121,8 @@ def likelihood_in_words(figures):
     if figures is None:
         return "none: the model has no log_prob"
     kind = figures["likelihood"]
-    if kind == "bound":
-        kind = f"bound, {figures['samples']} samples"
+    if "samples" in figures:  # of a bound that draws some
+        kind = f"{kind}, {figures['samples']} samples"
     return (
         f"{figures['negative_log_prob_nats']:.2f} +- {figures['standard_error_nats']:.2f} nats per "
         f"image, {figures['bits_per_dimension']:.4f} +- {figures['standard_error_bits']:.4f} bits "
