@@ -14,7 +14,7 @@ from test_data import real
 from kgen import data as data_sets
 from kgen import encoders
 from kgen.data.dataset import Dataset, Split
-from kgen.data.named import SETS
+from kgen.data.named import PUBLISHED
 from kgen.encoders import classifier, inception
 from kgen.encoders.frozen import FROZEN, frozen_classifier
 from kgen.errors import KgenError
@@ -57,7 +57,7 @@ def of_the_kind(frozen, name):
     identity = frozen.identity
     size = (20, *identity.image_shape)
     images = np.random.default_rng(0).integers(identity.levels, size=size, dtype="uint8")
-    source = f"{SETS[name].releases[0].source}; at most 20 images"
+    source = f"{PUBLISHED[name].releases[0].source}; at most 20 images"
     space = Pixels(images.shape[1:], identity.levels)
     return Dataset(name, Split(images), Split(images), space, source, "none")
 
@@ -73,12 +73,12 @@ kinds = pytest.mark.parametrize(
 every_file = pytest.mark.parametrize("frozen", FROZEN, ids=lambda frozen: frozen.identity.name)
 
 
-def test_every_named_set_has_one():
+def test_every_published_set_with_labels_has_one():
     """A new one needs a recipe in benchmarks/train_classifiers.py."""
     fitting = {(name, frozen.identity.levels) for frozen in FROZEN for name in frozen.sets}
-    published = {(name, known.levels) for name, known in SETS.items() if known.label_names}
+    published = {(name, known.levels) for name, known in PUBLISHED.items() if known.label_names}
     assert published | {("binarized_mnist", 2)} <= fitting
-    assert {name for name, _ in fitting} <= set(SETS)
+    assert {name for name, _ in fitting} <= set(PUBLISHED)
 
 
 @kinds
