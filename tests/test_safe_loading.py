@@ -20,6 +20,7 @@ from kgen import evaluate, fit, sample
 from kgen.errors import KgenError
 from kgen.models import REGISTRY
 from kgen.runs import checkpoint
+from kgen.testing.case import Case
 from kgen.training.parameters import constructor_parameters
 
 DIGITS = kgen.data.load("digits")
@@ -137,7 +138,7 @@ def test_numbers_that_are_not_finite_are_refused(tmp_path):
 @pytest.mark.parametrize("name", REGISTRY)
 def test_no_argument_of_any_model_takes_more_memory_than_the_file(name, tmp_path):
     """A huge number is refused, or has no part in the size of this form of the model."""
-    model = kgen.models.create(name, DIGITS, **{"levels": 17, **small(name)})
+    model = Case(kgen.models.get(name)).create()
     kgen.save(model, tmp_path)
     before = (tmp_path / "model.json").read_text()
     for argument in constructor_parameters(type(model)):
@@ -158,7 +159,7 @@ def test_no_argument_of_any_model_takes_more_memory_than_the_file(name, tmp_path
 
 @pytest.mark.parametrize("name", REGISTRY)
 def test_large_images_take_no_memory_beside_the_arrays(name, tmp_path):
-    model = kgen.models.create(name, DIGITS, **{"levels": 17, **small(name)})
+    model = Case(kgen.models.get(name)).create()
     kgen.save(model, tmp_path)
     for shape in ([4096, 4096, 1], [4096, 1, 4096], [1, 4096, 2]):
         change(tmp_path, image_shape=shape)

@@ -1,5 +1,9 @@
 """The callback that writes checkpoints while `fit` trains."""
 
+import kgen.chosen_backend  # noqa: F401  # before Keras
+
+# isort: split
+
 import logging
 import time
 
