@@ -11,8 +11,8 @@ The non-saturating losses of the `gan` (Goodfellow et al. 2014), with s = sigmoi
 The paper's networks train stably on photographs (section 3): strided and transposed convolutions
 instead of pooling; batch normalisation except at G's output and D's input; ReLU in G and
 LeakyReLU(0.2) in D; tanh at G's output; weights from N(0, 0.02^2); Adam with rate 0.0002 and
-beta_1 = 0.5; z of 100 dimensions. The code is `convolutional_generator` and `convolutional_discriminator`
-in `networks.py`.
+beta_1 = 0.5; z of 100 dimensions. The code is `convolutional_generator` and
+`convolutional_discriminator` in `networks.py`.
 
 Deviations: z is normal, not uniform. Kernels are 4x4 instead of 5x5: they overlap evenly at stride
 2. `width` is 64, as in the paper's D. G starts from the image's size halved until a side is at most

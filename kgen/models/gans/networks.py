@@ -108,9 +108,9 @@ def convolutional_discriminator(image_shape, width, normalised, spectral, use_bi
 
 
 def resolutions(image_shape):
-    """Sizes [(height, width), ...] of the image, halved until a side is at most 4 as in the DCGAN paper.
+    """Sizes [(height, width), ...] of the image, halved until a side is at most 4.
 
-    A coarsest size of 7x7 would leave distant parts of a digit unrelated.
+    As in the DCGAN paper. A coarsest size of 7x7 would leave distant parts of a digit unrelated.
     """
     return pyramid_sizes(image_shape, below=5)
 

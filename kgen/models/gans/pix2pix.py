@@ -35,7 +35,7 @@ from kgen.training import ImageModel, in_chunks, inference
 
 LEAST_SIDE = 8
 MOST_TIMES = 8  # channels double at each halving, up to `MOST_TIMES` times the width
-STRIDES = {16: (2, 1), 34: (2, 2, 1), 70: (2, 2, 2, 1)}  # {patch: strides of all convolutions of D but the last}
+STRIDES = {16: (2, 1), 34: (2, 2, 1), 70: (2, 2, 2, 1)}  # {patch: D's strides but the last}
 
 
 @keras.saving.register_keras_serializable("kgen")
