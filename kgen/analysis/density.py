@@ -84,7 +84,7 @@ def outlier_auroc(model, images, outliers, samples=1, seed=0):
 def log_prob(model, images, samples=1, seed=0):
     """log p(x) in nats per image, (n,), of any model with a likelihood; summed over labels.
 
-    Arguments and errors as of `detect_outliers`.
+    For arguments and errors see `detect_outliers`.
 
     Examples:
         >>> model, images = kgen.VAE((8, 8, 1), levels=17), kgen.data.load("digits").test.images

@@ -152,7 +152,7 @@ class MaskedConv2D(keras.layers.Layer):
     still (`padded_conv` of the backend).
 
     Args:
-        filters, kernel_size, mask_type, colours: as of `HorizontalConv2D`; kernels from 3.
+        filters, kernel_size, mask_type, colours: see `HorizontalConv2D`; kernels from 3.
     """
 
     def __init__(self, filters, kernel_size, mask_type, colours=1, **kwargs):

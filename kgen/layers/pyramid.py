@@ -27,7 +27,7 @@ class UpsampleConv(Conv2DTranspose):
     Args:
         filters: output channels.
         size: (height, width) of the output.
-        kernel_size, kwargs: as of `keras.layers.Conv2DTranspose`.
+        kernel_size, kwargs: see `keras.layers.Conv2DTranspose`.
     """
 
     def __init__(self, filters, size, kernel_size=4, **kwargs):

@@ -81,4 +81,5 @@ class SpectralNormalization(keras.layers.Layer):
 
 
 def unit(vector):
+    """The vector divided by its norm."""
     return vector / (ops.sqrt(ops.sum(vector**2)) + EPSILON)

@@ -168,6 +168,7 @@ class Autoencoder(ImageModel):
 
 
 def dense_encoder(image_shape, hidden, outputs):
+    """Images to (n, outputs): dense ReLU layers."""
     return keras.Sequential(
         [
             layers.Input(image_shape),
@@ -180,6 +181,7 @@ def dense_encoder(image_shape, hidden, outputs):
 
 
 def dense_decoder(latent_size, hidden, output_shape):
+    """Latents to (n, *output_shape): dense ReLU layers, mirrored."""
     return keras.Sequential(
         [
             layers.Input((latent_size,)),
@@ -192,6 +194,7 @@ def dense_decoder(latent_size, hidden, output_shape):
 
 
 def convolutional_encoder(image_shape, width, outputs):
+    """Images to (n, outputs): strided convolutions, then one dense layer."""
     depth = len(pyramid_sizes(image_shape)) - 1
     return keras.Sequential(
         [
@@ -208,6 +211,7 @@ def convolutional_encoder(image_shape, width, outputs):
 
 
 def convolutional_decoder(latent_size, width, output_shape):
+    """Latents to (n, *output_shape): one dense layer, then transposed convolutions."""
     sizes = pyramid_sizes(output_shape)  # [(28, 28), (14, 14), (7, 7)]
     smallest = (*sizes[-1], width * 2 ** (len(sizes) - 2))  # (7, 7, 64)
     network = keras.Sequential([layers.Input((latent_size,))], name="decoder")

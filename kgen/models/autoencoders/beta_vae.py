@@ -31,7 +31,7 @@ class BetaVAE(VAE):
 
     Args:
         beta: weight of the KL term, above 0; 1 gives the plain variational autoencoder.
-        kwargs: as of `VAE`.
+        kwargs: see `VAE`.
 
     Metrics: `loss` = `reconstruction` + beta * `kl`, in nats per image.
     """

@@ -36,7 +36,7 @@ class CVAE(VAE):
 
     Args:
         classes: number of labels, 0..classes-1.
-        kwargs: as of `VAE`.
+        kwargs: see `VAE`.
 
     Metrics: `loss` = `reconstruction` + `kl`, all in nats per image.
     """
@@ -52,7 +52,7 @@ class CVAE(VAE):
         classes: Classes = 10,
         **kwargs,
     ):
-        self.classes = classes  # before the networks are built: they have inputs for it
+        self.classes = classes  # before the networks are built, which have inputs for labels
         super().__init__(image_shape, levels, **kwargs)
 
     @property

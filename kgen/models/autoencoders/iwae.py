@@ -33,7 +33,7 @@ class IWAE(VAE):
 
     Args:
         samples: k, the number of draws of z per image in the objective.
-        kwargs: as of `VAE`.
+        kwargs: see `VAE`.
 
     Metrics, in nats per image: `loss`, the negative k-sample bound; `negative_elbo`, the negative
     one-sample bound, averaged over the same draws.

@@ -100,7 +100,7 @@ class VAE(Autoencoder):
         """`count` images decoded from latents z ~ N(0, I), uint8.
 
         Args:
-            count, condition, seed: as of `GenerativeModel.sample`.
+            count, condition, seed: see `GenerativeModel.sample`.
             mode: "draw" draws x ~ p(x|z), so that images follow the distribution that `log_prob`
                 scores. "median" takes the median of p(x|z), without noise in each pixel, as papers
                 do in figures. Equal seeds give equal z in both modes.

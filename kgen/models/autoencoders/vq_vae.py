@@ -205,7 +205,7 @@ class VQVAE(ImageModel):
         """`count` images decoded from codes drawn from the prior, uint8.
 
         Args:
-            count, condition, seed: as of `GenerativeModel.sample`.
+            count, condition, seed: see `GenerativeModel.sample`.
             mode: "draw" draws x ~ p(x|z_q); "median" takes its median, as papers do in figures.
         """
         mode = self.sampling_arguments(mode=mode)["mode"]

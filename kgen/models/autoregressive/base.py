@@ -166,7 +166,7 @@ class Autoregressive(ImageModel):
         return self._completed(unknown, np.ones(unknown.shape[:3], bool), condition, seed)
 
     def complete(self, images, mask, condition=None, seed=None):
-        """Images whose pixels where `mask` is True are drawn, in raster order.
+        """Fill in images: the pixels where `mask` is True are drawn anew, in raster order.
 
         Each pixel is drawn given all pixels before it, known or drawn. Known pixels after it have
         no influence: the method suits masks below or right of the known part.

@@ -132,6 +132,7 @@ def twice_glorot():
 
 
 def gate(x):
+    """tanh of the first half of the channels, times sigmoid of the second half."""
     activation, gate = ops.split(x, 2, axis=-1)
     return ops.tanh(activation) * ops.sigmoid(gate)
 

@@ -54,7 +54,7 @@ class VariationalDequantization(layers.Layer):
         self.built = True
 
     def offsets(self, images, noise):
-        """As of `UniformDequantization`."""
+        """See `UniformDequantization.offsets`; log q(u|x) is that of the flow g."""
         images = ops.cast(images, "float32") * (2.0 / (self.levels - 1)) - 1.0
         images, _ = self.squeeze.forward(images)  # (n, h/2, w/2, 4c)
         noise, _ = self.squeeze.forward(MARGIN + (1.0 - 2.0 * MARGIN) * noise)

@@ -210,6 +210,7 @@ class GANBase(ImageModel):
         return self.track(images, **losses, **terms)
 
     def discriminator_loss(self, images, condition=None, training=True):
+        """(D's loss on real `images`, uint8, and as many generated ones; {metric: value})."""
         real = self.scale(images)
         fakes = ops.stop_gradient(self.generate(ops.shape(images)[0], condition, training))
         # Two calls: batch normalisation takes the statistics of real and generated images apart.
@@ -225,6 +226,7 @@ class GANBase(ImageModel):
         return self.discriminator_criterion(real_logits, fake_logits) + penalty, terms
 
     def generator_loss(self, images, condition=None, training=True):
+        """(G's loss on as many generated images as `images`; {})."""
         fakes = self.generate(ops.shape(images)[0], condition, training)
         return self.generator_criterion(self.discriminate(fakes, condition, training)), {}
 

@@ -38,9 +38,9 @@ class CGAN(GAN):
 
     Args:
         classes: number of labels, 0..classes-1.
-        kwargs: as of `GAN`.
+        kwargs: see `GAN`.
 
-    Metrics: as of `GAN`.
+    Metrics: see `GAN`.
     """
 
     conditional = True
@@ -54,7 +54,7 @@ class CGAN(GAN):
         classes: Classes = 10,
         **kwargs,
     ):
-        self.classes = classes  # before the networks are built: they have inputs for it
+        self.classes = classes  # before the networks are built, which have inputs for labels
         super().__init__(image_shape, levels, **kwargs)
 
     @property

@@ -40,9 +40,9 @@ class DCGAN(GAN):
 
     Args:
         architecture: "conv", or "dense" for the `gan`'s networks.
-        kwargs: as of `GAN`.
+        kwargs: see `GAN`.
 
-    Metrics: as of `GAN`.
+    Metrics: see `GAN`.
     """
 
     small_arguments = {"latent_size": 4, "width": 4}

@@ -44,9 +44,9 @@ class GAN(GANBase):
         architecture: "dense", or "conv" for the DCGAN's networks.
         loss: the generator's loss, "non_saturating" or "minimax".
         reconstruction_weight: weight in G's loss of the mean L1 distance to the batch's images.
-        kwargs: as of `GANBase`.
+        kwargs: see `GANBase`.
 
-    Metrics: as of `GANBase`, losses in nats. Where D cannot tell real from generated images,
+    Metrics: see `GANBase`; losses are in nats. Where D cannot tell real from generated images,
     `discriminator_loss` is 1.386 and `generator_loss` 0.693 ("minimax": -0.693), without label
     smoothing.
     """

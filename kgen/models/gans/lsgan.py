@@ -33,9 +33,9 @@ class LSGAN(GANBase):
         generator_loss     = 1/2 E_z[ (D(G(z)) - 1)^2 ]
 
     Args:
-        kwargs: as of `GANBase`.
+        kwargs: see `GANBase`.
 
-    Metrics: as of `GANBase`. Where D cannot tell real from generated images, `discriminator_loss`
+    Metrics: see `GANBase`. Where D cannot tell real from generated images, `discriminator_loss`
     is 0.25 and `generator_loss` 0.125, without label smoothing.
     """
 

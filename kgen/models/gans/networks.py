@@ -32,7 +32,7 @@ def dense_generator(latent_size, image_shape, units):
 
 
 def dense_discriminator(image_shape, units, spectral, use_bias):
-    """Dense layers, no batch normalisation; arguments as of `convolutional_discriminator`."""
+    """Dense layers, no batch normalisation; arguments: see `convolutional_discriminator`."""
     network = keras.Sequential([layers.Input(image_shape), layers.Flatten()], name="discriminator")
     for width in units:
         network.add(linear(layers.Dense, width, spectral=spectral))
@@ -124,9 +124,10 @@ def linear(kind, *args, spectral, use_bias=True, **kwargs):
 
 
 def normal():
+    """The DCGAN's initial weights, N(0, 0.02^2)."""
     return keras.initializers.RandomNormal(0.0, 0.02)
 
 
 def batch_normalisation():
-    # At Keras' momentum of 0.99 the moving statistics would need hundreds of steps to settle.
+    """Momentum 0.9: at Keras' 0.99 moving statistics would need hundreds of steps to settle."""
     return BatchNormalization(momentum=0.9, epsilon=1e-5)

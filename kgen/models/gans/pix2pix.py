@@ -61,7 +61,7 @@ class Pix2Pix(ImageModel):
         l1_weight: weight in G's loss of the mean absolute difference of generated and true targets.
         adversarial_weight: weight in G's loss of -log s(D(a, G(a))); 0 trains the U-Net by L1
             alone. D is trained all the same.
-        kwargs: as of `GenerativeModel`.
+        kwargs: see `GenerativeModel`.
 
     Metrics: `discriminator_loss` and `generator_loss`, in nats; `l1`, the mean absolute difference
     of values in [-1, 1]; `real_accuracy` and `fake_accuracy`, the fractions of patches of true and
@@ -159,6 +159,7 @@ class Pix2Pix(ImageModel):
         return 0.5 * entropies, terms
 
     def generator_loss(self, targets, sources):
+        """The weighted sum of L1 and -log s(D(a, G(a))); images in [-1, 1]."""
         fakes = self.generator(sources)
         l1 = ops.mean(ops.abs(targets - fakes))
         loss = self.l1_weight * l1
@@ -224,6 +225,7 @@ def convolution(filters, strides, normalise):
 
 
 def normal():
+    """The paper's initial weights, N(0, 0.02^2)."""
     return keras.initializers.RandomNormal(0.0, 0.02)
 
 

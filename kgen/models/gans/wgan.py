@@ -35,7 +35,7 @@ class Wasserstein(GANBase):
 
     Args:
         critic_steps: updates of the critic per update of the generator.
-        kwargs: as of `GANBase`; `label_smoothing` must be 0, as there are no targets.
+        kwargs: see `GANBase`; `label_smoothing` must be 0, as there are no targets.
     """
 
     discriminator_saturates = False  # the better the critic, the more useful its gradient
@@ -63,9 +63,9 @@ class Wasserstein(GANBase):
     def generator_criterion(self, fake_logits):
         return -ops.mean(fake_logits)
 
-    def cosine_decay(self, start, moves):
-        """A learning rate that decays from `start` to a fiftieth of it over `moves` updates."""
-        return keras.optimizers.schedules.CosineDecay(start, moves, alpha=0.02)
+    def cosine_decay(self, start, updates):
+        """A learning rate that decays from `start` to a fiftieth of it over so many updates."""
+        return keras.optimizers.schedules.CosineDecay(start, updates, alpha=0.02)
 
     def decision_boundary(self, real_logits, fake_logits):
         return 0.5 * (ops.mean(real_logits) + ops.mean(fake_logits))
@@ -86,9 +86,9 @@ class WGAN(Wasserstein):
 
     Args:
         clip: the largest absolute value of the critic's weights.
-        kwargs: as of `Wasserstein`.
+        kwargs: see `Wasserstein`.
 
-    Metrics: as of `GANBase`. -`discriminator_loss` estimates the Wasserstein distance, up to a
+    Metrics: see `GANBase`. -`discriminator_loss` estimates the Wasserstein distance, up to a
     constant factor. The accuracies use the midpoint between the critic's means on real and on
     generated images as decision threshold.
     """

@@ -42,9 +42,9 @@ class WGANGP(Wasserstein):
 
     Args:
         penalty_weight: weight of the mean squared difference of the gradient's norm from 1.
-        kwargs: as of `Wasserstein`.
+        kwargs: see `Wasserstein`.
 
-    Metrics: as of `GANBase`. -(`discriminator_loss` - `gradient_penalty`) estimates the Wasserstein
+    Metrics: see `GANBase`. -(`discriminator_loss` - `gradient_penalty`) estimates the Wasserstein
     distance. The accuracies use the midpoint between the critic's means on real and on generated
     images as decision threshold.
     """
@@ -63,10 +63,10 @@ class WGANGP(Wasserstein):
         self.penalty_weight = penalty_weight
 
     def recommended_optimizer(self):
-        moves = {"discriminator": 10_000 * self.critic_steps, "generator": 10_000}
+        updates = {"discriminator": 10_000 * self.critic_steps, "generator": 10_000}
         return {
             player: keras.optimizers.Adam(self.cosine_decay(5e-4, count), beta_1=0.5, beta_2=0.9)
-            for player, count in moves.items()
+            for player, count in updates.items()
         }
 
     def gradient_penalty(self, real, fakes, condition, training):
