@@ -42,7 +42,7 @@ def nearest_level(values, levels):
 
 
 def level_dtype(levels):
-    """The dtype of images with so many levels; on PyTorch "uint16" tensors are int32."""
+    """The dtype of images with `levels` levels; Keras on PyTorch stores "uint16" as int32."""
     return "uint8" if levels <= 256 else "uint16"
 
 

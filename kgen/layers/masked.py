@@ -124,7 +124,7 @@ class HorizontalConv2D(keras.layers.Layer):
         return backend.padded_conv(inputs, kernel, (0, 0), (self.reach, 0), self.bias)
 
     def matrix_and_bias(self):
-        """The kernel (taps * channels, filters), the pixel's own tap last, and the bias."""
+        """The kernel (taps * channels, filters), taps from left to right, and the bias."""
         matrix = ops.reshape(self.masked_kernel(), (-1, self.filters))
         return matrix, ops.cast(self.bias, self.compute_dtype)
 

@@ -210,7 +210,7 @@ class GANBase(ImageModel):
         return self.track(images, **losses, **terms)
 
     def discriminator_loss(self, images, condition=None, training=True):
-        """(D's loss on real `images`, uint8, and as many generated ones; {metric: value})."""
+        """D's loss on uint8 `images` and as many generated ones, and {metric: value}."""
         real = self.scale(images)
         fakes = ops.stop_gradient(self.generate(ops.shape(images)[0], condition, training))
         # Two calls: batch normalisation takes the statistics of real and generated images apart.
@@ -226,7 +226,7 @@ class GANBase(ImageModel):
         return self.discriminator_criterion(real_logits, fake_logits) + penalty, terms
 
     def generator_loss(self, images, condition=None, training=True):
-        """(G's loss on as many generated images as `images`; {})."""
+        """G's loss on as many generated images as there are `images`, and {metric: value}."""
         fakes = self.generate(ops.shape(images)[0], condition, training)
         return self.generator_criterion(self.discriminate(fakes, condition, training)), {}
 
