@@ -1,13 +1,13 @@
-"""Models on disk as JSON and safetensors: nothing in the files is executed when they are read.
+"""Models on disk as JSON and safetensors. Reading them executes nothing from the files.
 
-`model.json` says which registered model it is and with which arguments it was made;
-`variables.safetensors` holds every variable: weights, moving statistics, seeds and, of a compiled
-model, the optimizer's slots and the epoch's means, so that training continues where it stopped, on
-any backend.
+`model.json` names the registered model and the arguments of its constructor.
+`variables.safetensors` holds every variable: weights, moving statistics and seeds; for a compiled
+model also the optimizer's slots and the running means of the epoch. So training continues where it
+stopped, on any backend.
 
-Files may come from strangers. They name a registered model and plain arguments, which are checked
-against the constructor's annotations; and arrays, whose shapes are known before a byte of them is
-read: no variable is made that the file does not hold.
+Files may come from strangers. The model must be registered. Its arguments are plain values, checked
+against the constructor's annotations. The shapes of all arrays are known before any array is read,
+and no variable is created that the file does not hold.
 """
 
 import kgen.chosen_backend  # noqa: F401  # before Keras
@@ -34,12 +34,14 @@ from kgen.training.parameters import constructor_parameters
 from kgen.training.variables import GROUPS, looked_at, variable_groups
 
 CONFIG, VARIABLES = "model.json", "variables.safetensors"
-SMALL_VARIABLE = 4096  # elements, up to which a variable need not be one that the file holds
-FURTHER_VARIABLES = 100  # that a model makes and does not save
+SMALL_VARIABLE = 4096  # elements; variables up to this size may be missing in the file
+FURTHER_VARIABLES = 100  # most variables that a model may create beyond those in the file
 
 
 def save(model, folder):
-    """Write a registered model to `folder`, made if need be; each file is whole or not there.
+    """Write a registered model to `folder`, which is created if needed.
+
+    Writes are atomic: each file is complete or does not exist.
 
     Raises:
         KgenError: for a model that is not registered, or a folder that cannot be written.
@@ -53,29 +55,31 @@ def save(model, folder):
     config = {"model": models.name_of(model), "config": model.get_config()}
     groups = variable_groups(model).values()
     variables = itertools.chain.from_iterable(group.items() for group in groups)
-    # In C's order: safetensors would write another order's bytes as they lie.
+    # C order: safetensors would write the bytes of any other order unchanged.
     arrays = {name: np.asarray(ops.convert_to_numpy(v), order="C") for name, v in variables}
     with atomic_write(folder / VARIABLES) as path:
         try:
             save_file(arrays, path)
-        except SafetensorError as error:  # also for a full disk
+        except SafetensorError as error:  # raised for a full disk, too
             raise OSError(str(error)) from error
     write_json(folder / CONFIG, config)
 
 
 def load(folder, continuing=False):
-    """The model that `save` wrote to `folder`, on whichever backend.
+    """The model that `save` wrote to `folder`, on any backend.
 
-    If it was compiled when it was saved it is compiled again, with its recommended optimizer and
-    that optimizer's saved slots; one of your own is yours to give: `model.compile(...)`.
+    If it was compiled when it was saved, it is compiled again with its recommended optimizer and
+    that optimizer's saved slots. To use your own optimizer, call `model.compile(...)`.
 
     Args:
         folder: a path.
-        continuing: whether to insist on everything that training goes on from: optimizer and means.
+        continuing: whether the optimizer's slots and the running means must be there, too, so that
+            training can continue.
 
     Raises:
-        KgenError: if there is no model, or the files are damaged, do not belong together, or ask
-            for what kgen does not read: links, unknown classes, other types, more than they hold.
+        KgenError: if there is no model; if the files are damaged or do not belong together; if they
+            contain what kgen does not read: links, unknown classes, other types, or a configuration
+            that needs more variables than the file holds.
 
     Examples:
         >>> model = kgen.VAE((8, 8, 1), levels=17)
@@ -103,7 +107,7 @@ def load(folder, continuing=False):
         ) from error
     except KgenError as error:
         raise KgenError(f"{folder}: {error}") from error
-    # Whatever a constructor or a framework raises for arguments that nobody foresaw.
+    # Any other exception of a constructor or a framework, for arguments that passed the checks.
     except Exception as error:
         raise KgenError(
             f"Expected a model saved by kgen in {folder}, received: {error}. Save it again, or "
@@ -131,14 +135,15 @@ def _built(config, most_layers):
 
 
 def _is_of_layers(value):
-    """Whether a value is a list that could make a layer of each entry; words are none."""
+    """Whether a value is a list whose entries may each make a layer; a list of words is not."""
     return type(value) is list and not all(type(entry) is str for entry in value)
 
 
 def _only_variables_of(shapes):
-    """A context to build a model in: KgenError before a variable that no file of `shapes` holds.
+    """Context manager to build a model in: refuses variables that are not among `shapes`.
 
-    A configuration of a few bytes can ask for more memory than there is.
+    It raises KgenError before the variable is created: a configuration of a few bytes could ask for
+    more memory than there is.
     """
     left = Counter(shapes)
     made, most = itertools.count(), left.total() + FURTHER_VARIABLES
@@ -156,19 +161,19 @@ def _only_variables_of(shapes):
 
 
 def _compile_as_saved(model, names):
-    """Compile as the saved model was: of a constant rate where its optimizer's variables say so."""
+    """Compile as the saved model was; the optimizer's variables tell a schedule from a rate."""
     if not names:
         return
     stages = [stage for _, stage, _ in model.stages()]
     recommended = []
-    for stage in stages:  # the first ones alone may have been compiled
+    for stage in stages:  # perhaps only the first stages were compiled
         stage.compile()
         recommended.append(stage.optimizer)
         if names == set(variable_groups(model)["optimizer"]):
             return
-    for stage in stages:  # of a constant rate, which is one of the variables
+    for stage in stages:  # a constant rate is an optimizer variable, a schedule is not
         stage.compile(with_learning_rate(stage.optimizer, 1e-3))
-    if names != set(variable_groups(model)["optimizer"]):  # they were optimizers of the user's own
+    if names != set(variable_groups(model)["optimizer"]):  # they were the user's own optimizers
         for stage, optimizer in zip(stages, recommended, strict=True):
             stage.compile(optimizer)
 
@@ -194,7 +199,7 @@ def _assign_variables(model, file, continuing):
 
 
 def _fitting(name, array, variable):
-    """The array for a variable; whole numbers, of another width on each backend, as its own."""
+    """The array to assign to a variable; integers are converted to the variable's own width."""
     shape, dtype = tuple(variable.shape), keras.backend.standardize_dtype(variable.dtype)
     if array.dtype.kind in "iu" and keras.backend.is_int_dtype(dtype):
         converted = array.astype(dtype)

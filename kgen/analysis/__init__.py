@@ -1,1 +1,1 @@
-"""What a trained model is good for: its latents, its densities, and how well a probe reads them."""
+"""Uses of a trained model: its latent space, its density, and linear probes of its latents."""

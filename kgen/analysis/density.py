@@ -1,7 +1,8 @@
-"""Uses of log p(x): telling other images apart, and classification by Bayes' rule.
+"""Uses of log p(x): detecting outliers, and classification by Bayes' rule.
 
-They work for every model with a likelihood. Where that is a bound, so is all that is computed of
-it; `samples` are the k of the bound, and equal seeds give it equal noise, the same for all labels.
+The functions work for every model with a likelihood. If the likelihood is a lower bound, results
+are computed from the bound: `samples` is its k, and `seed` seeds its noise, which is the same for
+all labels.
 """
 
 from dataclasses import dataclass
@@ -17,11 +18,11 @@ from kgen.metrics import auroc
 
 @dataclass(frozen=True, eq=False)
 class OutlierDetection:
-    """What `detect_outliers` found.
+    """The result of `detect_outliers`.
 
     Attributes:
-        log_probs: of the images in nats each, (n,).
-        outlier_log_probs: of the other images, (m,).
+        log_probs: log p(x) of the images, in nats per image, (n,).
+        outlier_log_probs: log p(x) of the outliers, in nats per image, (m,).
     """
 
     log_probs: np.ndarray
@@ -29,28 +30,29 @@ class OutlierDetection:
 
     @property
     def auroc(self) -> float:
-        """The probability that an image is more probable than an outlier, ties counted half.
+        """The area under the ROC curve: how often an image has a larger log p(x) than an outlier.
 
-        1: all outliers are found; 0.5: chance; below: the model finds the outliers more probable.
+        Ties count half. 1: all outliers are found; 0.5: chance; below 0.5: the model finds the
+        outliers more probable.
         """
         return auroc(self.log_probs, self.outlier_log_probs)
 
 
 def detect_outliers(model, images, outliers, samples=1, seed=0):
-    """Is log p(x) of images like the training images above that of other images?
+    """Outlier detection by log p(x): is it larger for images like the training images?
 
-    Often not: a density can be higher where no data are. Flows, VAEs and PixelCNNs trained on
-    one set of photographs find simpler ones more probable (Nalisnick et al. 2018,
-    arXiv:1810.09136), so that an area under the curve near 0 is a finding, not a mistake.
+    Often it is not: a density can be larger where there are no data. Flows, VAEs and PixelCNNs
+    trained on one set of photographs give simpler photographs a larger one (Nalisnick et al. 2018,
+    arXiv:1810.09136). So an area under the curve near 0 is a finding, not a mistake.
 
-    A model that knows labels is asked without: log p(x) = log sum over y of p(x|y) / classes.
+    For a model given labels, log p(x) = log sum over y of p(x|y) / classes.
 
     Args:
-        model: with a likelihood.
+        model: a model with a likelihood.
         images: uint8 (n, height, width, channels) of the model's shape and levels, not trained on.
-        outliers: other images of that shape and those levels, (m, height, width, channels).
-        samples: k of a bound, from 1.
-        seed: of a bound's noise.
+        outliers: other images of that shape and those levels, uint8 (m, height, width, channels).
+        samples: for a bound, its number of samples k, at least 1.
+        seed: for a bound, the seed of its noise.
 
     Returns:
         An `OutlierDetection`; `kgen.pictures.save_histograms` draws both.
@@ -69,7 +71,7 @@ def detect_outliers(model, images, outliers, samples=1, seed=0):
 
 
 def outlier_auroc(model, images, outliers, samples=1, seed=0):
-    """`detect_outliers(...).auroc`, where the log-probabilities are not wanted.
+    """The area under the ROC curve alone: `detect_outliers(...).auroc`.
 
     Examples:
         >>> model, images = kgen.VAE((8, 8, 1), levels=17), kgen.data.load("digits").test.images
@@ -80,9 +82,9 @@ def outlier_auroc(model, images, outliers, samples=1, seed=0):
 
 
 def log_prob(model, images, samples=1, seed=0):
-    """log p(x) in nats, (n,), of any model with a likelihood; labels, if any, are summed over.
+    """log p(x) in nats per image, (n,), of any model with a likelihood; summed over labels.
 
-    Args and errors as of `detect_outliers`.
+    For arguments and errors see `detect_outliers`.
 
     Examples:
         >>> model, images = kgen.VAE((8, 8, 1), levels=17), kgen.data.load("digits").test.images
@@ -101,7 +103,7 @@ def log_prob(model, images, samples=1, seed=0):
 
 @dataclass(frozen=True, eq=False)
 class Classification:
-    """What `classify` found.
+    """The result of `classify`.
 
     Attributes:
         log_joint: log p(x|y) + log p(y) in nats, (n, classes).
@@ -124,18 +126,19 @@ def classify(model, images, prior=None, samples=1, seed=0):
     """Labels by Bayes' rule: argmax over y of log p(x|y) + log p(y).
 
     Args:
-        model: with a likelihood and classes.
+        model: a model with a likelihood and classes.
         images: uint8 (n, height, width, channels).
-        prior: p(y), (classes,); None for equal ones.
-        samples: k of a bound, from 1: with few, noise of some nats is added to every log p(x|y).
-        seed: of a bound's noise.
+        prior: p(y), (classes,); None for a uniform prior.
+        samples: for a bound, its number of samples k, at least 1. A small k adds noise of some nats
+            to every log p(x|y).
+        seed: for a bound, the seed of its noise.
 
     Returns:
-        A `Classification`: `labels`, `posterior`.
+        A `Classification`, with `labels` and `posterior`.
 
     Raises:
-        KgenError: for a model without a likelihood or classes, a prior that is none, or images it
-            does not take.
+        KgenError: for a model without a likelihood or classes, a prior that is not a probability
+            distribution, or images that the model does not take.
 
     Examples:
         >>> data = kgen.data.load("digits")
@@ -154,7 +157,7 @@ def classify(model, images, prior=None, samples=1, seed=0):
         _log_prob(model, images, samples, seed, np.full(len(images), label))
         for label in range(_classes(model))
     ]
-    with np.errstate(divide="ignore"):  # a label of probability 0 is never the most probable
+    with np.errstate(divide="ignore"):  # log 0 = -inf: such a label is never chosen
         return Classification(np.stack(columns, axis=1) + np.log(prior))
 
 
@@ -171,7 +174,7 @@ def _checked_prior(prior, classes):
 
 
 def _classes(model):
-    """How many labels the model is given one of; 0 where it is given nothing of the kind."""
+    """The number of classes of the model's condition; 0 if it has no labels."""
     return getattr(getattr(model, "condition_space", None), "classes", 0)
 
 

@@ -1,7 +1,7 @@
-"""A latent space: which dimensions are used, ways between two images, single dimensions varied.
+"""Latent spaces: interpolation, use of the latent dimensions, and traversals.
 
-All work for every model with latents (`encodes`, `decodes`). Images come in rows, which
-`kgen.pictures.save_grid` writes as they are.
+The functions work for every model with latents (`encodes`, `decodes`). They return images in rows,
+which `kgen.pictures.save_grid` takes as they are.
 """
 
 import numpy as np
@@ -10,22 +10,25 @@ from kgen.capabilities import require
 from kgen.errors import KgenError
 from kgen.spaces import as_array, rows_of
 
-SAMPLES, SAMPLE_SEED = 500, 0  # on which the use of latents is measured where no images are given
+SAMPLES, SAMPLE_SEED = 500, 0  # samples to measure `usage` on if no images are given
 
 
 def interpolate(model, first, second, steps=8, kind="linear", condition=None):
-    """Images on the way from `first` to `second` through the latent space.
+    """Images decoded from an interpolation between the latents of `first` and `second`.
 
-    "linear" goes straight, z = (1 - t) a + t b. "spherical" turns from the one direction to the
-    other, z = sin((1 - t) w) / sin(w) a + sin(t w) / sin(w) b with w the angle between a and b:
-    between draws of N(0, I), whose lengths hardly differ, it passes through latents as long as
-    theirs, a straight line through shorter ones (White 2016, arXiv:1609.04468).
+    With latents a and b, t from 0 to 1 and w the angle between a and b:
+
+    - "linear": z = (1 - t) a + t b
+    - "spherical": z = sin((1 - t) w) / sin(w) a + sin(t w) / sin(w) b
+
+    Draws of N(0, I) have nearly equal norms. Spherical interpolation keeps that norm; linear
+    interpolation passes through latents of smaller norm (White 2016, arXiv:1609.04468).
 
     Args:
-        model: with `decodes`; with `encodes`, too, where images are given.
+        model: a model with `decodes`; to interpolate between images, with `encodes`, too.
         first, second: uint8 images (n, height, width, channels); or latents, float (n,
-            latent_size), of a GAN for instance.
-        steps: images in a row, from 2: the first and the last are the reconstructions.
+            latent_size), such as those of a GAN.
+        steps: images per row, at least 2; the first and the last are the reconstructions.
         kind: "linear" or "spherical".
         condition: for a conditional model, n rows.
 
@@ -33,7 +36,8 @@ def interpolate(model, first, second, steps=8, kind="linear", condition=None):
         uint8 images (n, steps, height, width, channels).
 
     Raises:
-        KgenError: for a model without latents, wrong images, fewer than 2 steps, another kind.
+        KgenError: for a model without latents, images that it does not take, fewer than 2 steps, or
+            another kind.
 
     Examples:
         >>> model, images = kgen.VAE((8, 8, 1), levels=17), kgen.data.load("digits").test.images
@@ -62,22 +66,20 @@ def interpolate(model, first, second, steps=8, kind="linear", condition=None):
 
 
 def usage(model, images, condition=None):
-    """How much each latent dimension says about images: its variance over them.
+    """The activity of each latent dimension: the variance over images of its posterior mean.
 
-    The variance of the posterior mean, Var_x(E_q(z|x)[z]), is the activity of Burda et al. (2015,
-    arXiv:1509.00519, section 5.2); they call a dimension active above 0.01. A VAE leaves latents
-    unused that are not worth their KL term: these have the same posterior for every image, which is
-    the prior, and turning them changes nothing. Of a model that encodes without noise (an
-    autoencoder, a flow) it is the variance of the code.
+    Var_x(E_q(z|x)[z]), as in Burda et al. 2015 (arXiv:1509.00519, section 5.2), who call a
+    dimension active above 0.01. A VAE does not use dimensions that are not worth their KL term:
+    their posterior is the prior for every image, and changing them changes nothing. For a model
+    that encodes without noise (an autoencoder, a flow) it is the variance of the code.
 
     Args:
-        model: with `encodes`.
-        images: uint8 (n, height, width, channels), 100 or more for a figure to rely on.
+        model: a model with `encodes`.
+        images: uint8 (n, height, width, channels); a reliable estimate needs 100 or more.
         condition: for a conditional model, n rows.
 
     Returns:
-        float64 (latent_size,), in squared units of the latents: 1 is their variance under a prior
-        N(0, I).
+        float64 (latent_size,), in squared units of the latents; the prior N(0, I) has variance 1.
 
     Raises:
         KgenError: for a model without latents, or images it does not take.
@@ -93,21 +95,21 @@ def usage(model, images, condition=None):
 
 
 def traverse(model, image, dimensions=None, values=None, condition=None):
-    """Images whose latents differ from those of `image` in one or two dimensions only.
+    """A latent traversal: images whose latents differ in one or two dimensions only.
 
     Args:
-        model: with `decodes`; with `encodes`, too, where an image is given, or no dimensions.
-        image: uint8 (height, width, channels), whose latents stay in all other dimensions; None
-            for latents of zero, the centre of the prior.
-        dimensions: one dimension, 0..latent_size-1, or a pair: the rows' and the columns'. None for
-            the two that are most used (`usage`) in 500 samples of the model; for those of your
-            images, `usage(model, images).argsort()[::-1][:2]`.
-        values: what the dimensions are set to; None for 9 from -3 to 3, where nearly all of
-            N(0, 1) lies.
+        model: a model with `decodes`; with `encodes`, too, if an image or no dimensions are given.
+        image: uint8 (height, width, channels), whose latents all other dimensions keep; None for
+            latents of zero, the centre of the prior.
+        dimensions: one dimension, 0..latent_size-1, or a pair (rows, columns). None for the two
+            with the largest `usage` in 500 samples of the model. For the two with the largest usage
+            in your images pass `usage(model, images).argsort()[::-1][:2]`.
+        values: values of these dimensions; None for 9 from -3 to 3, which covers nearly all of
+            N(0, 1).
         condition: for a conditional model, one row: [7] for label 7.
 
     Returns:
-        uint8 images (rows, columns, height, width, channels): one row for one dimension.
+        uint8 images (rows, columns, height, width, channels); one row if one dimension varies.
 
     Raises:
         KgenError: for a model without latents, dimensions it does not have, or no dimensions for a
@@ -144,7 +146,7 @@ def traverse(model, image, dimensions=None, values=None, condition=None):
 
 
 def _most_used(model, condition):
-    """The two dimensions, or the only one, that vary most over the model's own samples."""
+    """The two dimensions (or the only one) with the largest `usage` in the model's samples."""
     if not (model.can_sample and model.encodes):
         used = "kgen.latent.usage(model, images).argsort()[::-1][:2]"
         lacks, some = ("encode", "(0, 1)") if model.can_sample else ("sample", used)
@@ -158,14 +160,14 @@ def _most_used(model, condition):
 
 
 def _repeated(condition, count):
-    """A condition of one row as one of `count` rows; None of None."""
+    """A condition of one row, repeated to `count` rows; None stays None."""
     if isinstance(condition, dict):
         return {name: _repeated(part, count) for name, part in condition.items()}
     return None if condition is None else np.repeat(np.asarray(condition), count, axis=0)
 
 
 def _latents(model, ends, condition):
-    """Latents as they are, those of images."""
+    """The latents of images; latents are returned unchanged."""
     ends = as_array(ends)
     if ends.shape[1:] == (model.latent_size,) and ends.dtype.kind == "f":
         return ends
@@ -174,7 +176,7 @@ def _latents(model, ends, condition):
 
 
 def _decoded(model, latents, condition):
-    """Rows of latents (n, k, d) as images (n, k, height, width, channels)."""
+    """Decode latents (n, k, latent_size) to images (n, k, height, width, channels)."""
     rows, columns, size = latents.shape
     condition = rows_of(_as_arrays(condition), np.repeat(np.arange(rows), columns))
     images = model.decode(latents.reshape(-1, size), condition)
@@ -194,6 +196,6 @@ def _linear_weights(start, end, way):
 def _spherical_weights(start, end, way):
     cosine = start @ end / max(np.linalg.norm(start) * np.linalg.norm(end), 1e-12)
     angle = np.arccos(np.clip(cosine, -1, 1))
-    if np.sin(angle) < 1e-6:  # the same or the opposite direction: no plane to turn in
+    if np.sin(angle) < 1e-6:  # the same or opposite directions span no plane
         return _linear_weights(start, end, way)
     return np.sin((1 - way) * angle) / np.sin(angle), np.sin(way * angle) / np.sin(angle)

@@ -1,4 +1,4 @@
-"""What a linear classifier reads off the latents of a model that never saw a label."""
+"""Linear probes: how well a linear classifier predicts labels from a model's latents."""
 
 from dataclasses import dataclass
 
@@ -13,13 +13,14 @@ ITERATIONS = 2000
 
 @dataclass(frozen=True, eq=False)
 class LinearProbe:
-    """What `linear_probe` found.
+    """The result of `linear_probe`.
 
     Attributes:
-        accuracy: share of the test images whose label is right.
-        labels: predicted for the test images, (n,).
-        projection: the test latents in the plane in which the labels' scores, linear functions of
-            the latents, vary most, (n, 2); for two labels it is a line, the second coordinate 0.
+        accuracy: fraction of the test images whose label is predicted correctly.
+        labels: predicted labels of the test images, (n,).
+        projection: two principal components of the classifier's scores for the test images, (n, 2).
+            The scores are linear functions of the latents. For two labels the second component is
+            0.
     """
 
     accuracy: float
@@ -30,21 +31,20 @@ class LinearProbe:
 def linear_probe(model, train, test):
     """Logistic regression from the latents of images to their labels.
 
-    A high accuracy says that the labels lie apart along straight lines in the latent space (Alain &
-    Bengio 2016, arXiv:1610.01644). The latents are standardised; the penalty is scikit-learn's
-    default.
+    A high accuracy means that the labels are linearly separable in the latent space (Alain & Bengio
+    2016, arXiv:1610.01644). The latents are standardised. The penalty is scikit-learn's default.
 
     Args:
-        model: with latents that need no labels.
-        train, test: splits with labels, as of `kgen.data.load(...)`: the classifier is fitted to
-            the first and judged on the second.
+        model: a model whose latents are computed from the image alone.
+        train, test: splits with labels, such as those of `kgen.data.load(...)`. The classifier is
+            fitted on the first and evaluated on the second.
 
     Returns:
         A `LinearProbe`; `kgen.pictures.save_scatter` and `save_confusion` draw it.
 
     Raises:
-        KgenError: for a model without latents, or whose encoder is given the label; for splits
-            without labels, or all of one.
+        KgenError: for a model without latents, or whose encoder is given a condition; for splits
+            without labels, or training images of one label only.
 
     Examples:
         >>> data = kgen.data.load("digits").limit(200)
@@ -84,7 +84,7 @@ def _check(model, train, test):
 
 
 def _plane(scores):
-    """Scores (n, k) along their two principal directions, (n, 2)."""
+    """The first two principal components of scores (n, k), (n, 2)."""
     left, sizes, _ = np.linalg.svd(scores - scores.mean(axis=0), full_matrices=False)
     plane = (left * sizes)[:, :2]
     return np.pad(plane, [(0, 0), (0, 2 - plane.shape[1])])

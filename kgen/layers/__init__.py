@@ -1,4 +1,4 @@
-"""Layers the models share."""
+"""Layers that models share."""
 
 import kgen.chosen_backend  # noqa: F401  # before Keras
 from kgen.layers.bijections import (

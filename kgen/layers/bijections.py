@@ -1,8 +1,8 @@
 """Bijections of images with tractable log-determinants: the steps of normalizing flows.
 
-One protocol: `forward(x) -> (y, log|det dy/dx|)`, the second (n,), and `inverse(y) -> x`. They
-compute in float32 under any dtype policy, for both directions must agree; only the hidden layers of
-a coupling's network follow the policy.
+Every bijection has two methods: `forward(x) -> (y, log|det dy/dx|)`, the log-determinant of shape
+(n,), and `inverse(y) -> x`. Both compute in float32 under any dtype policy, because the two
+directions must agree. Only the hidden layers of a coupling's network follow the policy.
 """
 
 import keras
@@ -11,23 +11,22 @@ from keras import layers, ops
 
 from kgen.layers.convolution import Conv2D
 
-LARGEST_LOG_SCALE = (
-    2.0  # of one coupling: seven times larger or smaller, so that inverses stay exact
-)
+LARGEST_LOG_SCALE = 2.0  # of one coupling, a factor of exp(2) = 7.4: inverses stay accurate
 
 
 class Bijection(layers.Layer):
-    """A step of a flow.
+    """Base class of the steps of a flow; a subclass creates every variable in `__init__`.
 
     Attributes:
-        data_dependent: variables that the first batch sets, by the values that `fitted` returns.
+        data_dependent: variables that the first batch initialises, with the values that `fitted`
+            returns.
     """
 
     data_dependent = ()
 
     def __init__(self, **kwargs):
         super().__init__(dtype="float32", **kwargs)
-        self.built = True  # by the subclass: every variable is created in `__init__`
+        self.built = True  # the subclass has created every variable
 
     def forward(self, inputs):
         raise NotImplementedError(f"{type(self).__name__} defines no forward.")
@@ -36,12 +35,12 @@ class Bijection(layers.Layer):
         raise NotImplementedError(f"{type(self).__name__} defines no inverse.")
 
     def fitted(self, inputs):
-        """Outputs with the data-dependent variables fitted to `inputs`, and their new values."""
+        """Data-dependent initialisation: outputs for `inputs`, and the variables' new values."""
         return self.forward(inputs)[0], []
 
 
 class Chain(Bijection):
-    """Bijections one after the other."""
+    """The composition of bijections, the first one applied first."""
 
     def __init__(self, bijections):
         super().__init__()
@@ -72,7 +71,7 @@ class Chain(Bijection):
 
 
 class Squeeze(Bijection):
-    """Blocks of 2x2 pixels become channels: (n, h, w, c) -> (n, h/2, w/2, 4c)."""
+    """Moves blocks of 2x2 pixels into channels: (n, h, w, c) -> (n, h/2, w/2, 4c)."""
 
     def forward(self, inputs):
         height, width, channels = inputs.shape[1:]
@@ -89,13 +88,13 @@ class Squeeze(Bijection):
 
 
 def squeezing(shape):
-    """[Squeeze()] and the shape it makes of `shape`; where a side is odd, [] and `shape`."""
+    """([Squeeze()], its output shape) for images of `shape`; ([], `shape`) if a side is odd."""
     squeezed = squeezed_shape(shape)
     return [] if squeezed == tuple(shape) else [Squeeze()], squeezed
 
 
 def squeezed_shape(shape):
-    """(height / 2, width / 2, 4 * channels); where a side is odd, `shape` itself."""
+    """(height / 2, width / 2, 4 * channels); `shape` itself if a side is odd."""
     height, width, channels = shape
     if height % 2 or width % 2:
         return tuple(shape)
@@ -103,7 +102,7 @@ def squeezed_shape(shape):
 
 
 class ActNorm(Bijection):
-    """y = (x + bias) exp(log_scale) per channel; the first batch leaves with mean 0, variance 1."""
+    """y = (x + bias) exp(log_scale) per channel; `fitted` gives a batch mean 0 and variance 1."""
 
     def __init__(self, channels):
         super().__init__()
@@ -124,27 +123,27 @@ class ActNorm(Bijection):
 
     def fitted(self, inputs):
         bias = -ops.mean(inputs, axis=(0, 1, 2))
-        log_scale = -ops.log(ops.std(inputs, axis=(0, 1, 2)) + 1e-6)  # not 0 for constant channels
+        log_scale = -ops.log(ops.std(inputs, axis=(0, 1, 2)) + 1e-6)  # a channel may be constant
         return (inputs + bias) * ops.exp(log_scale), [bias, log_scale]
 
 
 class InvertibleConv(Bijection):
-    """1x1 convolution by W = P L (U + diag(s)), which starts as a random rotation.
+    """Invertible 1x1 convolution by W = P L (U + diag(s)), initialised as a random rotation.
 
-    P is a fixed permutation, L lower triangular with ones and U upper triangular with zeros on the
-    diagonal; the signs of s are fixed too. So log|det W| = sum(log|s|), and two triangular systems
-    invert W: no determinant, which XLA could not compile.
+    P is a fixed permutation. L is lower triangular with ones on the diagonal, U upper triangular
+    with zeros on it. The signs of s are fixed. So log|det W| = sum(log|s|), and W is inverted by
+    solving two triangular systems. No determinant is computed: XLA could not compile it.
     """
 
     def __init__(self, channels):
         super().__init__()
-        # First, so that a file that does not hold them costs neither memory nor time.
+        # Variables first: `kgen.load` refuses a bad file before memory and time are spent.
         self.permutation = self._add("permutation", channels, channels, trainable=False)
         self.sign = self._add("sign", channels, trainable=False)
-        self.lower = self._add("lower", channels, channels)  # only entries below the diagonal count
-        self.upper = self._add("upper", channels, channels)  # only those above
+        self.lower = self._add("lower", channels, channels)  # used below the diagonal only
+        self.upper = self._add("upper", channels, channels)  # used above it only
         self.log_scale = self._add("log_scale", channels)
-        # Drawn by NumPy, whose seed is `set_seed`'s: equal seeds permute alike on every backend.
+        # Drawn by NumPy, which `kgen.set_seed` seeds: the same permutation on every backend.
         rotation, _ = np.linalg.qr(np.random.standard_normal((channels, channels)))
         permutation, lower, upper = lu_decomposition(rotation)
         scale = np.diag(upper)
@@ -158,7 +157,7 @@ class InvertibleConv(Bijection):
         return self.add_weight(shape=shape, trainable=trainable, name=name)
 
     def factors(self):
-        """P, L and U + diag(s), each (c, c)."""
+        """The factors P, L and U + diag(s) of W, each (c, c)."""
         channels = self.sign.shape[0]
         identity = ops.eye(channels)
         below = ops.convert_to_tensor(np.tri(channels, k=-1, dtype="float32"))
@@ -181,21 +180,23 @@ class InvertibleConv(Bijection):
 
 
 def pixelwise(images, weights):
-    """W x for the channels x of every pixel.
+    """The product W x with the channels x of every pixel.
 
-    Not by `ops.matmul`, whose product of four axes with two writes beyond its memory on TensorFlow
-    2.21 where oneDNN is on, by default on processors with AVX-512 (tensorflow/issues/117700).
+    Not `ops.matmul`: on TensorFlow 2.21 with oneDNN, the default on processors with AVX-512, its
+    product of four axes with two writes beyond its memory (tensorflow/issues/117700).
     """
     return ops.tensordot(images, weights, axes=[[3], [1]])
 
 
 class AffineCoupling(Bijection):
-    """y_a = x_a exp(log_scale) + shift, of a network that sees the other channels x_b; y_b = x_b.
+    """Affine coupling of channels: y_a = x_a exp(log_scale(x_b)) + shift(x_b), y_b = x_b.
+
+    One network computes log_scale and shift.
 
     Args:
         shape: (height, width, channels) of the images, 2 channels or more.
-        width: channels of the network's hidden layers; 0: a convolution alone.
-        changes: "first" half of the channels, or "last".
+        width: channels of the network's hidden layers; 0 for a single convolution.
+        changes: which half of the channels is x_a, "first" or "last".
     """
 
     def __init__(self, shape, width, changes="first"):
@@ -235,20 +236,20 @@ class AffineCoupling(Bijection):
 
 
 class CheckerboardCoupling(Bijection):
-    """As `AffineCoupling`, but the pixels of one colour of a checkerboard change, given the others.
+    """Affine coupling of pixels: x_a is one colour of a checkerboard, x_b the other.
 
     Args:
         shape: (height, width, channels) of the images, 2 pixels or more.
         width: channels of the network's hidden layers.
-        colour: 0 or 1: pixels that change have row + column even or odd.
-        conditions: channels of further images that the network sees too.
+        colour: x_a is the pixels whose row + column is even (0) or odd (1).
+        conditions: number of channels of further images that the network sees, too.
     """
 
     def __init__(self, shape, width, colour, conditions=0):
         super().__init__()
-        height, breadth, channels = shape
-        self.size, self.colour = (height, breadth), colour
-        seen = (height, breadth, channels + conditions)
+        rows, columns, channels = shape
+        self.size, self.colour = (rows, columns), colour
+        seen = (rows, columns, channels + conditions)
         self.network = coupling_network(seen, 2 * channels, width)
 
     def forward(self, inputs, *conditions):
@@ -260,29 +261,29 @@ class CheckerboardCoupling(Bijection):
         return (outputs - shift) * ops.exp(-log_scale)
 
     def changed(self):
-        """1.0 for the pixels that change, (height, width, 1)."""
+        """The mask of x_a: 1.0 for pixels that change, else 0.0; float32 (height, width, 1)."""
         rows, columns = np.ogrid[: self.size[0], : self.size[1]]
         return ((rows + columns) % 2 == self.colour).astype("float32")[:, :, None]
 
     def _affine(self, images, conditions):
-        changed = ops.convert_to_tensor(self.changed())  # not kept: images may be large
+        changed = ops.convert_to_tensor(self.changed())  # not an attribute: images may be large
         seen = ops.concatenate([images * (1.0 - changed), *conditions], axis=-1)
         raw, shift = ops.split(self.network(seen), 2, axis=-1)
         return bounded(raw) * changed, shift * changed
 
 
 def bounded(raw):
-    """A log-scale: `raw` where it is small, at most `LARGEST_LOG_SCALE` either way."""
+    """A log-scale in [-LARGEST_LOG_SCALE, LARGEST_LOG_SCALE]; about `raw` where that is small."""
     return LARGEST_LOG_SCALE * ops.tanh(raw / LARGEST_LOG_SCALE)
 
 
 def zero_per_image(images):
-    """Zeros (n,), to which a log-determinant that is equal for all images is added."""
+    """Zeros (n,); add a log-determinant that is equal for all images to them."""
     return ops.zeros((ops.shape(images)[0],))
 
 
 def coupling_network(shape, outputs, width):
-    """Convolutions 3x3, 1x1, 3x3 (the last alone for width 0); couplings start as the identity."""
+    """Convolutions 3x3, 1x1, 3x3 (width 0: one 3x3), the last of zeros: an identity coupling."""
     network = keras.Sequential([layers.Input(shape)])
     for size in (3, 1) if width else ():
         hidden = Conv2D(
@@ -294,7 +295,7 @@ def coupling_network(shape, outputs, width):
 
 
 def lu_decomposition(matrix):
-    """P, L, U with `matrix` = P L U, by Gaussian elimination with the largest pivots."""
+    """P, L, U with `matrix` = P L U, by Gaussian elimination with partial pivoting."""
     size = len(matrix)
     upper, lower, order = matrix.copy(), np.zeros_like(matrix), np.arange(size)
     for step in range(size):

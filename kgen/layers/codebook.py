@@ -1,26 +1,26 @@
-"""A codebook: vectors that stand for the vectors nearest to them, learned by moving averages."""
+"""The codebook of vector quantisation, learned by exponential moving averages."""
 
 import keras
 from keras import ops
 
-SMOOTHING = 1e-5  # of the counts, so that a code nobody chooses is not divided by 0
+SMOOTHING = 1e-5  # Laplace smoothing of the counts, against division by 0
 
 
 @keras.saving.register_keras_serializable("kgen")
 class Codebook(keras.layers.Layer):
-    """Vectors e_i, each the moving average of the vectors that chose it.
+    """A codebook of vectors e_i, each an exponential moving average of the vectors nearest to it.
 
     Aaron van den Oord, Oriol Vinyals, Koray Kavukcuoglu: Neural Discrete Representation Learning.
     2017, arXiv:1711.00937, appendix A.1. With decay 0 an update is one step of k-means.
 
-    A code that no vector has chosen for `restart_after` steps is placed anew on one of the batch's
-    vectors, drawn at random; at first that is every code, so that the start depends on the data.
+    A code that no vector has chosen for `restart_after` steps restarts at a random vector of the
+    batch. In the first step that is every code: the initialisation is data-dependent.
 
     Args:
-        codes: how many there are.
-        size: numbers of each.
-        decay: how much of the averages a step keeps, below 1.
-        restart_after: steps.
+        codes: number of vectors.
+        size: dimensions of each.
+        decay: decay of the moving averages, from 0 to below 1.
+        restart_after: steps after which an unused code restarts.
     """
 
     def __init__(self, codes, size, decay=0.99, restart_after=200, **kwargs):
@@ -39,21 +39,21 @@ class Codebook(keras.layers.Layer):
         return self.add_weight(shape=shape, initializer=start, name=name, **settings)
 
     def nearest(self, vectors):
-        """The codes nearest to vectors (m, size): int32 (m,)."""
+        """The index of the code nearest to each of the vectors (m, size): int32 (m,)."""
         squares = ops.sum(self.vectors**2, axis=-1)  # |z - e|^2 without |z|^2
         distances = squares - 2.0 * ops.matmul(vectors, ops.transpose(self.vectors))
         return ops.cast(ops.argmin(distances, axis=-1), "int32")
 
     def vectors_of(self, codes):
-        """The vectors of codes: whole numbers (...,) -> (..., size), without gradient."""
+        """The vectors of codes: integers (...,) -> float32 (..., size), without gradient."""
         return ops.stop_gradient(ops.take(self.vectors, ops.cast(codes, "int32"), axis=0))
 
     def restart_unused(self, vectors, uniform):
-        """Place codes that were not chosen for long on vectors (m, size) of the batch.
+        """Restart unused codes at random vectors of the batch.
 
         Args:
             vectors: (m, size), without gradient.
-            uniform: (codes,) in [0, 1), which decides on which.
+            uniform: noise (codes,) in [0, 1), which picks a vector per code.
         """
         picks = uniform * ops.cast(ops.shape(vectors)[0], "float32")
         picked = ops.take(vectors, ops.cast(picks, "int32"), axis=0)
@@ -64,7 +64,7 @@ class Codebook(keras.layers.Layer):
         self.unused_for.assign(ops.where(unused, 0.0, self.unused_for.value))
 
     def update(self, vectors, chosen):
-        """Move the codes (equations 6 to 8) to vectors (m, size) that chose `chosen` (m,)."""
+        """Update the codes (equations 6 to 8) with vectors (m, size) and their codes (m,)."""
         one_hot = ops.one_hot(chosen, self.codes)  # (m, codes)
         numbers = ops.sum(one_hot, axis=0)
         sums = ops.matmul(ops.transpose(one_hot), vectors)
@@ -76,7 +76,7 @@ class Codebook(keras.layers.Layer):
         self.unused_for.assign(ops.where(numbers > 0, 0.0, self.unused_for.value + 1.0))
 
     def perplexity(self):
-        """exp of the entropy of the codes' use, from 1 to `codes`, by the averaged counts."""
+        """exp of the entropy of the averaged counts: effective number of codes, 1 to `codes`."""
         shares = self.counts.value / ops.sum(self.counts.value)
         return ops.exp(-ops.sum(shares * ops.log(shares + 1e-10)))
 

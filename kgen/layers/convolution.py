@@ -1,8 +1,8 @@
-"""Keras' convolutions of images, computed by `kgen.backend`: the same numbers, sooner.
+"""Convolutions computed by `kgen.backend`: Keras' numbers, faster.
 
-JAX on the CPU is slow in two places: the gradients of transposed convolutions anywhere, and those
+What is slow in Keras' own: on JAX on the CPU, the gradients of transposed convolutions, and those
 of all convolutions inside compiled loops, which run several training steps at a time. On PyTorch
-Keras copies every image twice, and there and on TensorFlow it adds biases in a pass of their own.
+every image is copied twice. On PyTorch and TensorFlow biases are added in a separate pass.
 """
 
 import keras
@@ -31,7 +31,7 @@ class Conv2D(keras.layers.Conv2D):
 class Conv2DTranspose(keras.layers.Conv2DTranspose):
     """`keras.layers.Conv2DTranspose`: the same arguments, weights, outputs and gradients."""
 
-    size = None  # (height, width) of the outputs, for a subclass that wants the last ones cut off
+    size = None  # a subclass may set (height, width), to which outputs are cut
 
     def call(self, inputs):
         outputs = backend.conv_transpose(

@@ -1,4 +1,4 @@
-"""Dropout whose noise is seeded, saved and recorded as all noise of a model is."""
+"""Dropout whose noise is seeded, saved in checkpoints and recorded on PyTorch."""
 
 import keras
 from keras import ops
@@ -9,15 +9,17 @@ from kgen.bounds import Fraction, checked
 
 @keras.saving.register_keras_serializable("kgen")
 class Dropout(keras.layers.Layer):
-    """Sets a fraction `rate` of its inputs to 0 in training, and scales the others up.
+    """Dropout: in training, sets a random fraction `rate` of the inputs to 0.
 
     The others are divided by 1 - rate, so that the mean of each output is its input. At inference
-    outputs are inputs. Noise comes from a seed generator: `kgen.set_seed` repeats it, checkpoints
-    hold its state, and steps with it are recorded on PyTorch. There `keras.layers.Dropout` draws
-    from PyTorch's own generator, which no checkpoint holds; given a seed, it cannot be recorded.
+    the outputs are the inputs.
+
+    The noise comes from a seed generator: `kgen.set_seed` repeats it, checkpoints hold its state,
+    and training steps with it can be recorded on PyTorch. `keras.layers.Dropout` on PyTorch draws
+    from PyTorch's own generator, which no checkpoint holds; with a seed, it cannot be recorded.
 
     Args:
-        rate: from 0 to below 1.
+        rate: fraction of the inputs that is set to 0, from 0 to below 1.
 
     Source: Srivastava, Hinton, Krizhevsky, Sutskever and Salakhutdinov, "Dropout: A Simple Way to
     Prevent Neural Networks from Overfitting", JMLR 15, 2014.

@@ -1,10 +1,11 @@
-"""Convolutions that see only the pixels before each one, in raster order: rows first, then columns.
+"""Masked convolutions, which see only the pixels before each one in raster order (rows first).
 
-Of a square kernel only the taps that a mask would keep are stored and computed: the rows above the
-centre and, of the centre's own row, what lies left of it. Zeros stand for all outside the image.
+Of a square kernel only the taps that the mask keeps are stored and computed: the rows above the
+centre and, in the centre's row, the taps left of the centre. Images are padded with zeros.
 
-Within a pixel the colours have an order too (R, G, B). Feature i belongs to colour i % colours; in
-the centre tap a feature of type "A" sees the colours before its own, of type "B" its own as well.
+Within a pixel the colour channels are ordered, too (R, G, B). Feature i belongs to channel
+i % colours. In the centre tap, a feature of type "A" sees the channels before its own, one of type
+"B" its own as well.
 """
 
 import keras
@@ -15,19 +16,21 @@ from kgen import backend
 
 
 def shifted_down(images):
-    """Every row takes the place of the next; the first becomes zero."""
+    """Images shifted down by one row; the first row is zero."""
     return ops.pad(images[:, :-1], [[0, 0], [1, 0], [0, 0], [0, 0]])
 
 
 @keras.saving.register_keras_serializable("kgen")
 class VerticalConv2D(keras.layers.Layer):
-    """Sees the own row and the `rows` - 1 above it, `columns` // 2 pixels to either side.
+    """Convolution of the current row and the `rows` - 1 rows above it.
+
+    It sees `columns` // 2 pixels to either side.
 
     Args:
         filters: output channels.
         rows, columns: size of the kernel, `columns` odd.
         use_bias: whether a bias is added.
-        kernel_initializer: what the kernel starts from.
+        kernel_initializer: Keras initializer of the kernel.
     """
 
     def __init__(
@@ -60,7 +63,7 @@ class VerticalConv2D(keras.layers.Layer):
         return self._convolved(images, self.rows - 1)  # (n, height, width, filters)
 
     def last_row(self, rows):
-        """The outputs (n, width, filters) of the last of `rows` (n, rows, width, channels)."""
+        """The outputs (n, width, filters) at the last row of `rows` (n, rows, width, channels)."""
         return self._convolved(rows, 0)[:, 0]
 
     def _convolved(self, images, above):
@@ -72,14 +75,15 @@ class VerticalConv2D(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("kgen")
 class HorizontalConv2D(keras.layers.Layer):
-    """Sees the `kernel_size` // 2 pixels to the left and the colours that `mask_type` lets through.
+    """Convolution of the `kernel_size` // 2 pixels to the left, and of the pixel by `mask_type`.
 
     Args:
         filters: output channels.
-        kernel_size: odd size of the square of which this is the left half of the middle row.
-        mask_type: "A" (the colours before) or "B" (the own colour too).
-        colours: of the image; 1 or 3.
-        kernel_initializer: what the kernel starts from.
+        kernel_size: odd; this kernel is the left half of the middle row of a square so wide.
+        mask_type: in the pixel itself, a feature sees the channels before its own ("A") or its own
+            as well ("B").
+        colours: channels of the image, 1 or 3.
+        kernel_initializer: Keras initializer of the kernel.
     """
 
     def __init__(
@@ -97,7 +101,7 @@ class HorizontalConv2D(keras.layers.Layer):
         self.mask_type = mask_type
         self.colours = colours
         self.kernel_initializer = kernel_initializer
-        self.reach = kernel_size // 2  # pixels it sees to the left
+        self.reach = kernel_size // 2  # number of pixels seen to the left
         self.taps = self.reach + (mask_type == "B" or colours > 1)
 
     def build(self, input_shape):
@@ -110,22 +114,22 @@ class HorizontalConv2D(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs):
-        if self.reach == 0:  # as one product of two matrices: faster than a convolution
+        if self.reach == 0:  # a matrix product: faster than a 1x1 convolution
             shape = (-1, *inputs.shape[1:-1], self.filters)
             flat = ops.reshape(inputs, (-1, self.channels))
             return ops.reshape(backend.affine(flat, *self.matrix_and_bias()), shape)
-        if self.taps == self.reach:  # without the centre, the last pixel of a row is not seen
+        if self.taps == self.reach:  # no centre tap: the last pixel of a row is not seen
             inputs = inputs[:, :, :-1]
         kernel = self.masked_kernel()[None]
         return backend.padded_conv(inputs, kernel, (0, 0), (self.reach, 0), self.bias)
 
     def matrix_and_bias(self):
-        """The kernel (taps * channels, filters) for a pixel after those to its left, and bias."""
+        """The kernel (taps * channels, filters), taps from left to right, and the bias."""
         matrix = ops.reshape(self.masked_kernel(), (-1, self.filters))
         return matrix, ops.cast(self.bias, self.compute_dtype)
 
     def masked_kernel(self):
-        """(taps, channels, filters) with zeros where the centre's colours may not be seen."""
+        """The kernel (taps, channels, filters), zero where the mask hides the centre's channels."""
         kernel = ops.cast(self.kernel, self.compute_dtype)
         if self.colours == 1:
             return kernel
@@ -138,16 +142,17 @@ class HorizontalConv2D(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("kgen")
 class MaskedConv2D(keras.layers.Layer):
-    """A square convolution of all pixels before each one (van den Oord et al. 2016a, section 3.4).
+    """Masked convolution: a square kernel that sees all pixels before each one.
 
-    Computed by one convolution without the rows below the centre. It keeps the zeros right of the
-    centre, 1 tap of 6 for kernels of 3: without them it takes two convolutions, of the rows above
-    and of the own row (`apart`), which are slower on TensorFlow, where the whole kernel may be
-    faster still (`padded_conv`), and on PyTorch, but a fifth faster on JAX
-    (benchmarks/studies/masked_convolution.py).
+    Source: van den Oord et al. 2016, arXiv:1601.06759, section 3.4.
+
+    One convolution over the rows above and the current row; the taps right of the centre are zero.
+    Two exact convolutions would be 20 % faster on JAX but slower on TensorFlow and PyTorch
+    (benchmarks/studies/masked_convolution.py). On TensorFlow the whole square kernel may be faster
+    still (`padded_conv` of the backend).
 
     Args:
-        filters, kernel_size, mask_type, colours: as of `HorizontalConv2D`; kernels from 3.
+        filters, kernel_size, mask_type, colours: see `HorizontalConv2D`; kernels from 3.
     """
 
     def __init__(self, filters, kernel_size, mask_type, colours=1, **kwargs):
@@ -163,10 +168,10 @@ class MaskedConv2D(keras.layers.Layer):
 
     def call(self, images):
         side = self.kernel_size // 2
-        own_row = self.horizontal.masked_kernel()
-        unseen = self.kernel_size - own_row.shape[0]
-        own_row = ops.pad(own_row, [[0, unseen], [0, 0], [0, 0]])
+        current_row = self.horizontal.masked_kernel()
+        unseen = self.kernel_size - current_row.shape[0]
+        current_row = ops.pad(current_row, [[0, unseen], [0, 0], [0, 0]])
         above = ops.cast(self.vertical.kernel, self.compute_dtype)
-        kernel = ops.concatenate([above, own_row[None]])  # (k // 2 + 1, k, channels, filters)
+        kernel = ops.concatenate([above, current_row[None]])  # (k // 2 + 1, k, channels, filters)
         bias = self.horizontal.bias
         return backend.padded_conv(images, kernel, (side, 0), (side, side), bias)

@@ -1,4 +1,4 @@
-"""Keras' batch normalisation, computed by `kgen.backend`: the same numbers, sooner."""
+"""Batch normalisation computed by `kgen.backend`: Keras' numbers, faster."""
 
 import keras
 from keras import ops
@@ -10,8 +10,8 @@ from kgen import backend
 class BatchNormalization(keras.layers.BatchNormalization):
     """`keras.layers.BatchNormalization`: the same arguments, weights, outputs and gradients.
 
-    Keras' passes over the images a dozen times in training. TensorFlow and PyTorch have one
-    operation for all of it, where channels come last and are scaled and offset.
+    In training, Keras' own passes over the images a dozen times. TensorFlow and PyTorch have one
+    fused operation for the usual case: channels last, scale and offset on.
     """
 
     def call(self, inputs, training=None, mask=None):

@@ -1,4 +1,4 @@
-"""Halving and doubling the size of images, for any size: 28 <-> 14 <-> 7, 15 <-> 8 <-> 4."""
+"""Halved and doubled resolutions, for images of any size: 28 <-> 14 <-> 7, 15 <-> 8 <-> 4."""
 
 import keras
 
@@ -6,8 +6,10 @@ from kgen.layers.convolution import Conv2DTranspose
 
 
 def pyramid_sizes(image_shape, below=8):
-    """Sizes from (height, width) down, each half the one before, rounded up as strided
-    convolutions do, until the smaller side is below `below`: [(28, 20), (14, 10), (7, 5)]."""
+    """Sizes from (height, width) down, each half the one before: [(28, 20), (14, 10), (7, 5)].
+
+    Halves are rounded up, as by strided convolutions. The last size has a side below `below`.
+    """
     sizes = [tuple(image_shape[:2])]
     while min(sizes[-1]) >= below:
         height, width = sizes[-1]
@@ -19,13 +21,13 @@ def pyramid_sizes(image_shape, below=8):
 class UpsampleConv(Conv2DTranspose):
     """Transposed convolution of stride 2 from half of `size`, rounded up, to `size`.
 
-    Twice the rounded-up half of an odd size is one too many: the last row or column is cut off.
-    Kernels of 4 overlap evenly at stride 2, without the checkerboard of odd ones.
+    For an odd size, twice the rounded-up half is one too many: the last row or column is cut off.
+    Kernels of 4 overlap evenly at stride 2; odd ones would cause checkerboard artefacts.
 
     Args:
         filters: output channels.
         size: (height, width) of the output.
-        kernel_size, kwargs: as of `keras.layers.Conv2DTranspose`.
+        kernel_size, kwargs: see `keras.layers.Conv2DTranspose`.
     """
 
     def __init__(self, filters, size, kernel_size=4, **kwargs):

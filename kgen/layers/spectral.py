@@ -1,10 +1,9 @@
-"""Spectral normalisation: layers whose kernel, as a matrix, stretches nothing.
-
-A dense layer then lengthens no input; a convolution, by whose kernel a pixel passes several times,
-by no more than the root of how many times that is.
+"""Spectral normalisation: layers whose kernel, as a matrix, has the largest singular value 1.
 
 Takeru Miyato, Toshiki Kataoka, Masanori Koyama, Yuichi Yoshida: Spectral Normalization for
-Generative GANBase Networks. 2018, arXiv:1802.05957.
+Generative Adversarial Networks. 2018, arXiv:1802.05957.
+
+A dense layer becomes 1-Lipschitz; a k x k convolution of stride s at most ceil(k / s)-Lipschitz.
 """
 
 import keras
@@ -18,14 +17,14 @@ class SpectralNormalization(keras.layers.Layer):
     """A dense or convolutional layer with kernel W / sigma(W), sigma its largest singular value.
 
     W is the kernel as a matrix (inputs, filters). Each call in training makes one power iteration
-    (algorithm 1: each step) to follow its singular vectors; the gradient passes through sigma, not
-    through the vectors.
+    (in algorithm 1: each step), which updates the singular vectors. The gradient passes through
+    sigma, not through the vectors.
 
-    Unlike `keras.layers.SpectralNormalization`, it leaves the trained kernel as the optimizer made
-    it: the normalised one is not written back, so that the gradient is that of the paper.
+    Unlike `keras.layers.SpectralNormalization`, it does not write the normalised kernel back to the
+    trained one, so that the gradient is that of the paper.
 
     Args:
-        layer: linear, without bias and activation, or they too would be divided.
+        layer: a linear layer without bias and activation, as these would be divided, too.
         use_bias: whether a bias is added after the division.
     """
 
@@ -35,7 +34,7 @@ class SpectralNormalization(keras.layers.Layer):
         self.use_bias = use_bias
 
     def build(self, input_shape):
-        if not self.layer.built:  # as it is when Keras has read it from a file
+        if not self.layer.built:  # it is built when Keras has read it from a file
             self.layer.build(input_shape)
         filters = self.layer.kernel.shape[-1]
         self.vector = self.add_weight(
@@ -57,7 +56,7 @@ class SpectralNormalization(keras.layers.Layer):
         return outputs + ops.cast(self.bias, outputs.dtype) if self.use_bias else outputs
 
     def largest_singular_value(self, training):
-        """sigma(W), as well as the iterations so far tell it; `training` makes one more."""
+        """sigma(W) as estimated by the power iterations so far; `training` makes one more."""
         matrix = ops.cast(ops.convert_to_tensor(self.layer.kernel), "float32")
         matrix = ops.reshape(matrix, (-1, matrix.shape[-1]))  # (inputs, filters)
         right = unit(ops.convert_to_tensor(self.vector))  # (filters, 1)
@@ -82,4 +81,5 @@ class SpectralNormalization(keras.layers.Layer):
 
 
 def unit(vector):
+    """The vector divided by its norm."""
     return vector / (ops.sqrt(ops.sum(vector**2)) + EPSILON)

@@ -1,4 +1,4 @@
-"""The models, by name. A new model is its own file and one line here."""
+"""The registry of models. A new model is its own file and one line here."""
 
 import difflib
 import importlib
@@ -11,9 +11,12 @@ from kgen.spaces import parts_of
 
 @dataclass(frozen=True)
 class Entry:
-    """Where a model is found, without importing it (which would import a framework).
+    """Where a model is defined; nothing is imported, as that would import a framework.
 
-    `module` is relative to this package where it begins with a dot.
+    Attributes:
+        module: name of its module; a leading dot makes it relative to this package.
+        class_name: name of its class.
+        description: one line.
     """
 
     module: str
@@ -22,7 +25,7 @@ class Entry:
 
     @property
     def home(self):
-        """(full name of the module, name of the class)."""
+        """(full name of the module, name of the class), two strings."""
         return importlib.util.resolve_name(self.module, __name__), self.class_name
 
 
@@ -64,7 +67,7 @@ REGISTRY = {
 
 
 def names():
-    """The registered models: {name: one line that describes it}.
+    """The registered models, {name: description of one line}.
 
     Examples:
         >>> kgen.models.names()["vae"]
@@ -79,13 +82,13 @@ def homes():
 
 
 def register(name, model_class):
-    """Make a model of your own known as `name`, in this process.
+    """Register a model class of your own as `name`, for this process.
 
-    `create`, `kgen.save` and `kgen.load` then take it like any other. It is described by the first
+    `create`, `kgen.save` and `kgen.load` then know it by that name. Its description is the first
     line of its docstring. `kgen.testing.check_model` checks it.
 
     Raises:
-        KgenError: if another class has that name.
+        KgenError: if another class is registered as `name`.
     """
     description = (model_class.__doc__ or name).splitlines()[0].rstrip(".")
     entry = Entry(model_class.__module__, model_class.__name__, description)
@@ -98,17 +101,17 @@ def register(name, model_class):
 
 
 def is_own(name):
-    """Whether a name is the place of a model of somebody's own, "module:Class"."""
+    """Whether a name is that of a user's own model, "module:Class"."""
     return ":" in str(name)
 
 
 def import_own(place):
-    """Import the class that "module:Class" names, and register it under that name.
+    """Import the class of a name "module:Class", and register it under that name.
 
-    Its code runs: only for a name that the user gave, never for one that a file holds.
+    This runs its code. Call it only with a name that the user gave, never with one from a file.
 
     Raises:
-        KgenError: if there is no such module or class, or it is no model.
+        KgenError: if there is no such module or class, or the class is not a model.
     """
     module_name, _, class_name = place.partition(":")
     if not module_name or not class_name.isidentifier():
@@ -117,7 +120,7 @@ def import_own(place):
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name not in _parents(module_name):
-            raise  # it is there, and imports what is not
+            raise  # the module exists; one that it imports does not
         raise KgenError(
             f"Expected a module {module_name!r} in this folder or among the installed ones, for "
             f"the model {place}, received none: write {module_name}.py, or start where it is."
@@ -144,7 +147,7 @@ def _is_model(value, base):
 
 
 def check_name(name):
-    """Raise KgenError, with the nearest name, unless a model is registered as `name`."""
+    """Raise KgenError, which suggests the nearest name, unless a model is registered as `name`."""
     if name not in REGISTRY and is_own(name):
         place = str(name)[:60]
         raise KgenError(
@@ -162,14 +165,14 @@ def check_name(name):
 
 
 def get(name):
-    """The class registered as `name`."""
+    """The model class registered as `name`; KgenError if there is none."""
     check_name(name)
     module, class_name = REGISTRY[name].home
     return getattr(importlib.import_module(module), class_name)
 
 
 def name_of(model):
-    """The name under which a model's class is registered; KgenError if it is not."""
+    """The name under which the class of `model` is registered; KgenError if there is none."""
     home = (type(model).__module__, type(model).__name__)
     for name, entry in REGISTRY.items():
         if home == entry.home:
@@ -182,13 +185,13 @@ def name_of(model):
 
 
 def create(name, data=None, **settings):
-    """A model by name, for `data` (a `kgen.data.Dataset`).
+    """A new model of the class registered as `name`, made for `data` (a `kgen.data.Dataset`).
 
-    What it models, and of a conditional model what it is given, is taken from the data: image shape
-    and levels, the number of classes, the words.
+    Arguments that describe the data are taken from it: image shape and levels; for a conditional
+    model, the number of classes or the words. `settings` are further arguments of the constructor.
 
     Raises:
-        KgenError: for data whose items or conditions the model is not made for.
+        KgenError: for an unknown name, or data whose items or conditions the model cannot take.
 
     Examples:
         >>> model = kgen.models.create("cvae", kgen.data.load("digits"), latent_size=4)
@@ -202,10 +205,10 @@ def create(name, data=None, **settings):
 
 
 def arguments_of(model_class, data):
-    """The constructor's arguments that data say: of their space, and of what is given.
+    """The constructor's arguments that follow from `data`: of its space and its condition space.
 
     Raises:
-        KgenError: if the model takes none of the kind.
+        KgenError: if the model cannot take such items or such conditions.
     """
     known = importlib.import_module("kgen.training.parameters").constructor_parameters(model_class)
     found = data.space.arguments()

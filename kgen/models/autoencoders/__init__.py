@@ -1,3 +1,3 @@
-"""Autoencoders: an encoder to latents and a decoder back."""
+"""Autoencoders: an encoder maps images to latents, a decoder maps latents to images."""
 
 import kgen.chosen_backend  # noqa: F401  # before Keras

@@ -3,15 +3,15 @@
 Geoffrey Hinton, Ruslan Salakhutdinov: Reducing the Dimensionality of Data with Neural Networks.
 Science 313, 2006, doi:10.1126/science.1127647.
 
-An encoder maps an image x to a short code z, a decoder maps z back to the distribution p(x|z) of
-independent pixels; training minimises the nats it takes to write x down given its code
+An encoder maps an image x to a short code z. A decoder maps z to p(x|z), a distribution of
+independent pixels. Training minimises the negative log-likelihood of x given its code:
 
     loss = E_x[ -log p(x | z = encoder(x)) ]
 
-It says nothing about how codes are distributed, so that there is none to draw new images from:
-that is what the variational autoencoder adds (`vae.py`, which builds on this file).
+The model has no distribution of codes, so it cannot draw new images. The variational autoencoder
+adds one (`vae.py`, which builds on this file).
 
-Deviations: trained as a whole from random weights, by Adam and with ReLU, instead of layer by layer
+Deviations: trained end to end from random weights, by Adam and with ReLU, instead of layer by layer
 as restricted Boltzmann machines; `architecture="conv"` is ours.
 """
 
@@ -34,6 +34,11 @@ from kgen.training import ImageModel, in_chunks, inference
 class Autoencoder(ImageModel):
     """Autoencoder (Hinton & Salakhutdinov 2006).
 
+    Geoffrey Hinton, Ruslan Salakhutdinov: Reducing the Dimensionality of Data with Neural Networks.
+    2006, doi:10.1126/science.1127647. For an image x with code z = encoder(x):
+
+        loss = E_x[ -log p(x | z = encoder(x)) ]
+
     Args:
         image_shape: (height, width, channels).
         levels: values per pixel; Bernoulli pixels for 2, else discretised logistic ones.
@@ -42,14 +47,14 @@ class Autoencoder(ImageModel):
         architecture: "dense", or "conv" for strided convolutions.
         width: "conv" only: channels of the first convolution; each further one has twice as many.
 
-    Metrics: `loss`, the reconstruction in nats per image.
+    Metrics: `loss`, the negative log-likelihood given the code, in nats per image.
     """
 
     encodes = True
     decodes = True
     can_sample = False
     small_arguments = {"latent_size": 4, "hidden": (16,)}
-    outputs_per_latent = 1  # numbers the encoder gives for each dimension of z
+    outputs_per_latent = 1  # outputs of the encoder per dimension of z
 
     def __init__(
         self,
@@ -68,16 +73,16 @@ class Autoencoder(ImageModel):
         self.architecture = architecture
         self.width = width
         self.pixels = pixel_distribution(levels)
-        height, breadth, _ = self.image_shape
-        if architecture == "conv" and min(height, breadth) < 8:
+        rows, columns, _ = self.image_shape
+        if architecture == "conv" and min(rows, columns) < 8:
             raise KgenError(
                 "Expected images from 8x8 for architecture 'conv', received "
-                f"{height}x{breadth}: use 'dense'."
+                f"{rows}x{columns}: use 'dense'."
             )
         self.build_networks()
 
     def build_networks(self, further_channels=0, further_latents=0):
-        """Encoder and decoder, with room for inputs beside the image and beside the latents."""
+        """Build encoder and decoder, with further input channels and latents for a condition."""
         *size, channels = self.image_shape
         inputs = (*size, channels + further_channels)
         latents = self.latent_size + further_latents
@@ -91,8 +96,7 @@ class Autoencoder(ImageModel):
             self.decoder = dense_decoder(latents, self.hidden, outputs)
 
     def recommended_optimizer(self):
-        # Half a cosine, then a tenth: on binarised MNIST a VAE's bound is a nat better after ten
-        # epochs than at 1e-3 throughout, whose last steps are noisy.
+        # Cosine decay to a tenth; why: benchmarks/records/autoencoder-tuning.md.
         rate = keras.optimizers.schedules.CosineDecay(1.5e-3, decay_steps=8000, alpha=0.1)
         return keras.optimizers.Adam(rate)
 
@@ -104,30 +108,30 @@ class Autoencoder(ImageModel):
         return -ops.mean(self.pixels.log_prob(images, parameters)), {}
 
     def apply_encoder(self, images, condition=None, training=False):
-        """What the encoder says of uint8 images: (n, outputs_per_latent * latent_size)."""
+        """The encoder's outputs for uint8 images: (n, outputs_per_latent * latent_size)."""
         return self.encoder(self.brightness(images), training=training)
 
     def brightness(self, images):
-        """Levels 0..levels-1 as float32 in [0, 1]: what the encoder reads.
+        """The encoder's input: levels 0..levels-1 as float32 in [0, 1].
 
-        In [-1, 1] the hundreds of equal pixels of a black background move a hidden unit together,
-        and four of five were dead for all images after four epochs, for three nats of the ELBO.
+        Not in [-1, 1], where a black background makes most hidden ReLUs die
+        (benchmarks/records/autoencoder-tuning.md).
         """
         return ops.cast(images, "float32") * (1.0 / (self.levels - 1))
 
     def apply_decoder(self, latents, condition=None, training=False):
-        """The parameters of p(x|z), for `self.pixels`."""
+        """The parameters of p(x|z), as `self.pixels` takes them."""
         return self.decoder(latents, training=training)
 
     # === Inference ===
 
     def encode(self, images, condition=None):
-        """The codes of uint8 images, an array (n, latent_size)."""
+        """The codes of uint8 images, float32 (n, latent_size)."""
         images = self.checked_items(images)
         return in_chunks(self._encode, images, self.checked_condition(condition, len(images)))
 
     def latents(self, images, condition=None):
-        """One point in the latent space per image, an array (n, latent_size)."""
+        """One point of the latent space per image, float32 (n, latent_size)."""
         return self.encode(images, condition)
 
     def decode(self, latents, condition=None):
@@ -136,7 +140,7 @@ class Autoencoder(ImageModel):
         return in_chunks(self._decode, latents, self.checked_condition(condition, len(latents)))
 
     def reconstruct(self, images, condition=None):
-        """Images decoded from the latents of uint8 images."""
+        """Encode and decode uint8 images; returns uint8 images of the same shape."""
         return self.decode(self.latents(images, condition), condition)
 
     def sample(self, count=None, condition=None, seed=None):
@@ -159,11 +163,12 @@ class Autoencoder(ImageModel):
 
 
 # === Networks ===
-# The last layers compute in float32 under any dtype policy: likelihoods are differences of large
+# The last layers compute in float32 under any dtype policy: a likelihood is a difference of large
 # numbers.
 
 
 def dense_encoder(image_shape, hidden, outputs):
+    """Images to (n, outputs): dense ReLU layers."""
     return keras.Sequential(
         [
             layers.Input(image_shape),
@@ -176,6 +181,7 @@ def dense_encoder(image_shape, hidden, outputs):
 
 
 def dense_decoder(latent_size, hidden, output_shape):
+    """Latents to (n, *output_shape): dense ReLU layers, mirrored."""
     return keras.Sequential(
         [
             layers.Input((latent_size,)),
@@ -188,6 +194,7 @@ def dense_decoder(latent_size, hidden, output_shape):
 
 
 def convolutional_encoder(image_shape, width, outputs):
+    """Images to (n, outputs): strided convolutions, then one dense layer."""
     depth = len(pyramid_sizes(image_shape)) - 1
     return keras.Sequential(
         [
@@ -204,6 +211,7 @@ def convolutional_encoder(image_shape, width, outputs):
 
 
 def convolutional_decoder(latent_size, width, output_shape):
+    """Latents to (n, *output_shape): one dense layer, then transposed convolutions."""
     sizes = pyramid_sizes(output_shape)  # [(28, 28), (14, 14), (7, 7)]
     smallest = (*sizes[-1], width * 2 ** (len(sizes) - 2))  # (7, 7, 64)
     network = keras.Sequential([layers.Input((latent_size,))], name="decoder")

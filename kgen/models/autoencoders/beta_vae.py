@@ -3,13 +3,13 @@
 Irina Higgins et al.: beta-VAE: Learning Basic Visual Concepts with a Constrained Variational
 Framework. ICLR 2017, openreview:Sy2fzU9gl.
 
-A variational autoencoder whose KL term weighs `beta` times as much (equation 4)
+A variational autoencoder whose KL term has the weight `beta` (equation 4):
 
     loss = reconstruction + beta * kl
 
-beta > 1 narrows the latents' channel, which pushes each dimension to stand for one independent
-factor, at the price of blurrier reconstructions. `log_prob` remains the bound of the unweighted
-model: the same p(x|z) and q(z|x), trained for another end.
+beta > 1 limits the information in the latents. This encourages disentanglement, each dimension
+standing for one independent factor, at the price of blurrier reconstructions. `log_prob` is still
+the unweighted lower bound, of the same p(x|z) and q(z|x).
 
 Deviations: those of the `vae`.
 """
@@ -24,9 +24,14 @@ from kgen.models.autoencoders.vae import VAE
 class BetaVAE(VAE):
     """Beta-VAE (Higgins et al. 2017).
 
+    Irina Higgins et al.: beta-VAE: Learning Basic Visual Concepts with a Constrained Variational
+    Framework. ICLR 2017, openreview:Sy2fzU9gl, equation 4:
+
+        loss = -E_q(z|x)[ log p(x|z) ] + beta KL( q(z|x) || p(z) )
+
     Args:
-        beta: weight of the KL term, above 0; 1 is the plain variational autoencoder.
-        kwargs: as of `VAE`.
+        beta: weight of the KL term, above 0; 1 gives the plain variational autoencoder.
+        kwargs: see `VAE`.
 
     Metrics: `loss` = `reconstruction` + beta * `kl`, in nats per image.
     """

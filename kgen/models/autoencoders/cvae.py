@@ -3,16 +3,16 @@
 Kihyuk Sohn, Honglak Lee, Xinchen Yan: Learning Structured Output Representation using Deep
 Conditional Generative Models. NeurIPS 2015.
 
-A variational autoencoder whose encoder and decoder know the label y of the image (equation 4)
+A variational autoencoder whose encoder and decoder are given the image's label y (equation 4):
 
     log p(x|y) >= E_q(z|x,y)[ log p(x|z,y) ] - KL( q(z|x,y) || p(z) )
 
-so that z carries what the label does not say: slant, width, style.
+The latent z then encodes what the label does not say: slant, width, style.
 
-Deviations: those of the `vae`; the condition is a label, not an image; the prior of z does not
-depend on it (the paper's equation 4 has p(z|y), and its experiments relax it in the same way).
-The decoder takes the label as a one-hot vector beside z, the encoder as one more channel of the
-image, a learned picture per label, which suits dense and convolutional encoders alike.
+Deviations: those of the `vae`. The condition is a label, not an image. The prior of z does not
+depend on the label (the paper's equation 4 has p(z|y); its experiments relax it in the same way).
+The decoder's input is z and the one-hot label. The encoder's input is the image and, as one more
+channel, a learned picture per label, which suits dense and convolutional encoders alike.
 """
 
 import math
@@ -29,9 +29,14 @@ from kgen.spaces import Labels
 class CVAE(VAE):
     """Conditional variational autoencoder (Sohn et al. 2015); `fit(images, labels)`.
 
+    Kihyuk Sohn, Honglak Lee, Xinchen Yan: Learning Structured Output Representation using Deep
+    Conditional Generative Models. NeurIPS 2015. Maximises the bound (equation 4), y the label:
+
+        log p(x|y) >= E_q(z|x,y)[ log p(x|z,y) ] - KL( q(z|x,y) || p(z) )
+
     Args:
         classes: number of labels, 0..classes-1.
-        kwargs: as of `VAE`.
+        kwargs: see `VAE`.
 
     Metrics: `loss` = `reconstruction` + `kl`, all in nats per image.
     """
@@ -47,7 +52,7 @@ class CVAE(VAE):
         classes: Classes = 10,
         **kwargs,
     ):
-        self.classes = classes  # before the networks, which it widens, are built
+        self.classes = classes  # before the networks are built, which have inputs for labels
         super().__init__(image_shape, levels, **kwargs)
 
     @property

@@ -3,11 +3,11 @@
 Yuri Burda, Roger Grosse, Ruslan Salakhutdinov: Importance Weighted Autoencoders. 2015,
 arXiv:1509.00519.
 
-The networks of a variational autoencoder, trained on a tighter bound (equation 8)
+The networks of a variational autoencoder, trained on a tighter lower bound (equation 8):
 
     log p(x) >= E[ log 1/k sum_k w_k ],   w_k = p(x|z_k) p(z_k) / q(z_k|x),   z_k ~ q(z|x)
 
-which is the evidence lower bound for k = 1 and approaches log p(x) as k grows.
+For k = 1 it is the evidence lower bound (ELBO). It approaches log p(x) as k grows.
 
 Deviations: those of the `vae`, and its network (the paper's one-layer model has two layers of 200
 tanh units and 50 latents: `latent_size=50, hidden=(200, 200)`).
@@ -26,12 +26,17 @@ from kgen.models.autoencoders.vae import VAE
 class IWAE(VAE):
     """Importance weighted autoencoder (Burda et al. 2015).
 
-    Args:
-        samples: k, draws of z per image in the objective.
-        kwargs: as of `VAE`.
+    Yuri Burda, Roger Grosse, Ruslan Salakhutdinov: Importance Weighted Autoencoders. 2015,
+    arXiv:1509.00519. Maximises the k-sample bound (equation 8), with z_1..z_k from q(z|x):
 
-    Metrics, in nats per image: `loss`, minus the k-sample bound; `negative_elbo`, minus the
-    one-sample bound of the same draws.
+        log p(x) >= E[ log 1/k sum_k p(x|z_k) p(z_k) / q(z_k|x) ]
+
+    Args:
+        samples: k, the number of draws of z per image in the objective.
+        kwargs: see `VAE`.
+
+    Metrics, in nats per image: `loss`, the negative k-sample bound; `negative_elbo`, the negative
+    one-sample bound, averaged over the same draws.
     """
 
     metric_names = ("loss", "negative_elbo")

@@ -2,18 +2,19 @@
 
 Diederik P. Kingma, Max Welling: Auto-Encoding Variational Bayes. 2013, arXiv:1312.6114.
 
-A latent z ~ N(0, I) is decoded to independent pixels p(x|z); an encoder approximates the posterior
-by q(z|x) = N(mean(x), variance(x)). Training maximises the evidence lower bound (equation 3)
+A decoder maps a latent z ~ N(0, I) to p(x|z), a distribution of independent pixels. An encoder
+approximates the posterior by q(z|x) = N(mean(x), variance(x)). Training maximises the evidence
+lower bound, the ELBO (equation 3):
 
     log p(x) >= E_q(z|x)[ log p(x|z) ] - KL( q(z|x) || p(z) )
                  = -reconstruction      - kl
 
-with one reparametrised draw z = mean + exp(log_variance / 2) * noise per image (equation 4).
-Encoder and decoder are those of the plain autoencoder (`autoencoder.py`).
+The expectation is estimated by one reparametrised draw z = mean + exp(log_variance / 2) * noise per
+image (equation 4). Encoder and decoder are those of the plain autoencoder (`autoencoder.py`).
 
-Deviations: ReLU instead of tanh and Adam instead of Adagrad (both reach a better bound in the same
-time); images of more than two levels have a discretised logistic instead of a Gaussian decoder, so
-that the bound is on a probability mass; `architecture="conv"` is ours.
+Deviations: ReLU instead of tanh and Adam instead of Adagrad (each reaches a better bound in the
+same time); for images of more than two levels a discretised logistic instead of a Gaussian decoder,
+so that the bound is on a probability mass; `architecture="conv"` is ours.
 """
 
 import math
@@ -31,6 +32,11 @@ from kgen.training import importance_weighted_bound, in_chunks, inference, keras
 @keras.saving.register_keras_serializable("kgen")
 class VAE(Autoencoder):
     """Variational autoencoder (Kingma & Welling 2013).
+
+    Diederik P. Kingma, Max Welling: Auto-Encoding Variational Bayes. 2013, arXiv:1312.6114.
+    Maximises the evidence lower bound (equation 3), with z ~ N(0, I):
+
+        log p(x) >= E_q(z|x)[ log p(x|z) ] - KL( q(z|x) || p(z) )
 
     Args:
         image_shape: (height, width, channels).
@@ -66,7 +72,7 @@ class VAE(Autoencoder):
         return ops.split(self.apply_encoder(images, condition, training), 2, axis=-1)
 
     def log_weights(self, images, condition, noise, training=False):
-        """log p(x|z) p(z) / q(z|x) in nats (k, n), z drawn from q(z|x) by `noise` (k, n, d)."""
+        """log( p(x|z) p(z) / q(z|x) ) in nats, (k, n), for z = mean + std * `noise` (k, n, d)."""
         mean, log_variance = self.posterior(images, condition, training)  # (n, d)
         latents = mean + ops.exp(0.5 * log_variance) * noise  # (k, n, d)
         samples = ops.shape(noise)[0]
@@ -81,23 +87,23 @@ class VAE(Autoencoder):
     # === Inference ===
 
     def encode(self, images, condition=None):
-        """Mean and log variance of q(z|x), arrays (n, latent_size), for uint8 images."""
+        """Mean and log variance of q(z|x) for uint8 images, float32 (n, latent_size) each."""
         return tuple(np.split(super().encode(images, condition), 2, axis=-1))
 
     def latents(self, images, condition=None):
-        """The posterior means of uint8 images, an array (n, latent_size)."""
+        """The posterior means of uint8 images, float32 (n, latent_size)."""
         return self.encode(images, condition)[0]
 
     def sample(
         self, count=None, condition=None, seed=None, mode: Literal["draw", "median"] = "draw"
     ):
-        """`count` images of latents z ~ N(0, I).
+        """`count` images decoded from latents z ~ N(0, I), uint8.
 
         Args:
-            count, condition, seed: as of `GenerativeModel.sample`.
-            mode: "draw" draws x ~ p(x|z), so that images are those that `log_prob` scores;
-                "median" takes the median of p(x|z) instead, without each pixel's own noise: what
-                papers show. Equal seeds have equal z.
+            count, condition, seed: see `GenerativeModel.sample`.
+            mode: "draw" draws x ~ p(x|z), so that images follow the distribution that `log_prob`
+                scores. "median" takes the median of p(x|z), without noise in each pixel, as papers
+                do in figures. Equal seeds give equal z in both modes.
 
         Examples:
             >>> model = kgen.VAE((8, 8, 1), levels=17)
@@ -118,7 +124,7 @@ class VAE(Autoencoder):
         return in_chunks(self._draw, latents, uniform, condition)
 
     def sampler(self):
-        """The Keras model of the decoder and the median, see `GenerativeModel.sampler`.
+        """A Keras model from latents to the median of p(x|z); see `GenerativeModel.sampler`.
 
         Examples:
             >>> model = kgen.VAE((8, 8, 1), levels=17, latent_size=2)
@@ -130,10 +136,11 @@ class VAE(Autoencoder):
         return keras_sampler(self, self._images_of)
 
     def log_prob(self, images, condition=None, samples=1, seed=None):
-        """A lower bound of log p(x) in nats per image, (n,): importance weighted, k = `samples`.
+        """The importance-weighted lower bound of log p(x) in nats per image, (n,).
 
-        log 1/k sum_k p(x|z_k) p(z_k) / q(z_k|x), z_k ~ q(z|x) (Burda et al. 2015, arXiv:1509.00519,
-        equation 8). For one sample an unbiased estimate of the ELBO; the bound rises with k.
+        With k = `samples` draws z_1..z_k from q(z|x): log 1/k sum_k p(x|z_k) p(z_k) / q(z_k|x)
+        (Burda et al. 2015, arXiv:1509.00519, equation 8). For k = 1 it is an unbiased estimate of
+        the ELBO. Its mean rises with k.
         """
         images = self.checked_items(images)
         generator = np.random.default_rng(seed)

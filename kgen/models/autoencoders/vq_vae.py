@@ -3,24 +3,24 @@
 Aaron van den Oord, Oriol Vinyals, Koray Kavukcuoglu: Neural Discrete Representation Learning. 2017,
 arXiv:1711.00937.
 
-An encoder maps an image to a small grid of vectors z_e, each of which is replaced by the nearest
-vector e of a learned codebook; a decoder gives p(x|z_q) of the replaced ones, z_q (equation 3):
+An encoder maps an image to a small grid of vectors z_e. Each z_e is replaced by the nearest vector
+e of a learned codebook, which gives z_q. A decoder maps z_q to p(x|z_q) (equation 3):
 
-    loss = -log p(x|z_q) + commitment |z_e - sg(e)|^2,    sg: no gradient passes
+    loss = -log p(x|z_q) + commitment |z_e - sg(e)|^2,    sg: stop_gradient
 
-The gradient of z_q goes to z_e as it is ("straight-through"). The codebook learns no gradient: each
-code is an exponential moving average of the z_e that chose it (appendix A.1). The grids of codes
-are images of `codes` levels, and a Gated PixelCNN over them, trained as a second stage, is the
-prior p(z). As the encoder chooses one z_q(x) with certainty, the two give a bound on the mass of an
-image that compares with those of all other models:
+The gradient at z_q is copied to z_e ("straight-through"). The codebook has no gradient: each vector
+e is an exponential moving average of the z_e nearest to it (appendix A.1). The codes of an image
+are themselves an image of `codes` levels. A Gated PixelCNN of these, trained as a second stage, is
+the prior p(z). The encoder is deterministic, so the two stages give a lower bound on the mass of an
+image, comparable with the likelihoods of all other models:
 
     log p(x) >= log p(x|z_q(x)) + log p(z_q(x))
 
-Deviations: codes that no vector has chosen for `restart_after` steps, at first all of them, are
-placed on a random z_e of the batch, or most would never be used; images of more than two levels
-have a discretised logistic decoder, so that the bound is on a mass; sizes for a CPU: 128 codes of
-16 numbers, 64 channels (paper: 512 of 64, 256 channels). `perplexity` is of the moving average of
-counts, over a hundred batches or so: in a single batch it depends on the batch's size.
+Deviations: a code that no z_e has chosen for `restart_after` steps, at first every code, restarts
+at a random z_e of the batch, or most codes would never be used. Images of more than two levels have
+a discretised logistic decoder, so that the bound is on a mass. Sizes are for a CPU: 128 codes of 16
+numbers, 64 channels (paper: 512 of 64, 256 channels). `perplexity` is that of the moving average of
+counts, over about a hundred batches: that of a single batch depends on the batch's size.
 """
 
 import math
@@ -54,24 +54,27 @@ from kgen.training import ImageModel, in_chunks, inference
 class VQVAE(ImageModel):
     """Vector-quantised variational autoencoder (van den Oord et al. 2017).
 
-    loss = -log p(x|z_q) + commitment |z_e - sg(e)|^2; `kgen.fit` then trains the prior of codes.
+    Aaron van den Oord, Oriol Vinyals, Koray Kavukcuoglu: Neural Discrete Representation Learning.
+    2017, arXiv:1711.00937. `kgen.fit` then trains the prior p(z_q) as a second stage. Equation 3:
+
+        loss = -log p(x|z_q) + commitment |z_e - sg(e)|^2
 
     Args:
         image_shape: (height, width, channels).
         levels: values per pixel; Bernoulli pixels for 2, else discretised logistic ones.
-        codes: vectors in the codebook.
-        code_size: numbers of each.
-        halvings: how often the encoder halves the image; 28x28 becomes 7x7 codes by 2.
+        codes: number of vectors in the codebook.
+        code_size: dimensions of each vector.
+        halvings: how often the encoder halves the image; with 2, 28x28 pixels become 7x7 codes.
         width: channels of the hidden layers.
-        residual_blocks: of the encoder, and of the decoder.
+        residual_blocks: number in the encoder, and in the decoder.
         commitment: weight of the distance of z_e from its code (paper: 0.25).
-        decay: of the codebook's moving averages.
-        restart_after: steps without a vector after which a code is placed anew.
-        prior_features, prior_blocks: of the Gated PixelCNN.
-        classes: number of labels the prior is given; 0 for none.
+        decay: decay of the codebook's moving averages.
+        restart_after: steps after which a code that no vector has chosen restarts.
+        prior_features, prior_blocks: `features` and `blocks` of the Gated PixelCNN.
+        classes: number of labels, 0..classes-1, given to the prior; 0 for none.
 
-    Metrics, in nats per image but for the last: `loss` = `reconstruction` + `commitment_loss`;
-    `perplexity`, how many codes are used, 1 to `codes`.
+    Metrics: `loss` = `reconstruction` + `commitment_loss`, in nats per image; `perplexity`, the
+    effective number of codes in use, from 1 to `codes`.
     """
 
     metric_names = ("loss", "reconstruction", "commitment_loss", "perplexity")
@@ -185,25 +188,25 @@ class VQVAE(ImageModel):
     # === Inference ===
 
     def to_codes(self, images):
-        """The codes of images, whole numbers (n, height, width, 1), as the prior takes them."""
+        """The codes of uint8 images, integers (n, rows, columns, 1): an image for the prior."""
         return in_chunks(self._to_codes, self.checked_items(images)).astype(self.prior.space.dtype)
 
     def from_codes(self, codes):
-        """The medians of p(x|z_q): uint8 images (n, height, width, channels)."""
+        """The medians of p(x|z_q) for codes: uint8 images (n, height, width, channels)."""
         return in_chunks(self._medians, self.prior.checked_items(codes))
 
     def reconstruct(self, images, condition=None):
-        """Images from the codes of images."""
+        """Images decoded from the codes of uint8 images."""
         return self.from_codes(self.to_codes(images))
 
     def sample(
         self, count=None, condition=None, seed=None, mode: Literal["draw", "median"] = "draw"
     ):
-        """`count` images of codes drawn from the prior.
+        """`count` images decoded from codes drawn from the prior, uint8.
 
         Args:
-            count, condition, seed: as of `GenerativeModel.sample`.
-            mode: "draw" draws x ~ p(x|z_q), "median" takes its median, as papers show.
+            count, condition, seed: see `GenerativeModel.sample`.
+            mode: "draw" draws x ~ p(x|z_q); "median" takes its median, as papers do in figures.
         """
         mode = self.sampling_arguments(mode=mode)["mode"]
         count, condition = self.to_sample(count, condition, noise=math.prod(self.image_shape))
@@ -228,7 +231,7 @@ class VQVAE(ImageModel):
         return ops.reshape(chosen, (-1, *self.sizes[-1], 1))
 
     def parameters_of(self, codes):
-        """Those of p(x|z_q), for codes (n, height, width, 1)."""
+        """The parameters of p(x|z_q), for codes (n, rows, columns, 1)."""
         return self.decoder(self.codebook.vectors_of(codes[..., 0]), training=False)
 
     @inference

@@ -1,11 +1,12 @@
-"""What autoregressive models share: an exact likelihood, and sampling pixel by pixel.
+"""The base class of autoregressive models: an exact likelihood, and sampling pixel by pixel.
 
-    log p(x) = sum over i of log p(x_i | x_1, ..., x_i-1),   rows first, then columns, then colours
+    log p(x) = sum over i of log p(x_i | x_1, ..., x_i-1),   rows first, then columns, then channels
 
-A network gives the parameters of all pixels at once, or of one pixel when what the pixels before
-it left behind is known. The models write it once, with `apply(layer, x)` and `apply.link(layer)`,
-for both: `FullPass` applies layers to images (n, height, width, channels), `PixelStep` to the pixel
-(n, channels) of one row and column.
+The network computes the parameters of all pixels in one pass (training), or of one pixel from
+cached activations (sampling). A model writes its network once for both, as calls
+`apply(layer, x)`. `FullPass` applies a layer to images (n, height, width, channels). `PixelStep`
+applies it to one pixel (n, channels). `RowStep` applies the layers that see the rows above to one
+row (n, width, channels).
 """
 
 import math
@@ -26,8 +27,8 @@ class FullPass:
     """Applies layers to whole images.
 
     Args:
-        vertical_features: {name of a layer: what it takes from the rows above, (n, height, width,
-            filters)}.
+        vertical_features: {name of a layer: features of the rows above each pixel, (n, height,
+            width, filters)}.
     """
 
     def __init__(self, vertical_features=None):
@@ -38,15 +39,15 @@ class FullPass:
 
 
 class PixelStep:
-    """Applies layers to one pixel, without calling them: the loop over pixels is tight.
+    """Applies layers to one pixel: as matrix products, as a layer's call is slow in a tight loop.
 
     Args:
-        matrices: {name of a horizontal layer: its kernel as a matrix, its bias}.
-        cache: {name: what the layer sees left of the pixel, (n, reach * channels)}.
-        vertical_features: {name: what a layer takes from the rows above, (n, filters)}.
+        matrices: {name of a horizontal layer: (kernel as a matrix, bias)}.
+        cache: {name: the layer's inputs left of the pixel, (n, reach * channels)}.
+        vertical_features: {name: features of the rows above the pixel, (n, filters)}.
 
     Attributes:
-        inputs: {name: input (n, channels) of each masked convolution}.
+        inputs: {name: input (n, channels)} of each masked convolution.
         next_cache: `cache` for the next pixel.
     """
 
@@ -70,7 +71,7 @@ class RowStep:
     """Applies layers to one finished row (n, width, channels).
 
     Args:
-        cache: {name of a vertical layer: the rows - 1 rows of its inputs above this one}.
+        cache: {name of a vertical layer: its inputs in the `layer.rows` - 1 rows above this one}.
 
     Attributes:
         next_cache: `cache` for the next row.
@@ -88,11 +89,15 @@ class RowStep:
 
 
 class Autoregressive(ImageModel):
-    """An autoregressive model of images; pixels are Bernoulli for 2 levels, else a softmax.
+    """Base class of autoregressive models; pixels are Bernoulli for 2 levels, else a softmax.
 
-    A subclass builds its layers, among them `first`, the one that sees the image itself beside and
-    left of a pixel, and defines `network`; where other layers than `MaskedConv2D` see the rows
-    above, `vertical_stack`; and with a condition, `embed`.
+    Maximises the exact log-likelihood, with the pixels x_i in raster order:
+
+        log p(x) = sum over i of log p(x_i | x_1, ..., x_i-1)
+
+    A subclass builds its layers and defines `network`. The attribute `first` is the layer that sees
+    the image itself in the pixel's row. A subclass defines `vertical_stack`, too, if layers other
+    than `MaskedConv2D` see the rows above, and `embed` if it has a condition.
     """
 
     metric_names = ("loss",)
@@ -109,24 +114,24 @@ class Autoregressive(ImageModel):
     # === What a subclass defines ===
 
     def network(self, apply, x, embedded):
-        """The parameters (..., parameters_per_pixel), float32, for x (..., colours)."""
+        """The parameters of scaled pixels x (..., colours): float32 (..., parameters_per_pixel)."""
         raise NotImplementedError(f"{type(self).__name__} defines no network.")
 
     def vertical_stack(self, apply, x, embedded):
-        """What `network` takes from the rows up to each one: {name: (..., width, filters)}.
+        """Features of the rows up to and including each row: {name: (..., width, filters)}.
 
-        `network` finds it, from the row above, in `apply.vertical_features`.
+        `network` finds those of the row above in `apply.vertical_features`.
         """
         return {}
 
     def embed(self, condition=None):
-        """What a condition adds to the layers, in any structure, computed once for all pixels."""
+        """An embedding of the condition, in any structure; computed once for all pixels."""
         return None
 
     # === Training ===
 
     def recommended_optimizer(self):
-        # At one rate throughout, the last steps' noise would cost more than the steps gain.
+        # Cosine decay: at a constant rate the last steps' noise outweighs their progress.
         rate = keras.optimizers.schedules.CosineDecay(4e-3, decay_steps=25_000, alpha=0.01)
         return keras.optimizers.Adam(rate)
 
@@ -134,7 +139,7 @@ class Autoregressive(ImageModel):
         return -ops.mean(self.pixels.log_prob(images, self.parameters_of(images, condition))), {}
 
     def parameters_of(self, images, condition=None):
-        """The parameters of every pixel given those before it, from images of levels."""
+        """The parameters of every pixel given the pixels before it, from images of levels."""
         return self.parameters_given(self.scale(images), self.embed(condition))
 
     def parameters_given(self, x, embedded):
@@ -152,24 +157,25 @@ class Autoregressive(ImageModel):
         return in_chunks(self._log_prob, images, condition).astype("float64")
 
     def sample(self, count=None, condition=None, seed=None):
-        """`count` exact draws x ~ p(x); those of a conditional model without a condition are of the
-        classes in turn."""
+        """`count` exact draws x ~ p(x), uint8 up to 256 levels.
+
+        A conditional model without a condition goes through the classes in turn.
+        """
         count, condition = self.to_sample(count, condition, noise=math.prod(self.image_shape))
         unknown = np.zeros((count, *self.image_shape), self.space.dtype)
         return self._completed(unknown, np.ones(unknown.shape[:3], bool), condition, seed)
 
     def complete(self, images, mask, condition=None, seed=None):
-        """Images with the pixels where `mask` is True drawn anew, in raster order.
+        """Fill in images: the pixels where `mask` is True are drawn anew, in raster order.
 
-        Each is drawn given the pixels before it, known and drawn ones. The known pixels after it do
-        not enter: fill in what lies below or right of what is known.
+        Each pixel is drawn given all pixels before it, known or drawn. Known pixels after it have
+        no influence: the method suits masks below or right of the known part.
 
         Args:
-            images: uint8 (n, height, width, channels); their values where `mask` is True are
-                not looked at.
+            images: uint8 (n, height, width, channels); values where `mask` is True are ignored.
             mask: bool (height, width) or (n, height, width).
-            condition: of the images, for a conditional model.
-            seed: equal seeds, equal images.
+            condition: for a conditional model, n rows.
+            seed: equal seeds give equal images.
 
         Raises:
             KgenError: for images of another dtype or shape, or with values beyond the levels where
@@ -200,7 +206,7 @@ class Autoregressive(ImageModel):
 
     @inference(loop=True)
     def _complete(self, images, mask, uniform, condition=None):
-        """Row by row, and in each row pixel by pixel, with what the pixels before left behind."""
+        """Draw row by row, and in each row pixel by pixel, from cached activations."""
         count, embedded = images.shape[0], self.embed(condition)
         matrices = {layer.name: layer.matrix_and_bias() for layer in self._parts(HorizontalConv2D)}
 
@@ -208,7 +214,7 @@ class Autoregressive(ImageModel):
             cache, vertical_features = carry
             row = (
                 *row,
-                {name: ops.transpose(link, (1, 0, 2)) for name, link in vertical_features.items()},
+                {name: ops.transpose(x, (1, 0, 2)) for name, x in vertical_features.items()},
             )
             start = self._empty_cache(count)
             _, (pixels, inputs) = backend.scan(complete_pixel, start, row)
@@ -226,9 +232,10 @@ class Autoregressive(ImageModel):
         return ops.transpose(pixels, (2, 0, 1, 3))
 
     def _drawn(self, apply, pixel, mask, uniform, embedded):
-        """One pixel (n, colours), its colours drawn one after the other where `mask` says so.
+        """One pixel (n, colours); where `mask` is True its channels are drawn one after the other.
 
-        Returns the cache for the next pixel, and the pixel with what rows below need of it.
+        Returns:
+            The cache for the next pixel; and (the pixel, the masked convolutions' inputs).
         """
         colours = ops.split(pixel, self.colours, axis=-1)
         for colour in range(self.colours):
@@ -236,7 +243,7 @@ class Autoregressive(ImageModel):
             parameters = parameters[:, colour :: self.colours]
             drawn = self.pixels.sample(parameters, uniform[:, colour : colour + 1])
             colours[colour] = ops.where(mask, drawn, colours[colour])
-        # The first layer has looked at the pixel before it was known; it is for those to the right.
+        # Run the first layer again on the drawn pixel: its cache feeds the pixels to the right.
         x = self._scaled(colours)
         apply(self.first, x)
         return apply.next_cache, (ops.concatenate(colours, axis=-1), apply.inputs)
@@ -245,7 +252,7 @@ class Autoregressive(ImageModel):
         return ops.cast(self.scale(ops.concatenate(colours, axis=-1)), self.compute_dtype)
 
     def _parts(self, kind):
-        """All layers of that kind, those of masked convolutions included."""
+        """All layers of the class `kind`, the parts of masked convolutions included."""
         for layer in self.layers:
             masked = isinstance(layer, MaskedConv2D)
             for part in (layer.vertical, layer.horizontal) if masked else (layer,):
@@ -253,7 +260,7 @@ class Autoregressive(ImageModel):
                     yield part
 
     def _empty_cache(self, count):
-        """What the layers see left of the first pixel of a row: nothing."""
+        """The cache at the first pixel of a row: zeros."""
         return {
             layer.name: ops.zeros((count, layer.reach * layer.channels), layer.compute_dtype)
             for layer in self._parts(HorizontalConv2D)
@@ -261,7 +268,7 @@ class Autoregressive(ImageModel):
         }
 
     def _vertical_features(self, cache, pixels, inputs, embedded):
-        """What the rows up to a finished one (n, width, colours) leave to the next one."""
+        """The cache and the vertical features for the next row, after a row (n, width, colours)."""
         apply = RowStep(cache)
         x = ops.cast(self.scale(pixels), self.compute_dtype)
         vertical_features = self.vertical_stack(apply, x, embedded)
@@ -271,7 +278,7 @@ class Autoregressive(ImageModel):
         return apply.next_cache, vertical_features
 
     def _no_vertical_features(self, count, embedded):
-        """`_vertical_features` above the first row: nothing."""
+        """The cache and the vertical features for the first row: zeros."""
         width = self.image_shape[1]
         cache = {
             layer.name: ops.zeros(
@@ -286,10 +293,10 @@ class Autoregressive(ImageModel):
         }
         pixels = ops.zeros((count, width, self.colours), level_dtype(self.levels))
         _, vertical_features = self._vertical_features(cache, pixels, inputs, embedded)
-        return cache, {name: ops.zeros_like(link) for name, link in vertical_features.items()}
+        return cache, {name: ops.zeros_like(x) for name, x in vertical_features.items()}
 
 
 def built(layer, channels):
-    """The layer, built for images of that many channels."""
+    """The layer, built for images of `channels` channels."""
     layer.build((None, None, None, channels))
     return layer

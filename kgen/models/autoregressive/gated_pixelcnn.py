@@ -1,22 +1,24 @@
-"""Gated PixelCNN, unconditional or given a class.
+"""Gated PixelCNN, with or without class labels.
 
 Aaron van den Oord, Nal Kalchbrenner, Oriol Vinyals, Lasse Espeholt, Alex Graves, Koray Kavukcuoglu:
 Conditional Image Generation with PixelCNN Decoders. 2016, arXiv:1606.05328.
 
-The probability of an image is the product over its pixels, rows first, then columns, then colours,
+The probability of an image is a product over its pixels, in raster order: rows first, then columns,
+then channels (equations 1 and 3). The class h, if any, is given:
 
-    log p(x|h) = sum over i of log p(x_i | x_1, ..., x_i-1, h)                      (equations 1, 3)
+    log p(x|h) = sum over i of log p(x_i | x_1, ..., x_i-1, h)
 
-with all factors computed at once by two stacks of convolutions (figure 2). The vertical stack sees
-the rows above a pixel in full width, which plain masked convolutions do not: no blind spot. The
-horizontal stack sees what lies left of it in its row, and takes from the vertical stack, whose row
-it is below. Layers of both are gated; a class h adds a bias of its own to each (equations 2, 4),
+Two stacks of convolutions compute all factors in one pass (figure 2). The vertical stack sees the
+rows above a pixel in full width. Plain masked convolutions do not: they have a blind spot. The
+horizontal stack sees the pixels to the left in the same row, and takes the vertical stack's
+features of the row above. Layers of both stacks are gated; the class h adds a bias to each
+(equations 2 and 4):
 
-    y = tanh(W_f * x + V_f h) sigmoid(W_g * x + V_g h).
+    y = tanh(W_f * x + V_f h) sigmoid(W_g * x + V_g h)
 
-Deviations: Adam with a rate that falls instead of RMSProp; narrower and fewer layers than the
-paper's for photographs; a feature belongs to the colour of its number modulo 3, not to one of three
-contiguous parts.
+Deviations: Adam with a decaying rate instead of RMSProp; narrower and fewer layers than the paper's
+for photographs; feature i belongs to colour channel i modulo 3, not to one of three contiguous
+parts.
 """
 
 from typing import Annotated
@@ -34,12 +36,17 @@ from kgen.spaces import Labels
 class GatedPixelCNN(Autoregressive):
     """Gated PixelCNN (van den Oord et al. 2016).
 
+    Aaron van den Oord et al.: Conditional Image Generation with PixelCNN Decoders. 2016,
+    arXiv:1606.05328. Maximises the exact log-likelihood, given the class h (equation 3):
+
+        log p(x|h) = sum over i of log p(x_i | x_1, ..., x_i-1, h)
+
     Args:
         image_shape: (height, width, channels).
         levels: values per pixel; Bernoulli pixels for 2, else a softmax over all values.
-        features: channels of either stack, rounded up to a multiple of the image's.
-        blocks: gated layers of either stack; the first is 7 wide, the others 3.
-        classes: number of labels the images are drawn given; 0 for none.
+        features: channels of each stack, rounded up to a multiple of the image's channels.
+        blocks: gated layers of each stack; kernels are 7 wide in the first, 3 in the others.
+        classes: number of labels, 0..classes-1; 0 for an unconditional model.
 
     Metrics: `loss`, the negative log-likelihood in nats per image.
     """
@@ -62,7 +69,7 @@ class GatedPixelCNN(Autoregressive):
         self.features = features
         self.blocks = blocks
         colours = self.colours
-        width = -(-features // colours) * colours  # both halves of a gate have the same colours
+        width = -(-features // colours) * colours  # the halves of a gate belong to equal channels
 
         def pointwise(inputs, outputs, **kwargs):
             return built(HorizontalConv2D(outputs, 1, "B", colours, **kwargs), inputs)
@@ -91,7 +98,7 @@ class GatedPixelCNN(Autoregressive):
         return Labels(self.classes) if self.classes else None
 
     def embed(self, condition=None):
-        """Biases (n, 2 * width) of the layers: a list for each stack."""
+        """The biases (n, 2 * width) of each layer for labels: (vertical list, horizontal list)."""
         if not self.classes:
             return [[None] * self.blocks] * 2
         biases = ops.split(self.class_biases(condition), 2 * self.blocks, axis=-1)
@@ -113,24 +120,25 @@ class GatedPixelCNN(Autoregressive):
                 residual,
                 gate(with_bias(apply(horizontal, x) + apply.vertical_features[link.name], bias)),
             )
-            if horizontal is not self.first:  # which must not see the pixel itself
+            if horizontal is not self.first:  # no residual: it would show the pixel itself
                 x = x + inputs
         x = apply(self.last, ops.relu(x))
         return apply(self.output_layer, ops.relu(x))
 
 
 def twice_glorot():
-    """Larger kernels before a gate, which passes on a third of a standard deviation."""
+    """Twice Glorot's standard deviation, as a gate passes on a third of its input's."""
     return keras.initializers.VarianceScaling(4.0, mode="fan_avg", distribution="uniform")
 
 
 def gate(x):
+    """tanh of the first half of the channels, times sigmoid of the second half."""
     activation, gate = ops.split(x, 2, axis=-1)
     return ops.tanh(activation) * ops.sigmoid(gate)
 
 
 def with_bias(x, bias):
-    """x (n, ..., channels) + bias (n, channels) of each image, if there is one."""
+    """x (n, ..., channels) plus a bias (n, channels) per image; x itself for None."""
     if bias is None:
         return x
     return x + ops.reshape(bias, (-1, *[1] * (len(x.shape) - 2), bias.shape[-1]))

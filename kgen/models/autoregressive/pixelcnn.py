@@ -3,22 +3,23 @@
 Aaron van den Oord, Nal Kalchbrenner, Koray Kavukcuoglu: Pixel Recurrent Neural Networks. 2016,
 arXiv:1601.06759.
 
-The probability of an image is the product over its pixels, rows first, then columns, then colours
-(equations 1 and 2),
+The probability of an image is a product over its pixels, in raster order: rows first, then columns,
+then channels (equations 1 and 2):
 
     log p(x) = sum over i of log p(x_i | x_1, ..., x_i-1)
 
-with all factors computed at once by convolutions that see only the pixels before each one (section
-3.4): one of type A on the image, then residual blocks of type B (figure 5, left)
+Masked convolutions, which see only the pixels before each one, compute all factors in one pass
+(section 3.4). First comes one of type A on the image, then residual blocks of type B (figure 5,
+left):
 
-    h <- h + W_3 relu(masked 3x3 convolution of relu(W_2 relu(h))).
+    h <- h + W_3 relu(masked 3x3 convolution of relu(W_2 relu(h)))
 
-As in the paper: 7x7 first, two 1x1 layers before the output, a softmax over the levels of each
-colour, logits of binary pixels.
+As in the paper: the first convolution is 7x7; two 1x1 layers before the output; a softmax over the
+levels of each channel, or a logit for binary pixels.
 
-Deviations: Adam with a rate that falls instead of RMSProp; narrower and fewer blocks than the
-paper's for photographs; a feature belongs to the colour of its number modulo 3, not to one of three
-contiguous parts.
+Deviations: Adam with a decaying rate instead of RMSProp; narrower and fewer blocks than the paper's
+for photographs; feature i belongs to colour channel i modulo 3, not to one of three contiguous
+parts.
 """
 
 from typing import Annotated
@@ -35,11 +36,16 @@ from kgen.models.autoregressive.base import Autoregressive, built
 class PixelCNN(Autoregressive):
     """PixelCNN (van den Oord et al. 2016).
 
+    Aaron van den Oord, Nal Kalchbrenner, Koray Kavukcuoglu: Pixel Recurrent Neural Networks. 2016,
+    arXiv:1601.06759. Maximises the exact log-likelihood (equation 1), with pixels in raster order:
+
+        log p(x) = sum over i of log p(x_i | x_1, ..., x_i-1)
+
     Args:
         image_shape: (height, width, channels).
         levels: values per pixel; Bernoulli pixels for 2, else a softmax over all values.
         features: channels between the blocks; half as many inside them (the paper's 2h and h).
-        blocks: residual blocks.
+        blocks: number of residual blocks.
 
     Metrics: `loss`, the negative log-likelihood in nats per image.
     """

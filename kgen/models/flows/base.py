@@ -1,12 +1,12 @@
-"""What all flows share: dequantisation, the bound, the multi-scale transform and its inverse.
+"""The base class of flows: dequantisation, the bound, the multi-scale transform and its inverse.
 
 Laurent Dinh, Jascha Sohl-Dickstein, Samy Bengio: Density estimation using Real NVP. 2017,
 arXiv:1605.08803. Bound: Lucas Theis, Aaron van den Oord, Matthias Bethge: A note on the evaluation
 of generative models. 2016, arXiv:1511.01844.
 
-Images x of D discrete values become continuous, y = (x + u) / levels with u in [0, 1)^D, and a
-bijection f takes y to latents z ~ N(0, I). The mass of an image is an integral of the density over
-its bin, so for u ~ q(u|x), uniform by default,
+Dequantisation turns an image x of D discrete values into y = (x + u) / levels with u in [0, 1)^D. A
+bijection f maps y to latents z ~ N(0, I). The mass P(x) of an image is the integral of the density
+over its bin, so noise u ~ q(u|x), uniform by default, gives a lower bound:
 
     log P(x) >= E_q[ log N(f(y); 0, I) + log|det df/dy| - D log levels - log q(u|x) ]
 """
@@ -28,16 +28,21 @@ from kgen.training import ImageModel, importance_weighted_bound, in_chunks, infe
 
 
 class Flow(ImageModel):
-    """A multi-scale flow; a model states the steps of one scale, `steps(shape, last)`.
+    """Base class of multi-scale flows; a model defines `steps(shape, last)`, those of one scale.
 
-    After each scale but the last, half of the channels leave as latents; a zero-initialised
-    convolution of the other half gives the mean and scale of their prior. These are one more
-    affine map, so all latents are standard normal.
+    Maximises a lower bound of the mass of an image x of D values, with the bijection f, noise
+    u ~ q(u|x) in [0, 1)^D and y = (x + u) / levels:
+
+        log P(x) >= E_q[ log N(f(y); 0, I) + log|det df/dy| - D log levels - log q(u|x) ]
+
+    After each scale but the last, half of the channels become latents. A zero-initialised
+    convolution of the other half gives the mean and the scale of their prior. The prior is applied
+    as one more affine map, so that all latents are standard normal.
 
     Args:
         image_shape: (height, width, channels).
         levels: values per pixel.
-        scales: how often half of the channels leave, and 1.
+        scales: number of scales.
         width: channels of the hidden layers of each network.
         dequantization: "uniform" or "variational".
     """
@@ -48,7 +53,7 @@ class Flow(ImageModel):
     decodes = True
     picture_arguments: ClassVar[dict] = {"temperature": 0.7}  # as in Kingma & Dhariwal
     squeezes_last = True  # whether the last scale squeezes 2x2 pixels into channels, too
-    fewest_channels = 1  # that the last scale must have after its squeeze
+    fewest_channels = 1  # that the last scale needs after its squeeze
     alpha = 0.05  # pixels become logits of alpha + (1 - 2 alpha) y, as in Dinh et al.
 
     def __init__(self, image_shape, levels, scales, width, dequantization, **kwargs):
@@ -65,11 +70,11 @@ class Flow(ImageModel):
         )
 
     def recommended_optimizer(self):
-        """Adam with a warm-up, for all couplings leave the identity at once, then half a cosine.
+        """Adam with warm-up, then a cosine decay over 20,000 steps to a fiftieth of the rate.
 
-        The rate falls over 20,000 steps, an hour of the default Glow on MNIST on two processor
-        cores, and stays at a fiftieth. Epsilon is above what rounding leaves of gradients that are
-        zero, those of an actnorm just fitted, or Adam would make full steps of noise.
+        The warm-up: all couplings leave the identity at once. A large epsilon: after data-dependent
+        initialisation some gradients are pure rounding noise, which Adam would scale to full steps.
+        Length of the decay: benchmarks/records/flow-optimizer.md.
         """
         rate = keras.optimizers.schedules.CosineDecay(
             1e-5, decay_steps=20_000, alpha=0.02, warmup_target=1e-3, warmup_steps=200
@@ -79,7 +84,7 @@ class Flow(ImageModel):
     def add_scales(self):
         """Build every scale; at the end of a subclass's `__init__`."""
         self._check_scales()
-        self.chains, self.leaving = [], []  # of each scale: its steps, the shape that leaves
+        self.chains, self.leaving = [], []  # per scale: its steps; the shape of its latents
         shape = self.image_shape
         for scale in range(self.scales):
             last = scale == self.scales - 1
@@ -91,7 +96,7 @@ class Flow(ImageModel):
             shape = (*size, channels - leaving)
 
     def _check_scales(self):
-        """Raise KgenError, before anything is built, where a scale has no channels to split."""
+        """Raise KgenError if a scale has too few channels to split; nothing is built yet."""
         fitting = [scales for scales in range(1, self.scales + 1) if self._has_channels(scales)]
         if self.scales in fitting:
             return
@@ -121,7 +126,7 @@ class Flow(ImageModel):
         return shape if last and not self.squeezes_last else squeezed_shape(shape)
 
     def steps(self, shape, last):
-        """The bijections of a scale of inputs of `shape`, and the shape of its outputs."""
+        """The bijections of a scale whose inputs have `shape`, and the shape of its outputs."""
         raise NotImplementedError(f"{type(self).__name__} defines no steps.")
 
     # === Training ===
@@ -141,7 +146,7 @@ class Flow(ImageModel):
         return loss, {"bits_per_dimension": loss / (self.latent_size * math.log(2))}
 
     def log_weight(self, images, noise):
-        """log p(y) - D log levels - log q(u|x), (n,): its mean over noise is at most log P(x)."""
+        """log p(y) - D log levels - log q(u|x), (n,); its mean over noise is at most log P(x)."""
         offsets, log_q = self.dequantizer.offsets(images, noise)
         values, log_det = self.to_logits(images, offsets)
         latents, change = self.transform(values)
@@ -149,9 +154,9 @@ class Flow(ImageModel):
         return log_density - self.latent_size * math.log(self.levels) - log_q
 
     def initialise(self, images, noise):
-        """Before the first step, and never again, fit the data-dependent variables to the batch."""
+        """Data-dependent initialisation, before the first step only: fit actnorms to the batch."""
         variables = self.data_dependent
-        # Both branches only compute: an assignment inside would be lost, or leak, on JAX.
+        # The branches assign nothing: on JAX an assignment inside would be lost or leak a tracer.
         values = backend.cond(
             self.initialised.value,
             lambda: [ops.convert_to_tensor(variable) for variable in variables],
@@ -166,7 +171,7 @@ class Flow(ImageModel):
         return [variable for chain in self.chains for variable in chain.data_dependent]
 
     def fitted(self, images, noise):
-        """Values of the data-dependent variables such that this batch leaves them normalised."""
+        """Values of the data-dependent variables with which this batch comes out normalised."""
         values, _ = self.to_logits(images, self.dequantizer.offsets(images, noise)[0])
         found = []
         for chain, (*_, leaving) in zip(self.chains, self.leaving, strict=True):
@@ -186,7 +191,7 @@ class Flow(ImageModel):
         return low - high, ops.sum(log_det, axis=(1, 2, 3))
 
     def to_images(self, logits):
-        """The levels in whose bins the values lie; the nearest for values beyond."""
+        """The levels in whose bins the values lie; the nearest level outside all bins."""
         fractions = (ops.sigmoid(logits) - self.alpha) / (1.0 - 2.0 * self.alpha)
         images = ops.clip(ops.floor(fractions * self.levels), 0, self.levels - 1)
         return ops.cast(images, level_dtype(self.levels))
@@ -216,8 +221,8 @@ class Flow(ImageModel):
     def sample(self, count=None, condition=None, seed=None, temperature: Temperature = 1.0):
         """`count` images of latents z ~ N(0, temperature^2 I), uint8.
 
-        1 draws from the model, whose log-probabilities `log_prob` gives; papers show temperatures
-        around 0.7 (Kingma & Dhariwal 2018, section 6); 0 gives its one central image.
+        Temperature 1 draws from the distribution that `log_prob` scores. Papers show samples at
+        about 0.7 (Kingma & Dhariwal 2018, section 6). At 0 all samples are the image of z = 0.
         """
         noise = 2 * self.latent_size  # twice: times temperature
         count, condition = self.to_sample(count, condition, noise)
@@ -226,9 +231,10 @@ class Flow(ImageModel):
         return self.decode(np.float32(temperature) * latents, condition)
 
     def log_prob(self, images, condition=None, samples=1, seed=None):
-        """A lower bound of log P(x) in nats per image, (n,): importance weighted, k = `samples`.
+        """The importance-weighted lower bound of log P(x) in nats per image, (n,).
 
-        log 1/k sum_k exp(log_weight(x, u_k)), u_k ~ q(u|x); the bound rises with k.
+        With k = `samples` draws u_1..u_k from q(u|x): log 1/k sum_k exp(log_weight(x, u_k)). Its
+        mean rises with k.
         """
         images = self.checked_items(images)
         generator = np.random.default_rng(seed)
@@ -240,19 +246,19 @@ class Flow(ImageModel):
         return importance_weighted_bound(self._log_weights, samples, noise, images, condition)
 
     def encode(self, images, condition=None):
-        """Latents of the middle of every pixel's bin, float32 (n, latent_size)."""
+        """Latents f(y) for the centre of every pixel's bin, u = 0.5: float32 (n, latent_size)."""
         images = self.checked_items(images)
         return in_chunks(self._encode, images, self.checked_condition(condition, len(images)))
 
     latents = encode
 
     def decode(self, latents, condition=None):
-        """The uint8 images of latents (n, latent_size): `decode(encode(images))` are the images."""
+        """The uint8 images of latents (n, latent_size); `decode(encode(images))` are the images."""
         latents = np.asarray(latents, "float32")
         return in_chunks(self._decode, latents, self.checked_condition(condition, len(latents)))
 
     def reconstruct(self, images, condition=None):
-        """Images encoded and decoded: the same images, as long as float32 tells bins apart."""
+        """Encode and decode: returns the same images, as long as float32 resolves the bins."""
         return self.decode(self.encode(images, condition), condition)
 
     @inference

@@ -3,22 +3,24 @@
 Laurent Dinh, Jascha Sohl-Dickstein, Samy Bengio: Density estimation using Real NVP. 2017,
 arXiv:1605.08803.
 
-A bijection f of images to latents z ~ N(0, I) maximises the density that it implies (equation 3),
-as a bound on the mass of discrete images (`kgen/models/flows/base.py`):
+A bijection f maps images to latents z ~ N(0, I). Training maximises the density of the images
+(equation 3):
 
     log p(x) = log N(f(x); 0, I) + log|det df/dx|
 
-Its steps are affine couplings: one part of the image is scaled and shifted by a network that sees
-the other part alone (equations 4, 5). As in the paper (section 3.6): a scale has three couplings in
-alternating checkerboard pattern, a squeeze of 2x2 pixels into channels and three couplings that
-alternate halves of the channels; then half of the channels leave as latents. The last scale is four
-checkerboard couplings. Pixels pass through a logit first.
+For discrete images this gives a lower bound on their mass (`kgen/models/flows/base.py`).
+
+The steps of f are affine couplings: a network that sees one part of the image scales and shifts the
+other part (equations 4 and 5). As in the paper (section 3.6): a scale has three couplings with
+alternating checkerboard masks, a squeeze of 2x2 pixels into channels, and three couplings that
+alternate between halves of the channels. Then half of the channels become latents. The last scale
+is four checkerboard couplings. Pixels are mapped by a logit first.
 
 Deviations: actnorm (Kingma & Dhariwal 2018, arXiv:1807.03039) instead of batch normalisation, so
-that training and inference are one function; each network is three convolutions instead of
-a residual network with weight normalisation; the scale's bound is fixed, exp(2 tanh(s / 2)); the
-latents that leave have a learned prior. Where a side is odd a scale neither squeezes nor has its
-channel couplings: 28 -> 14 -> 7.
+that training and inference compute the same function. Each network is three convolutions instead of
+a residual network with weight normalisation. The scale has a fixed bound, exp(2 tanh(s / 2)). The
+latents of all scales but the last have a learned prior. Where a side is odd, a scale has neither
+squeeze nor channel couplings: 28 -> 14 -> 7.
 """
 
 from typing import Literal
@@ -34,14 +36,19 @@ from kgen.models.flows.base import Flow
 class RealNVP(Flow):
     """Real-valued non-volume preserving flow (Dinh et al. 2017).
 
+    Laurent Dinh, Jascha Sohl-Dickstein, Samy Bengio: Density estimation using Real NVP. 2017,
+    arXiv:1605.08803. Maximises the density of the dequantised images (equation 3), f a bijection:
+
+        log p(x) = log N(f(x); 0, I) + log|det df/dx|
+
     Args:
         image_shape: (height, width, channels), 2 pixels or more.
         levels: values per pixel.
-        scales: resolutions; after each but the last, half of the channels leave as latents.
+        scales: number of scales; after each but the last, half of the channels become latents.
         width: channels of the hidden layers of each coupling's network.
-        dequantization: "uniform", or "variational" (Ho et al. 2019), a closer bound.
+        dequantization: "uniform", or "variational" (Ho et al. 2019), a tighter bound.
 
-    Metrics: `loss`, a bound in nats per image, and the same in `bits_per_dimension`.
+    Metrics: `loss`, the negative bound in nats per image; `bits_per_dimension`, the same in bits.
     """
 
     squeezes_last = False

@@ -1,3 +1,3 @@
-"""Generative adversarial networks: a generator against a discriminator."""
+"""Generative adversarial networks: a generator and a discriminator with opposed losses."""
 
 import kgen.chosen_backend  # noqa: F401  # before Keras

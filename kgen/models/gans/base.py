@@ -1,14 +1,14 @@
-"""What the generative adversarial networks share: two networks, their moves, and how it is going.
+"""The base class of the generative adversarial networks (GANs): two networks, updated in turn.
 
-A generator G maps noise z to images; a discriminator D gives a number that says how real an image
-looks, its logit. They move in turn, each on a loss of its own; a model states the two losses:
+A generator G maps noise z to images. A discriminator D maps an image to one number, its logit,
+which is high for images that look real. Each has its own loss; a model defines the two criteria:
 
     discriminator_loss = discriminator_criterion(D(x), D(G(z))) + gradient_penalty
     generator_loss     = generator_criterion(D(G(z)))
 
-Everything here is an option of every GAN. Sources: one-sided label smoothing, Salimans et al. 2016,
-arXiv:1606.03498; spectral normalisation, Miyato et al. 2018, arXiv:1802.05957; R1, Mescheder et al.
-2018, arXiv:1801.04406.
+Every GAN has the options of this base class. Sources: one-sided label smoothing, Salimans et al.
+2016, arXiv:1606.03498; spectral normalisation, Miyato et al. 2018, arXiv:1802.05957; the R1
+gradient penalty, Mescheder et al. 2018, arXiv:1801.04406.
 """
 
 from typing import Literal
@@ -32,7 +32,12 @@ from kgen.training import (
 
 
 class GANBase(ImageModel):
-    """A generator against a discriminator.
+    """Base class of the generative adversarial networks: a generator G and a discriminator D.
+
+    For real images x and noise z ~ N(0, I), both losses are minimised in turn:
+
+        discriminator_loss = discriminator_criterion(D(x), D(G(z))) + gradient_penalty
+        generator_loss     = generator_criterion(D(G(z)))
 
     A subclass defines `discriminator_criterion` and `generator_criterion`.
 
@@ -41,25 +46,26 @@ class GANBase(ImageModel):
         levels: values per pixel.
         latent_size: dimensions of the noise z ~ N(0, I).
         architecture: "dense" or "conv".
-        width: "conv" only: channels next to the image; twice as many after each halving.
-        generator_units, discriminator_units: "dense" only: units of the hidden layers.
-        critic_steps: moves of the discriminator, each with new noise, for one of the generator.
+        width: "conv" only: channels at half the image's size; doubled at each further halving.
+        generator_units, discriminator_units: "dense" only: units of each hidden layer.
+        critic_steps: updates of D, each with new noise, per update of G.
         ema: decay of an exponential moving average of the generator's weights, used for sampling
             and warmed up over the first steps; 0 turns it off. The weights of `generator` itself
             are those of the last step.
-        label_smoothing: what the discriminator's target for real images falls short of 1.
+        label_smoothing: one-sided label smoothing: real images get the target 1 - label_smoothing.
         spectral_normalization: whether D's kernels are divided by their largest singular value.
-        r1_weight: of R1, half the mean squared norm of D's gradient at real images.
+        r1_weight: weight of the R1 gradient penalty, half the mean squared norm of D's gradient at
+            real images.
 
     Metrics: `discriminator_loss` and `generator_loss`; `real_accuracy` and `fake_accuracy`, the
-    fractions of real and of generated images that D classifies correctly; `gradient_penalty`, its
-    part of `discriminator_loss`. Those of validation are of the last weights, not of the averaged
-    ones, and batch normalisation uses each batch's own statistics there, as in training: D has
-    never seen others.
+    fractions of real and of generated images that D classifies correctly; `gradient_penalty`,
+    which `discriminator_loss` includes. Validation metrics are those of the last weights, not of
+    the averaged ones. In validation, too, batch normalisation uses the statistics of each batch:
+    D has been trained with these only.
 
     Attributes:
-        generator: G, the network that is trained: z to images, float32 in [-1, 1].
-        discriminator: D, the other one.
+        generator: G, the trained network: z to images, float32 in [-1, 1].
+        discriminator: D: images in [-1, 1] to logits (n, 1).
     """
 
     metric_names = (
@@ -80,8 +86,8 @@ class GANBase(ImageModel):
         "discriminator_units": (16,),
     }
     batch_normalised_discriminator = True  # "conv" only
-    discriminator_has_bias = True  # whether its logit has a bias
-    discriminator_saturates = True  # whether G learns less from one that is always right
+    discriminator_has_bias = True  # whether the layer that gives the logit has a bias
+    discriminator_saturates = True  # whether G learns little from a D that is always right
 
     def __init__(
         self,
@@ -113,27 +119,27 @@ class GANBase(ImageModel):
         self.generator, self.discriminator = self.build_generator(), self.build_discriminator()
 
     def _check_shape(self):
-        height, breadth, channels = self.image_shape
-        fits = min(height, breadth) >= 8 and max(height, breadth) <= 64 and channels in (1, 3)
+        height, width, channels = self.image_shape
+        fits = min(height, width) >= 8 and max(height, width) <= 64 and channels in (1, 3)
         if self.architecture == "conv" and not fits:
             raise KgenError(
                 "Expected images from 8x8 to 64x64 with 1 or 3 channels for architecture 'conv', "
-                f"received {height}x{breadth} with {channels}: resize them (size=, mode=), or "
+                f"received {height}x{width} with {channels}: resize them (size=, mode=), or "
                 "use 'dense'."
             )
 
     # === What a subclass defines ===
 
     def discriminator_criterion(self, real_logits, fake_logits):
-        """D's loss from its logits (n, 1) of real and of generated images, without penalties."""
+        """D's loss, a scalar, from its logits (n, 1) of real and generated images; no penalty."""
         raise NotImplementedError(f"{type(self).__name__} defines no discriminator_criterion.")
 
     def generator_criterion(self, fake_logits):
-        """G's loss from D's logits (n, 1) of its images."""
+        """G's loss, a scalar, from D's logits (n, 1) of generated images."""
         raise NotImplementedError(f"{type(self).__name__} defines no generator_criterion.")
 
     def decision_boundary(self, real_logits, fake_logits):
-        """The logit from which on D takes an image for real: of an image it cannot tell."""
+        """The decision threshold: D calls an image real above this logit."""
         return 0.0
 
     def watchers(self):
@@ -151,24 +157,26 @@ class GANBase(ImageModel):
         return networks.convolutional_generator(latents, self.image_shape, self.width)
 
     def build_discriminator(self, further_channels=0):
-        height, breadth, channels = self.image_shape
-        inputs = (height, breadth, channels + further_channels)
-        spectral, offset = self.spectral_normalization, self.discriminator_has_bias
+        height, width, channels = self.image_shape
+        inputs = (height, width, channels + further_channels)
+        spectral, use_bias = self.spectral_normalization, self.discriminator_has_bias
         if self.architecture == "dense":
-            return networks.dense_discriminator(inputs, self.discriminator_units, spectral, offset)
-        # A penalty is on the gradient of one image's logit, spectral norms are on one image's way:
-        # neither means anything where a batch's statistics come between.
+            return networks.dense_discriminator(
+                inputs, self.discriminator_units, spectral, use_bias
+            )
+        # R1 and spectral normalisation constrain the map from one image to its logit; batch
+        # normalisation would make that map depend on the batch, so it is left out.
         normalised = self.batch_normalised_discriminator and not (self.r1_weight or spectral)
         return networks.convolutional_discriminator(
-            inputs, self.width, normalised, spectral, offset
+            inputs, self.width, normalised, spectral, use_bias
         )
 
     def with_condition(self, inputs, condition):
-        """What either network takes: images or latents, with the condition if there is one."""
+        """The inputs of a network: images or latents, and the condition if there is one."""
         return inputs if condition is None else [inputs, *keras.tree.flatten(condition)]
 
     def generate(self, count, condition=None, training=False):
-        """`count` images in [-1, 1], float32 (count, height, width, channels), of new noise."""
+        """`count` images G(z) of new noise, float32 (count, height, width, channels) in [-1, 1]."""
         latents = self.normal((count, self.latent_size))
         return self.generator(self.with_condition(latents, condition), training=training)
 
@@ -202,9 +210,10 @@ class GANBase(ImageModel):
         return self.track(images, **losses, **terms)
 
     def discriminator_loss(self, images, condition=None, training=True):
+        """D's loss on uint8 `images` and as many generated ones, and {metric: value}."""
         real = self.scale(images)
         fakes = ops.stop_gradient(self.generate(ops.shape(images)[0], condition, training))
-        # Real and generated images are normalised as batches of their own.
+        # Two calls: batch normalisation takes the statistics of real and generated images apart.
         real_logits = self.discriminate(real, condition, training)
         fake_logits = self.discriminate(fakes, condition, training)
         penalty = self.gradient_penalty(real, fakes, condition, training)
@@ -217,11 +226,12 @@ class GANBase(ImageModel):
         return self.discriminator_criterion(real_logits, fake_logits) + penalty, terms
 
     def generator_loss(self, images, condition=None, training=True):
+        """G's loss on as many generated images as there are `images`, and {metric: value}."""
         fakes = self.generate(ops.shape(images)[0], condition, training)
         return self.generator_criterion(self.discriminate(fakes, condition, training)), {}
 
     def gradient_penalty(self, real, fakes, condition, training):
-        """What D pays for its slope at images in [-1, 1]: r1_weight / 2 E_x[ |grad D(x)|^2 ]."""
+        """The R1 gradient penalty at real images in [-1, 1]: r1_weight / 2 E_x[ |grad D(x)|^2 ]."""
         if not self.r1_weight:
             return ops.zeros(())
         return (
@@ -229,7 +239,7 @@ class GANBase(ImageModel):
         )
 
     def squared_gradient_norms(self, images, condition, training):
-        """|gradient of D|^2 at each image, (n,), itself differentiable."""
+        """|grad D(x)|^2 at each image x, (n,); differentiable with respect to D's weights."""
 
         def logits(images):
             return self.discriminate(images, condition, training)
@@ -237,29 +247,29 @@ class GANBase(ImageModel):
         return ops.sum(backend.input_gradient(self, logits, images) ** 2, axis=(1, 2, 3))
 
     def after_discriminator_update(self):
-        """What else happens to D's weights when it has moved: here nothing."""
+        """Called after each update of D; does nothing unless a subclass overrides it."""
 
     # === Inference ===
 
     def sample(self, count=None, condition=None, seed=None):
-        """`count` generated images, uint8; batch normalisation uses its moving statistics.
+        """`count` generated images, uint8 (count, height, width, channels).
 
-        Those of a conditional model without a condition are of the classes in turn. With `ema` they
-        are of the averaged weights.
+        Batch normalisation uses its moving statistics. With `ema` the averaged weights are used. A
+        conditional model without a condition goes through the classes in turn.
         """
         count, condition = self.to_sample(count, condition, noise=self.latent_size)
         latents = np.random.default_rng(seed).standard_normal((count, self.latent_size), "float32")
         return self.decode(latents, condition)
 
     def decode(self, latents, condition=None):
-        """The uint8 images that G makes of latents z (n, latent_size), draws of N(0, I)."""
+        """Images G(z), uint8, of latents z (n, latent_size) drawn from N(0, I)."""
         latents = np.asarray(latents, "float32")
         return in_chunks(self._decode, latents, self.checked_condition(condition, len(latents)))
 
     def sampler(self):
-        """The Keras model of the generator, of averaged weights with `ema`, and the nearest levels.
+        """A Keras model of the generator that returns levels; with `ema`, of the averaged weights.
 
-        See `GenerativeModel.sampler`. `generator` itself ends in float32 values from -1 to 1.
+        See `GenerativeModel.sampler`. `generator` itself returns float32 values in [-1, 1].
         """
         return keras_sampler(self, self._images_of)
 

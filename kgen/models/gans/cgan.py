@@ -1,17 +1,17 @@
 """Conditional generative adversarial network.
 
-Mehdi Mirza, Simon Osindero: Conditional Generative GANBase Nets. 2014, arXiv:1411.1784.
+Mehdi Mirza, Simon Osindero: Conditional Generative Adversarial Nets. 2014, arXiv:1411.1784.
 
-The `gan`'s game, both players knowing the label y (equation 2):
+The game of the `gan`, with the label y given to both networks (equation 2), s = sigmoid:
 
     min over G, max over D of  E_x[ log s(D(x|y)) ] + E_z[ log(1 - s(D(G(z|y)|y))) ]
 
-A generated image that is not of class y is easy to tell from the real ones of class y: G has to
-listen. Its generator takes a learned vector per label beside z, the discriminator a learned picture
-per label as one more channel of the image.
+D easily tells a generated image of another class from the real images of class y, so G learns to
+use the label. The generator's input is z and a learned vector per label. The discriminator's input
+is the image and, as one more channel, a learned picture per label.
 
 Deviations: those of the `gan`; labels enter as learned embeddings at the input, which suits dense
-and convolutional networks alike, instead of through hidden layers of their own.
+and convolutional networks alike, instead of through separate hidden layers.
 """
 
 import math
@@ -24,18 +24,23 @@ from kgen.models.gans.base import GANBase
 from kgen.models.gans.gan import GAN
 from kgen.spaces import Labels
 
-LABEL_SIZE = 50  # dimensions of the generator's vector per label
+LABEL_SIZE = 50  # dimensions of the generator's embedding of a label
 
 
 @keras.saving.register_keras_serializable("kgen")
 class CGAN(GAN):
     """Conditional generative adversarial network (Mirza & Osindero 2014); `fit(images, labels)`.
 
+    Mehdi Mirza, Simon Osindero: Conditional Generative Adversarial Nets. 2014, arXiv:1411.1784. The
+    `GAN`'s game, given the label y (equation 2), with s = sigmoid:
+
+        min over G, max over D of  E_x[ log s(D(x|y)) ] + E_z[ log(1 - s(D(G(z|y)|y))) ]
+
     Args:
         classes: number of labels, 0..classes-1.
-        kwargs: as of `GAN`.
+        kwargs: see `GAN`.
 
-    Metrics: as of `GAN`.
+    Metrics: see `GAN`.
     """
 
     conditional = True
@@ -49,7 +54,7 @@ class CGAN(GAN):
         classes: Classes = 10,
         **kwargs,
     ):
-        self.classes = classes  # before the networks, which it widens, are built
+        self.classes = classes  # before the networks are built, which have inputs for labels
         super().__init__(image_shape, levels, **kwargs)
 
     @property

@@ -1,4 +1,4 @@
-"""Warnings while a GAN trains: its samples collapse, or its discriminator saturates."""
+"""Warnings while a GAN trains: mode collapse, and a discriminator that saturates."""
 
 import logging
 
@@ -9,23 +9,26 @@ from kgen.errors import KgenError
 from kgen.spaces import default_condition, rows_of
 
 SAMPLES, SAMPLE_SEED = 64, 0
-CONDITIONS = 8  # looked at, of a conditional model, so that each has some of the samples
-FIRST_STEPS = 300  # in which no generator is judged: its samples are alike, it has learned nothing
-ALIKE = 0.02  # of the range of levels: mean deviation of a pixel over the samples
-SATURATED = 0.99  # accuracy on real and on generated images
+CONDITIONS = 8  # of a conditional model: 8 conditions, 8 samples of each
+FIRST_STEPS = 300  # of G, without warnings: an untrained generator's samples are alike
+ALIKE = 0.02  # threshold of `mean_deviation`, as a fraction of the range of levels
+SATURATED = 0.99  # threshold of D's accuracy, on real and on generated images
 
 logger = logging.getLogger("kgen")
 
 
 class GANWarnings(keras.callbacks.Callback):
-    """Logs one line, once, when a GAN's samples collapse, and one when its discriminator saturates.
+    """Keras callback that warns of mode collapse and of a saturated discriminator, once each.
 
-    Looked at after every epoch, from the 300th step of the generator on. Collapse: 64 samples
-    differ, in the mean over pixels, by less than 2 % of the range; those of a conditional model are
-    held against others of their condition, where its space has conditions of its own to choose.
-    Saturation: the discriminator takes 99 % of the real and of the generated images for what they
-    are, so that the generator learns next to nothing from it; a Wasserstein critic cannot saturate.
-    Training is not disturbed: the samples have noise of their own.
+    It checks after every epoch, from the generator's 300th step on.
+
+    - Collapse: the standard deviation of a pixel over 64 samples, in the mean over pixels, is less
+      than 2 % of the range. Samples of a conditional model are compared within their condition; a
+      model whose condition space has no default conditions is not checked.
+    - Saturation: the discriminator classifies at least 99 % of the real and of the generated images
+      correctly, so that the generator learns little. A Wasserstein critic cannot saturate.
+
+    The check draws its samples from a fixed seed and changes nothing in the training.
 
     Examples:
         >>> model, images = kgen.GAN((8, 8, 1), levels=17), kgen.data.load("digits").train.images
@@ -72,10 +75,10 @@ class GANWarnings(keras.callbacks.Callback):
 def _deviation_of_samples(model):
     if model.condition_space is None:
         return mean_deviation(model.sample(SAMPLES, seed=SAMPLE_SEED), model.levels)
-    # The mean over a few conditions, each repeated: they alone make samples differ.
+    # Within each condition: different conditions make samples differ, collapsed or not.
     try:
         conditions = default_condition(model.condition_space, CONDITIONS)
-    except KgenError:  # texts and images are not for it to choose
+    except KgenError:  # texts and images have no default condition: treated as not collapsed
         return 1.0
     group = np.arange(SAMPLES) % CONDITIONS
     condition = rows_of(conditions, group)
@@ -85,7 +88,7 @@ def _deviation_of_samples(model):
 
 
 def mean_deviation(images, levels):
-    """How much a pixel deviates over the images, in the mean over pixels, as part of the range.
+    """Mean over pixels of the standard deviation across images, as a fraction of the range.
 
     Examples:
         >>> from kgen.models.gans.collapse import mean_deviation

@@ -1,22 +1,23 @@
 """Deep convolutional generative adversarial network.
 
 Alec Radford, Luke Metz, Soumith Chintala: Unsupervised Representation Learning with Deep
-Convolutional Generative GANBase Networks. 2015, arXiv:1511.06434.
+Convolutional Generative Adversarial Networks. 2015, arXiv:1511.06434.
 
-The losses of the `gan` (Goodfellow et al. 2014), non-saturating,
+The non-saturating losses of the `gan` (Goodfellow et al. 2014), with s = sigmoid:
 
     discriminator_loss = E_x[ -log s(D(x)) ] + E_z[ -log(1 - s(D(G(z)))) ]
     generator_loss     = E_z[ -log s(D(G(z))) ]
 
-with networks that made them train on photographs (section 3): strided and transposed convolutions
-and no pooling, batch normalisation except at G's output and D's input, ReLU in G and LeakyReLU(0.2)
-in D, tanh output, weights from N(0, 0.02^2), Adam with rate 0.0002 and beta_1 = 0.5, z of 100
-dimensions. They are `convolutional_generator` and `convolutional_discriminator` in `networks.py`.
+The paper's networks train stably on photographs (section 3): strided and transposed convolutions
+instead of pooling; batch normalisation except at G's output and D's input; ReLU in G and
+LeakyReLU(0.2) in D; tanh at G's output; weights from N(0, 0.02^2); Adam with rate 0.0002 and
+beta_1 = 0.5; z of 100 dimensions. The code is `convolutional_generator` and
+`convolutional_discriminator` in `networks.py`.
 
-Deviations: z is normal, not uniform; kernels of 4 instead of 5, which overlap evenly at stride 2;
-`width` 64 as the paper's D, but G starts from what halving the image to at most 4 pixels leaves,
-4x4 with 256 channels for 28x28 (paper: 1024, for 64x64), so that any size from 8x8 to 64x64 works
-and 28x28 trains on a CPU.
+Deviations: z is normal, not uniform. Kernels are 4x4 instead of 5x5: they overlap evenly at stride
+2. `width` is 64, as in the paper's D. G starts from the image's size halved until a side is at most
+4: from 4x4 with 256 channels for 28x28 images (paper: 4x4 with 1024, for 64x64). So any size from
+8x8 to 64x64 works, and 28x28 trains on a CPU.
 """
 
 from typing import Literal
@@ -31,11 +32,17 @@ from kgen.models.gans.gan import GAN
 class DCGAN(GAN):
     """Deep convolutional generative adversarial network (Radford et al. 2015).
 
+    Alec Radford, Luke Metz, Soumith Chintala: Unsupervised Representation Learning with Deep
+    Convolutional Generative Adversarial Networks. 2015, arXiv:1511.06434. With s = sigmoid:
+
+        discriminator_loss = E_x[ -log s(D(x)) ] + E_z[ -log(1 - s(D(G(z)))) ]
+        generator_loss     = E_z[ -log s(D(G(z))) ]
+
     Args:
         architecture: "conv", or "dense" for the `gan`'s networks.
-        kwargs: as of `GAN`.
+        kwargs: see `GAN`.
 
-    Metrics: as of `GAN`.
+    Metrics: see `GAN`.
     """
 
     small_arguments = {"latent_size": 4, "width": 4}

@@ -1,22 +1,22 @@
 """Generative adversarial network.
 
 Ian Goodfellow, Jean Pouget-Abadie, Mehdi Mirza, Bing Xu, David Warde-Farley, Sherjil Ozair, Aaron
-Courville, Yoshua Bengio: Generative GANBase Networks. 2014, arXiv:1406.2661.
+Courville, Yoshua Bengio: Generative Adversarial Networks. 2014, arXiv:1406.2661.
 
-A generator G maps noise z to images, a discriminator D gives the logit that an image is real. With
-s = sigmoid they play for the value (equation 1)
+A generator G maps noise z to images. A discriminator D gives the logit that an image is real. With
+s = sigmoid, the two play a minimax game (equation 1):
 
     min over G, max over D of  E_x[ log s(D(x)) ] + E_z[ log(1 - s(D(G(z)))) ]
 
-Where D is sure, log(1 - s) is flat: G learns nothing. So it raises log s instead (section 3):
+Where D is sure, log(1 - s) is flat and G learns nothing. So G maximises log s instead (section 3):
 
     loss="non_saturating":  generator_loss = E_z[ -log s(D(G(z))) ]
     loss="minimax":         generator_loss = E_z[ log(1 - s(D(G(z)))) ]
 
 Deviations: batch normalisation and GELU in G, LeakyReLU in D instead of ReLU and maxout with
-dropout; Adam instead of momentum; z is normal, not uniform. `reconstruction_weight` adds to G's
-loss the L1 distance between its images and the batch's, as some classroom versions do: it draws the
-samples towards the median image, and is off by default.
+dropout; Adam instead of momentum; z is normal, not uniform. `reconstruction_weight`, off by
+default, adds the L1 distance between generated images and the batch's images to G's loss, as some
+classroom versions do. It draws the samples towards the median image.
 """
 
 import math
@@ -33,14 +33,22 @@ from kgen.models.gans.base import GANBase
 class GAN(GANBase):
     """Generative adversarial network (Goodfellow et al. 2014).
 
+    Ian Goodfellow et al.: Generative Adversarial Networks. 2014, arXiv:1406.2661. With s = sigmoid,
+    a generator G and a discriminator D play the game (equation 1)
+
+        min over G, max over D of  E_x[ log s(D(x)) ] + E_z[ log(1 - s(D(G(z)))) ]
+
+    By default G minimises E_z[ -log s(D(G(z))) ] instead ("non_saturating", section 3).
+
     Args:
         architecture: "dense", or "conv" for the DCGAN's networks.
-        loss: of the generator, "non_saturating" or "minimax".
-        reconstruction_weight: of the mean L1 distance to the batch's images in G's loss.
-        kwargs: as of `GANBase`.
+        loss: the generator's loss, "non_saturating" or "minimax".
+        reconstruction_weight: weight in G's loss of the mean L1 distance to the batch's images.
+        kwargs: see `GANBase`.
 
-    Metrics: as of `GANBase`, losses in nats: where D cannot tell, `discriminator_loss` is 1.386
-    and `generator_loss` 0.693 ("minimax": -0.693), without label smoothing.
+    Metrics: see `GANBase`; losses are in nats. Where D cannot tell real from generated images,
+    `discriminator_loss` is 1.386 and `generator_loss` 0.693 ("minimax": -0.693), without label
+    smoothing.
     """
 
     small_arguments = {
@@ -77,7 +85,7 @@ class GAN(GANBase):
         return ops.mean(ops.softplus(-fake_logits))
 
     def decision_boundary(self, real_logits, fake_logits):
-        target = 1.0 - self.label_smoothing  # s = target / 2 where it cannot tell
+        target = 1.0 - self.label_smoothing  # where D cannot tell, s = target / 2
         return math.log(target / (2.0 - target))
 
     def generator_loss(self, images, condition=None, training=True):

@@ -1,7 +1,7 @@
 """The networks of the GANs: generators and discriminators, dense or convolutional.
 
-Generators end in values from -1 to 1, discriminators in one logit; both outputs are float32 under
-any dtype policy.
+Generators return images in [-1, 1], discriminators one logit per image. Both outputs are float32
+under any dtype policy.
 """
 
 import math
@@ -19,7 +19,7 @@ from kgen.layers import (
 
 
 def dense_generator(latent_size, image_shape, units):
-    """Goodfellow's generator in today's form: batch normalisation, GELU, a sigmoid at the end."""
+    """A generator of dense layers with batch normalisation and GELU; ends in a scaled sigmoid."""
     network = keras.Sequential([layers.Input((latent_size,))], name="generator")
     for width in units:
         network.add(layers.Dense(width, use_bias=False))
@@ -31,18 +31,18 @@ def dense_generator(latent_size, image_shape, units):
     return network
 
 
-def dense_discriminator(image_shape, units, spectral, offset):
-    """Dense layers without batch normalisation; `spectral`, `offset`: see the convolutional one."""
+def dense_discriminator(image_shape, units, spectral, use_bias):
+    """Dense layers, no batch normalisation; arguments: see `convolutional_discriminator`."""
     network = keras.Sequential([layers.Input(image_shape), layers.Flatten()], name="discriminator")
     for width in units:
         network.add(linear(layers.Dense, width, spectral=spectral))
         network.add(layers.LeakyReLU(0.2))
-    network.add(linear(layers.Dense, 1, use_bias=offset, spectral=spectral, dtype="float32"))
+    network.add(linear(layers.Dense, 1, use_bias=use_bias, spectral=spectral, dtype="float32"))
     return network
 
 
 def convolutional_generator(latent_size, image_shape, width):
-    """The DCGAN's: from a small image of many channels, doubled until it has the size."""
+    """The DCGAN's generator: transposed convolutions double a small feature map to the image."""
     sizes = resolutions(image_shape)  # [(28, 28), (14, 14), (7, 7), (4, 4)]
     smallest = (*sizes[-1], width * 2 ** (len(sizes) - 2))  # (4, 4, 256)
     network = keras.Sequential([layers.Input((latent_size,))], name="generator")
@@ -65,14 +65,15 @@ def convolutional_generator(latent_size, image_shape, width):
     return network
 
 
-def convolutional_discriminator(image_shape, width, normalised, spectral, offset):
-    """The DCGAN's strided convolutions.
+def convolutional_discriminator(image_shape, width, normalised, spectral, use_bias):
+    """The DCGAN's discriminator: strided convolutions, then one dense layer to the logit.
 
     Args:
-        image_shape, width: as of the generator.
-        normalised: whether by batches, except after the first convolution.
+        image_shape: (height, width, channels).
+        width: channels of the first convolution; each further one has twice as many.
+        normalised: whether batch normalisation follows each convolution but the first.
         spectral: whether kernels are divided by their largest singular value.
-        offset: whether the logit has a bias.
+        use_bias: whether the last layer, which gives the logit, has a bias.
     """
     network = keras.Sequential([layers.Input(image_shape)], name="discriminator")
     for level in range(len(resolutions(image_shape)) - 1):
@@ -97,7 +98,7 @@ def convolutional_discriminator(image_shape, width, normalised, spectral, offset
         linear(
             layers.Dense,
             1,
-            use_bias=offset,
+            use_bias=use_bias,
             kernel_initializer=normal(),
             spectral=spectral,
             dtype="float32",
@@ -107,12 +108,15 @@ def convolutional_discriminator(image_shape, width, normalised, spectral, offset
 
 
 def resolutions(image_shape):
-    # As small as the paper's: from 7x7 up, nobody would compare what stands far apart in a digit.
+    """Sizes [(height, width), ...] of the image, halved until a side is at most 4.
+
+    As in the DCGAN paper. A coarsest size of 7x7 would leave distant parts of a digit unrelated.
+    """
     return pyramid_sizes(image_shape, below=5)
 
 
 def linear(kind, *args, spectral, use_bias=True, **kwargs):
-    """A layer of that kind; its kernel divided by its largest singular value if `spectral`."""
+    """A layer `kind(*args, **kwargs)`, with spectral normalisation if `spectral`."""
     if not spectral:
         return kind(*args, use_bias=use_bias, **kwargs)
     layer = kind(*args, use_bias=False, **kwargs)
@@ -120,9 +124,10 @@ def linear(kind, *args, spectral, use_bias=True, **kwargs):
 
 
 def normal():
+    """The DCGAN's initial weights, N(0, 0.02^2)."""
     return keras.initializers.RandomNormal(0.0, 0.02)
 
 
 def batch_normalisation():
-    # Keras' momentum 0.99 would need hundreds of steps to know the statistics samples need.
+    """Momentum 0.9: at Keras' 0.99 moving statistics would need hundreds of steps to settle."""
     return BatchNormalization(momentum=0.9, epsilon=1e-5)

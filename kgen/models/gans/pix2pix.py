@@ -1,25 +1,25 @@
 """pix2pix: translation from image to image by a conditional generative adversarial network.
 
 Phillip Isola, Jun-Yan Zhu, Tinghui Zhou, Alexei A. Efros: Image-to-Image Translation with
-Conditional GANBase Networks. 2016, arXiv:1611.07004.
+Conditional Adversarial Networks. 2016, arXiv:1611.07004.
 
-A generator G maps a source image a to a target image b. A discriminator D is given both, and gives
+A generator G maps a source image a to a target image b. A discriminator D takes both and returns
 one logit for each patch of the target. With s = sigmoid, and means over patches and pixels
-(equation 4)
+(equation 4):
 
     min over G, max over D of  E[ log s(D(a, b)) ] + E[ log(1 - s(D(a, G(a)))) ]
                                + l1_weight E[ |b - G(a)| ]
 
-L1 alone gives the median of all targets that fit a source: blurred. The discriminator takes blurred
-patches for generated ones. As in the paper: D's loss is halved, G raises log s(D(a, G(a))), G is a
-U-Net, which passes the activations of each resolution on to its decoder, Adam at 0.0002 with beta_1
-of 0.5, kernels from N(0, 0.02).
+L1 alone gives the median of all targets that fit a source, which is blurred. The discriminator
+recognises blurred patches as generated. As in the paper: D's loss is halved; G maximises
+log s(D(a, G(a))); G is a U-Net, with skip connections from encoder to decoder at each resolution;
+Adam with rate 0.0002 and beta_1 = 0.5; kernels from N(0, 0.02).
 
-Deviations: instance normalisation in place of batch normalisation, so that an output depends on its
-source alone; the two are the same in training for the paper's batches of one image. No dropout:
-the paper takes it for its noise z, also at test time, and finds that outputs hardly vary with it.
-So G has no noise here, and z does nothing. The U-Net ends at 2x2, not at 1x1, where normalisation
-would leave nothing.
+Deviations: instance normalisation instead of batch normalisation, so that an output depends on its
+source alone. For the paper's batches of one image the two are the same in training. No dropout: the
+paper uses it as the noise z, at test time too, and finds that outputs hardly vary with it. So G has
+no noise here and is deterministic. The U-Net's coarsest size is 2x2, not 1x1, where instance
+normalisation would set every value to zero.
 """
 
 from typing import Literal
@@ -34,33 +34,39 @@ from kgen.spaces import Pixels
 from kgen.training import ImageModel, in_chunks, inference
 
 LEAST_SIDE = 8
-MOST_TIMES = 8  # channels grow with each halving, up to so many times the width
-STRIDES = {16: (2, 1), 34: (2, 2, 1), 70: (2, 2, 2, 1)}  # {patch: those of D but for the last}
+MOST_TIMES = 8  # channels double at each halving, up to `MOST_TIMES` times the width
+STRIDES = {16: (2, 1), 34: (2, 2, 1), 70: (2, 2, 2, 1)}  # {patch: D's strides but the last}
 
 
 @keras.saving.register_keras_serializable("kgen")
 class Pix2Pix(ImageModel):
     """Image-to-image translation with a conditional GAN (Isola et al. 2016).
 
-    `fit(targets, sources)` trains it, `sample(condition=sources)` translates. A sample is a
-    function of its source: other seeds give the same one.
+    Phillip Isola et al.: Image-to-Image Translation with Conditional Adversarial Networks. 2016,
+    arXiv:1611.07004. For sources a and targets b, with s = sigmoid (equation 4):
+
+        min over G, max over D of  E[ log s(D(a, b)) ] + E[ log(1 - s(D(a, G(a)))) ]
+                                   + l1_weight E[ |b - G(a)| ]
+
+    `fit(targets, sources)` trains the model, `sample(condition=sources)` translates. G is
+    deterministic: equal sources give equal samples for all seeds.
 
     Args:
         image_shape: (height, width, channels) of the targets, sides from 8.
         levels: values per pixel of the targets.
         source_shape: (height, width, channels) of the sources, of the targets' height and width.
         source_levels: values per pixel of the sources.
-        width: channels next to the image; twice as many after each halving, up to 8 times.
-        patch: side of the patch, in pixels, that each logit of D looks at.
-        l1_weight: of the mean absolute difference of generated and true targets in G's loss.
-        adversarial_weight: of -log s(D(a, G(a))) in G's loss; 0 for a U-Net that is trained by L1
-            alone, while D looks on.
-        kwargs: as of `GenerativeModel`.
+        width: channels after the first halving; doubled at each further one, up to 8 times.
+        patch: receptive field of each logit of D: a square of so many pixels a side.
+        l1_weight: weight in G's loss of the mean absolute difference of generated and true targets.
+        adversarial_weight: weight in G's loss of -log s(D(a, G(a))); 0 trains the U-Net by L1
+            alone. D is trained all the same.
+        kwargs: see `GenerativeModel`.
 
-    Metrics: `discriminator_loss` and `generator_loss`, in nats: where D cannot tell, the first is
-    0.693, the second 0.693 beside `l1_weight` times `l1`; `l1`, the mean absolute difference of
-    values in [-1, 1]; `real_accuracy` and `fake_accuracy`, the fractions of the patches of true and
-    of generated targets that D classifies correctly.
+    Metrics: `discriminator_loss` and `generator_loss`, in nats; `l1`, the mean absolute difference
+    of values in [-1, 1]; `real_accuracy` and `fake_accuracy`, the fractions of patches of true and
+    of generated targets that D classifies correctly. Where D cannot tell them apart,
+    `discriminator_loss` is 0.693 and `generator_loss` is 0.693 plus `l1_weight` times `l1`.
 
     Attributes:
         generator: G: sources to targets, float32 in [-1, 1].
@@ -140,7 +146,7 @@ class Pix2Pix(ImageModel):
         return self.track(targets, **losses, **seen, **terms)
 
     def discriminator_loss(self, targets, sources):
-        """Half the sum of both cross-entropies; images are in [-1, 1]."""
+        """Half the sum of the cross-entropies of true and generated targets; images in [-1, 1]."""
         fakes = ops.stop_gradient(self.generator(sources))
         real_logits = self.discriminator([sources, targets])
         fake_logits = self.discriminator([sources, fakes])
@@ -153,6 +159,7 @@ class Pix2Pix(ImageModel):
         return 0.5 * entropies, terms
 
     def generator_loss(self, targets, sources):
+        """The weighted sum of L1 and -log s(D(a, G(a))); images in [-1, 1]."""
         fakes = self.generator(sources)
         l1 = ops.mean(ops.abs(targets - fakes))
         loss = self.l1_weight * l1
@@ -164,7 +171,7 @@ class Pix2Pix(ImageModel):
     # === Inference ===
 
     def sample(self, count=None, condition=None, seed=None):
-        """The targets that G makes of the sources `condition`, uint8; equal for all seeds."""
+        """Targets G(a), uint8, of the sources a given as `condition`; equal for all seeds."""
         _, sources = self.to_sample(count, condition, noise=0)
         return in_chunks(self._translated, sources)
 
@@ -174,13 +181,13 @@ class Pix2Pix(ImageModel):
 
 
 def u_net(source_shape, image_shape, width):
-    """Halvings down to a side of 2, and as many doublings, each beside what was there before."""
+    """The generator: halvings down to a side of 2, as many doublings, and skip connections."""
     sizes = pyramid_sizes(image_shape, below=3)  # [(28, 28), (14, 14), (7, 7), (4, 4), (2, 2)]
     inputs, skips = layers.Input(source_shape), []
     x = inputs
     for level in range(len(sizes) - 1):
         skips.append(x)
-        # As in the paper, the first and the last are not normalised.
+        # As in the paper, the first and the last convolution are not normalised.
         normalise = 0 < level < len(sizes) - 2
         x = convolution(channels_at(level, width), 2, normalise)(x)
         x = instance_normalisation()(x) if normalise else x
@@ -195,7 +202,7 @@ def u_net(source_shape, image_shape, width):
 
 
 def patch_discriminator(source_shape, image_shape, width, patch):
-    """Convolutions of kernel 4 whose logits each see `patch` x `patch` pixels."""
+    """The discriminator: 4x4 convolutions; each logit sees `patch` x `patch` pixels."""
     inputs = [layers.Input(source_shape), layers.Input(image_shape)]
     x = layers.Concatenate()(inputs)
     for level, strides in enumerate(STRIDES[patch]):
@@ -207,20 +214,21 @@ def patch_discriminator(source_shape, image_shape, width, patch):
 
 
 def channels_at(level, width):
-    """Channels after a halving."""
+    """Channels after halving number `level`, counted from 0."""
     return width * min(2**level, MOST_TIMES)
 
 
 def convolution(filters, strides, normalise):
-    """A convolution of kernel 4; what is normalised next needs no bias."""
+    """A 4x4 convolution; without a bias where normalisation follows, which would remove it."""
     settings = {"padding": "same", "kernel_initializer": normal()}
     return Conv2D(filters, 4, strides=strides, use_bias=not normalise, **settings)
 
 
 def normal():
+    """The paper's initial weights, N(0, 0.02^2)."""
     return keras.initializers.RandomNormal(0.0, 0.02)
 
 
 def instance_normalisation():
-    """Each channel of each image on its own: statistics of no other image enter."""
+    """Instance normalisation: statistics of one channel of one image."""
     return layers.GroupNormalization(groups=-1, epsilon=1e-5)

@@ -2,25 +2,21 @@
 
 Martin Arjovsky, Soumith Chintala, Leon Bottou: Wasserstein GAN. 2017, arXiv:1701.07875.
 
-A critic D, steep at most by some constant, gives every image a number; the largest difference of
-means it can reach is that constant times the distance over which the generated images would have to
-be moved to become the real ones (equation 2). It climbs to it, the generator descends:
+A critic D maps an image to a number. Over all K-Lipschitz critics, the largest difference between
+its means on real and on generated images is K times the Wasserstein distance of the two
+distributions (equation 2). The critic maximises that difference, the generator minimises it:
 
     discriminator_loss = E_z[ D(G(z)) ] - E_x[ D(x) ]
     generator_loss     = -E_z[ D(G(z)) ]
 
-What bounds the steepness is clipping: after each of the critic's `critic_steps` moves its weights
-are set back into [-clip, clip] (algorithm 1, line 7). As in the paper: RMSprop, 5 critic steps.
+Weight clipping makes the critic Lipschitz: after each of its `critic_steps` updates, its weights
+are clipped to [-clip, clip] (algorithm 1, line 7). As in the paper: RMSprop, 5 critic steps.
 
-Deviations: rates of 0.001 for the critic and 0.005 for the generator, whose falls over 15,000
-steps, and a clip of 0.1 (0.00005 and 0.01 in the paper). One run each on MNIST at width 16, Frechet
-distances after 1,900 steps of one critic step: 231, 110 and 103 with the generator's rate at
-0.0005, 0.001 and 0.002; 87 at 0.005 with the critic's at 0.002. A critic at 0.003 told nothing any
-more after 13 epochs at width 32; one whose rate falls, too, tells less (143 in place of 119 after
-3,000 steps). `critic_steps=1` is cheaper than the 5 and did as well; after 15,000 steps of it at
-width 32, batches of 128 came to 20, of 64 to 30. The `dcgan`'s networks at 28x28; all critic steps
-of a round see the same real images. The critic is the player `discriminator`, so that it has every
-GAN's options.
+Deviations: learning rates of 0.001 for the critic and 0.005 for the generator, the latter decaying
+over 15,000 steps, and clip 0.1 (paper: 0.00005 for both, and 0.01). They were chosen by Frechet
+distances on MNIST: benchmarks/records/wgan-rates.md, which also compares 1 and 5 critic steps. The
+networks are the `dcgan`'s at 28x28. All critic steps of one training step see the same real images.
+The critic is the player `discriminator`, so that it has the options of every GAN.
 """
 
 import keras
@@ -32,15 +28,18 @@ from kgen.models.gans.base import GANBase
 
 
 class Wasserstein(GANBase):
-    """What the two Wasserstein networks share; a subclass bounds the critic's steepness.
+    """Base class of the Wasserstein GANs; a subclass makes the critic D Lipschitz.
+
+        discriminator_loss = E_z[ D(G(z)) ] - E_x[ D(x) ]
+        generator_loss     = -E_z[ D(G(z)) ]
 
     Args:
-        critic_steps: moves of the critic for one of the generator.
-        kwargs: as of `GANBase`; there are no targets, and no `label_smoothing` of them.
+        critic_steps: updates of the critic per update of the generator.
+        kwargs: see `GANBase`; `label_smoothing` must be 0, as there are no targets.
     """
 
-    discriminator_saturates = False  # the better the critic, the better what it tells
-    discriminator_has_bias = False  # both means have it: it has no part in the loss
+    discriminator_saturates = False  # the better the critic, the more useful its gradient
+    discriminator_has_bias = False  # it would cancel in the difference of the means
     small_arguments = {**GANBase.small_arguments, "critic_steps": 2}
 
     def __init__(
@@ -64,9 +63,9 @@ class Wasserstein(GANBase):
     def generator_criterion(self, fake_logits):
         return -ops.mean(fake_logits)
 
-    def cosine_decay(self, start, moves):
-        """A rate that falls to a fiftieth of `start` over so many moves of a player."""
-        return keras.optimizers.schedules.CosineDecay(start, moves, alpha=0.02)
+    def cosine_decay(self, start, updates):
+        """A learning rate that decays from `start` to a fiftieth of it over so many updates."""
+        return keras.optimizers.schedules.CosineDecay(start, updates, alpha=0.02)
 
     def decision_boundary(self, real_logits, fake_logits):
         return 0.5 * (ops.mean(real_logits) + ops.mean(fake_logits))
@@ -76,16 +75,22 @@ class Wasserstein(GANBase):
 class WGAN(Wasserstein):
     """Wasserstein generative adversarial network (Arjovsky et al. 2017).
 
-    The generator's recommended rate falls to a fiftieth over 15,000 steps; for a longer training,
-    `compile` with another.
+    Martin Arjovsky, Soumith Chintala, Leon Bottou: Wasserstein GAN. 2017, arXiv:1701.07875. The
+    losses of a critic D with clipped weights and of a generator G (equation 2, algorithm 1):
+
+        discriminator_loss = E_z[ D(G(z)) ] - E_x[ D(x) ],    |each weight of D| <= clip
+        generator_loss     = -E_z[ D(G(z)) ]
+
+    The generator's recommended learning rate decays to a fiftieth over 15,000 steps; to train for
+    longer, `compile` with another optimizer.
 
     Args:
         clip: the largest absolute value of the critic's weights.
-        kwargs: as of `Wasserstein`.
+        kwargs: see `Wasserstein`.
 
-    Metrics: as of `GANBase`; -`discriminator_loss` is an estimate of the distance, up to a
-    constant factor. A critic has no boundary of its own: the accuracies are those of the boundary
-    midway between its means.
+    Metrics: see `GANBase`. -`discriminator_loss` estimates the Wasserstein distance, up to a
+    constant factor. The accuracies use the midpoint between the critic's means on real and on
+    generated images as decision threshold.
     """
 
     def __init__(
@@ -98,7 +103,7 @@ class WGAN(Wasserstein):
     ):
         super().__init__(image_shape, levels, **kwargs)
         self.clip = clip
-        self.after_discriminator_update()  # the initial weights, too, stand within the bounds
+        self.after_discriminator_update()  # clips the initial weights, too
 
     def recommended_optimizer(self):
         rates = {"discriminator": 1e-3, "generator": self.cosine_decay(5e-3, 15_000)}
