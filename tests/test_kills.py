@@ -183,7 +183,7 @@ class Campaign:
 
     def next_arguments(self):
         if (self.run / "run.json").exists():
-            load(trained_model(self.run))  # what there is can be sampled at any time
+            load(trained_model(self.run)[0])  # what there is can be sampled at any time
             return ["--resume", "run", *self.again]
         shutil.rmtree(self.run, ignore_errors=True)  # it had not begun
         return self.given

@@ -1,6 +1,6 @@
 """Source images for translation from image to image: edges, grey, small or half hidden ones.
 
-Isola et al. 2016, "Image-to-Image Translation with Conditional GANBase Networks"
+Isola et al. 2016, "Image-to-Image Translation with Conditional Adversarial Networks"
 (arXiv:1611.07004) learn to make the original from such a source. All of them are whole numbers,
 exactly the same on every machine.
 """
