@@ -1,6 +1,6 @@
-"""Log-probabilities, samples and divergences of the distributions used, in `keras.ops`.
+"""Distributions: log-probabilities, samples and divergences, in `keras.ops`.
 
-Noise enters as an argument, so that a draw is a pure function and equal on every backend.
+Noise is an argument, so a draw is a pure function and equal on every backend.
 """
 
 import kgen.chosen_backend  # noqa: F401  # before Keras
@@ -35,31 +35,34 @@ def normal_kl(mean, log_variance):
 
 
 def nearest_level(values, levels):
-    """Floats, of which [-1, 1] is the range of images, as the nearest of the levels 0..levels-1."""
+    """Floats rounded to the nearest pixel values 0..levels-1; [-1, 1] is the range of images."""
     values = ops.round((values + 1.0) * (0.5 * (levels - 1)))
     return ops.cast(ops.clip(values, 0, levels - 1), level_dtype(levels))
 
 
 def level_dtype(levels):
-    """Of images of so many levels; PyTorch, which computes little in uint16, has int32 for it."""
+    """The dtype of images with `levels` values: uint8, or uint16 above 256 levels.
+
+    PyTorch supports few operations in uint16; there, tensors of it are int32.
+    """
     return "uint8" if levels <= 256 else "uint16"
 
 
 def pixel_distribution(levels):
-    """The distribution of a pixel with `levels` values: Bernoulli for 2, else logistic."""
+    """The distribution of pixels with `levels` values: Bernoulli for 2, else logistic."""
     return Bernoulli() if levels == 2 else DiscretisedLogistic(levels)
 
 
 class Bernoulli:
-    """Independent binary pixels; the parameter of each is its logit.
+    """Bernoulli distribution of independent binary pixels.
 
-    `parameters` is a float32 tensor (..., height, width, channels).
+    `parameters` are logits, float32 (..., height, width, channels).
     """
 
     parameters_per_value = 1
 
     def log_prob(self, images, parameters):
-        """Nats per image (...,) of uint8 images (..., height, width, channels) of 0 and 1."""
+        """log p(images) in nats per image, (...,); uint8 images (..., height, width, channels)."""
         signs = 1.0 - 2.0 * ops.cast(images, "float32")
         return -ops.sum(ops.softplus(signs * parameters), axis=(-3, -2, -1))
 
@@ -73,26 +76,28 @@ class Bernoulli:
 
 
 class DiscretisedLogistic:
-    """Independent pixels of `levels` values: a logistic density integrated over each value's bin.
+    """Discretised logistic distribution of independent pixels with `levels` values.
 
-    Values stand at levels-1 equal steps from -1 to 1; the outer bins reach to infinity, so the
-    probabilities sum to 1 (Kingma et al. 2016, arXiv:1606.04934; Salimans et al. 2017,
-    arXiv:1701.05517, equation 2). `parameters` is a float32 tensor (..., height, width,
-    2 * channels): locations, then log-scales.
+    A logistic density is integrated over the bin of each value. The values are equally spaced from
+    -1 to 1, and the outer bins reach to infinity, so the probabilities sum to 1 (Kingma et al.
+    2016, arXiv:1606.04934; Salimans et al. 2017, arXiv:1701.05517, equation 2).
+
+    `parameters` are float32 (..., height, width, 2 * channels): locations, then log-scales.
     """
 
     parameters_per_value = 2
     smallest_log_scale = -7.0  # as in Salimans et al.: about an eighth of a bin of 8-bit images
-    largest_log_scale = 50.0  # beyond it float32 loses the inner bins altogether
+    largest_log_scale = 50.0  # beyond it, inner bins have no width in float32
 
     def __init__(self, levels):
         self.levels = levels
 
     def log_prob(self, images, parameters):
-        """Nats per image (...,) of uint8 images (..., height, width, channels).
+        """log p(images) in nats per image, (...,); uint8 images (..., height, width, channels).
 
-        With the bin's edges a > b in units of the scale, sigmoid(a) - sigmoid(b) =
-        sigmoid(a) sigmoid(-b) (1 - exp(b - a)): no difference of nearly equal numbers.
+        With the bin edges a > b in units of the scale, the probability is computed as
+        sigmoid(a) - sigmoid(b) = sigmoid(a) sigmoid(-b) (1 - exp(b - a)), which subtracts no nearly
+        equal numbers.
         """
         location, log_scale = self._split(parameters)
         images = ops.cast(images, "float32")
@@ -109,7 +114,7 @@ class DiscretisedLogistic:
         return ops.sum(ops.where(images == 0, below_upper, highest), axis=(-3, -2, -1))
 
     def median(self, parameters):
-        """The value whose bin holds the location, uint8."""
+        """The value whose bin contains the location, uint8."""
         return nearest_level(self._split(parameters)[0], self.levels)
 
     def sample(self, parameters, uniform):
@@ -125,10 +130,10 @@ class DiscretisedLogistic:
 
 
 class Categorical:
-    """Independent pixels of `levels` values, each with a probability of its own: a softmax.
+    """Categorical distribution (softmax) of independent pixels with `levels` values.
 
-    `parameters` is a float32 tensor (..., height, width, levels * channels): the logits of value 0
-    for every channel, then those of value 1, and so on.
+    `parameters` are logits, float32 (..., height, width, levels * channels): those of value 0 for
+    every channel, then those of value 1, and so on.
     """
 
     def __init__(self, levels):
@@ -136,14 +141,16 @@ class Categorical:
         self.parameters_per_value = levels
 
     def log_prob(self, images, parameters):
-        """Nats per image (...,) of uint8 images (..., height, width, channels)."""
+        """log p(images) in nats per image, (...,); uint8 images (..., height, width, channels)."""
         logits = ops.swapaxes(self._split(parameters), -2, -1)  # (..., channels, levels)
         log_prob = backend.categorical_log_prob(ops.cast(images, "int32"), logits)
         return ops.sum(log_prob, axis=(-3, -2, -1))
 
     def sample(self, parameters, uniform):
-        """Draws, uint8: where the cumulative probabilities first exceed `uniform` in [0, 1), which
-        has the shape of the images."""
+        """Draws by the inverse CDF: the first value whose cumulative probability exceeds `uniform`.
+
+        `uniform` in [0, 1) has the shape of the images; the draws are uint8 or uint16.
+        """
         cumulative = ops.cumsum(ops.softmax(self._split(parameters), axis=-2), axis=-2)
         passed = cumulative[..., :-1, :] <= ops.expand_dims(uniform, -2)
         drawn = ops.sum(ops.cast(passed, "int32"), axis=-2)
