@@ -10,14 +10,14 @@
     ((64, 8, 8, 1), dtype('uint8'))
 
 Importing kgen imports no framework; the first name that needs one does. Keras, imported before or
-after, then finds kgen's classes: `keras.saving.load_model("model.keras")`.
+after, finds kgen's classes: `keras.saving.load_model("model.keras")` works.
 """
 
 import importlib
 
 __version__ = "0.2.0"
 
-# Where each public name lives; `kgen.models` adds the class of every registered model.
+# {public name: its module}; `kgen.models` adds the class of every registered model.
 _HOMES = {
     "GenerativeModel": "kgen.training",
     "ImageModel": "kgen.training",

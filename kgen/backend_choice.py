@@ -1,4 +1,4 @@
-"""Which backend Keras is about to import, where the user has not said."""
+"""Choose the backend that Keras will import, if the user has not chosen one."""
 
 import contextlib
 import importlib.util
@@ -14,14 +14,15 @@ BACKENDS = ("tensorflow", "jax", "torch")  # Keras' own default first; packages 
 
 
 def choose_backend():
-    """Have Keras import a backend that is installed; does nothing once Keras is imported.
+    """Set `KERAS_BACKEND` to an installed backend; does nothing once Keras is imported.
 
-    In this order: `KERAS_BACKEND`; the backend that Keras' configuration file names, if it is
-    installed (Keras writes that file itself, whatever the user chose); Keras' own default; the
-    first that is installed.
+    The order of choice: `KERAS_BACKEND`; the backend in Keras' configuration file, if it is
+    installed (Keras writes that file itself, whatever the user chose); Keras' default; the first
+    installed one.
 
     Raises:
-        KgenError: if none is installed, or `KERAS_BACKEND` names an unknown one or one that is not.
+        KgenError: if no backend is installed, or `KERAS_BACKEND` names one that is unknown or not
+            installed.
     """
     if "keras" in sys.modules:
         return
@@ -50,26 +51,26 @@ def choose_backend():
 
 def _is_installed(package):
     found = importlib.util.find_spec(package)
-    return found is not None and found.origin is not None  # no mere folder of that name
+    return found is not None and found.origin is not None  # not just a folder of that name
 
 
 def _configuration():
-    """Keras' configuration file, looked for where Keras does."""
+    """The path of Keras' configuration file, found as Keras finds it."""
     home = os.path.expanduser("~")
     default = os.path.join(home if os.access(home, os.W_OK) else "/tmp", ".keras")
     return Path(os.path.expanduser(os.environ.get("KERAS_HOME", default)), "keras.json")
 
 
 def _check_configuration():
-    """Raise KgenError if Keras, which reads the file in any case, would wait for a pipe's end."""
+    """Raise KgenError if the file is a pipe: Keras always reads it, and would wait forever."""
     with contextlib.suppress(FileNotFoundError):
         check_regular_file(_configuration(), follow=True)
 
 
 def _configured():
-    """The backend that Keras' configuration file names, or None."""
+    """The backend in Keras' configuration file, or None."""
     try:
         with open_plain(_configuration(), follow=True) as file:
             return json.load(file).get("backend")
-    except (OSError, ValueError, AttributeError):  # none, or none that Keras would take
+    except (OSError, ValueError, AttributeError):  # no file, or one that Keras would not accept
         return None

@@ -1,8 +1,8 @@
-"""What an argument may be: its type and its bounds, declared once, in the annotation.
+"""Types and bounds of arguments, declared in annotations.
 
     def __init__(self, latent_size: Count = 20, beta: Positive = 4.0): ...
 
-`checked` holds a value against such an annotation, wherever the value comes from.
+`checked` checks a value against such an annotation, wherever the value comes from.
 """
 
 import math
@@ -21,12 +21,12 @@ LONGEST = 60  # characters of a received value that a message shows
 
 @dataclass(frozen=True, repr=False)
 class Bounds:
-    """The range of a number, and of the length of a tuple or a word.
+    """The range of a number, or of the length of a tuple or string.
 
     Args:
         least, most: the ends of the range.
-        open: "least" or "most" for an end that does not belong to it, else "".
-        remedy: what to do about a value that is out of it.
+        open: the end ("least" or "most") that does not belong to the range, or "".
+        remedy: for the error message: what to do about a value out of the range.
     """
 
     least: float
@@ -48,12 +48,12 @@ class Bounds:
 
 @dataclass(frozen=True, repr=False)
 class Meaning:
-    """What a tuple of fixed length is, and what to do about another value.
+    """The meaning of a tuple of fixed length, for error messages.
 
     Args:
-        words: what it is.
-        remedy: what to do.
-        most: the largest product of its numbers.
+        words: what the tuple is.
+        remedy: what to do about another value.
+        most: largest allowed product of its numbers.
     """
 
     words: str
@@ -69,20 +69,20 @@ class Meaning:
 
 Count = Annotated[int, Bounds(1, 65_536)]  # units, channels, dimensions
 Repeats = Annotated[int, Bounds(1, 1_000)]  # of a layer or a draw: each costs time
-Moves = Annotated[int, Bounds(1, 100)]  # of a player in one step: each is compiled
+Moves = Annotated[int, Bounds(1, 100)]  # updates of a player in one step: each is compiled
 Scales = Annotated[int, Bounds(1, 12)]  # 2^12 is the largest side
-Layers = Annotated[tuple[Count, ...], Bounds(0, 100)]  # units of each of them
-Weight = Annotated[float, Bounds(0, 10**9)]  # of a part of a loss
+Layers = Annotated[tuple[Count, ...], Bounds(0, 100)]  # units of each layer
+Weight = Annotated[float, Bounds(0, 10**9)]  # of a loss term
 Positive = Annotated[float, Bounds(0, 10**9, open="least")]
 LearningRate = Annotated[float, Bounds(0, 10, open="least")]
 Fraction = Annotated[float, Bounds(0, 1, open="most")]
 Levels = Annotated[int, Bounds(2, 65_536, remedy="create the model with the data's levels")]
 LABELLED = "train on labelled images, numbered from 0 without gaps"
 Classes = Annotated[int, Bounds(1, 65_536, remedy=LABELLED)]
-NoClasses = Annotated[int, Bounds(0, 65_536, remedy=LABELLED)]  # 0: none are given
+NoClasses = Annotated[int, Bounds(0, 65_536, remedy=LABELLED)]  # 0: no labels
 CodeCount = Annotated[int, Bounds(2, 65_536)]  # of a codebook
 Names = Annotated[tuple[str, ...], Bounds(1, 1_000)]  # of attributes
-Words = Annotated[tuple[str, ...], Bounds(1, 100_000)]  # that a model of texts knows
+Words = Annotated[tuple[str, ...], Bounds(1, 100_000)]  # the vocabulary of a text model
 Side = Annotated[int, Bounds(1, 4_096)]
 ImageShape = Annotated[
     tuple[Side, Side, Side],
@@ -93,23 +93,25 @@ ImageShape = Annotated[
     ),
 ]
 Number = Annotated[int, Bounds(1, 10**9)]  # of images, steps, epochs
-Draws = Annotated[int, Bounds(1, 100_000)]  # k of a likelihood that is a bound
-Samples = Annotated[int, Bounds(2, 10**9)]  # that are compared with as many others
+Draws = Annotated[int, Bounds(1, 100_000)]  # k of an importance weighted bound
+Samples = Annotated[int, Bounds(2, 10**9)]  # compared with as many real images
 Temperature = Annotated[float, Bounds(0, 100)]
 Gigabytes = Annotated[float, Bounds(0, 10**6, open="least")]  # of 10^9 bytes
-Seed = Annotated[int, Bounds(0, 2**32 - 1)]  # what NumPy, Keras and the frameworks all take
+Seed = Annotated[int, Bounds(0, 2**32 - 1)]  # accepted by NumPy, Keras and all frameworks
 
 
 def checked(name, value, annotation, received=None):
-    """`value` as what `annotation` says, or a KgenError that names the argument.
+    """`value` converted to `annotation`, or a KgenError that names the argument.
 
-    NumPy's numbers become Python's, whole numbers floats, lists, arrays and single numbers tuples,
-    where such are asked for. Annotations other than int, float, str, bool, None, dict, list,
-    tuples, `Literal`, `Annotated` and unions of these are not checked.
+    If the annotation asks for it, NumPy numbers become Python numbers, integers become floats, and
+    lists, arrays and single numbers become tuples. Annotations other than int, float, str, bool,
+    None, dict, list, tuples, `Literal`, `Annotated` and unions of these are not checked.
 
     Args:
         name: of the argument.
-        received: what to show of a wrong value; by default its `repr`.
+        value: to check.
+        annotation: a type, with `Bounds` or `Meaning` by `Annotated`.
+        received: the text to show for a wrong value; its `repr` by default.
     """
     try:
         return _converted(value, annotation)
@@ -121,7 +123,7 @@ def checked(name, value, annotation, received=None):
 
 
 class _Unfit(Exception):  # noqa: N818
-    """A value is not what an annotation says."""
+    """A value does not fit an annotation."""
 
     def __init__(self, remedy=""):
         super().__init__(remedy)
@@ -160,7 +162,7 @@ def _number(value, kind):
         raise _Unfit
     try:
         value = kind(value)
-    except OverflowError:  # of a whole number that no float holds
+    except OverflowError:  # an integer too large for a float
         raise _Unfit from None
     return _fit(value, math.isfinite(value) if kind is float else True)
 
@@ -200,7 +202,7 @@ def _converted_tuple(value, arguments):
 
 
 def in_words(annotation):
-    """What an annotation asks for, as a message says it."""
+    """An annotation in words, for error messages."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is Annotated:
         return _bounds_in_words(*arguments)

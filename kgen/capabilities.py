@@ -1,11 +1,11 @@
-"""What a model can do, and which of the registered models can."""
+"""Capabilities of models, and the registered models that have them."""
 
 import inspect
 
 from kgen import models
 from kgen.errors import KgenError
 
-# {attribute of a model: what one has that has it}
+# {attribute of a model: the capability in words}
 CAPABILITIES = {
     "can_complete": "that completes images",
     "can_sample": "that draws new images",
@@ -18,11 +18,11 @@ CAPABILITIES = {
 
 
 def require(model, *capabilities):
-    """Raise a KgenError, which names the registered models that have them, for one that has not.
+    """Raise KgenError unless a model has all `capabilities`; it names models that do.
 
     Args:
-        model: a `GenerativeModel`, its class, or what has the attributes that are used of one.
-        capabilities: of `CAPABILITIES`.
+        model: a `GenerativeModel`, its class, or an object with its attributes.
+        capabilities: keys of `CAPABILITIES`.
     """
     if not all(getattr(model, capability, None) for capability in capabilities):
         expected = " and ".join(CAPABILITIES[capability] for capability in capabilities)
@@ -34,17 +34,17 @@ def require(model, *capabilities):
 
 
 def log_prob_arguments(model, **given):
-    """Of these arguments those that the model's `log_prob` takes: a bound may draw samples or not.
+    """The arguments among `given` that the model's `log_prob` takes; some bounds draw no samples.
 
     Args:
         model: a `GenerativeModel`, or its class.
-        given: such as samples and seed.
+        given: arguments such as samples and seed.
     """
     taken = inspect.signature(model.log_prob).parameters
     return {name: value for name, value in given.items() if name in taken}
 
 
 def names_with(*capabilities):
-    """The names of the registered models that have them all, with commas between them."""
+    """The names of the registered models with all `capabilities`, separated by commas."""
     classes = {name: models.get(name) for name in models.REGISTRY}
     return ", ".join(n for n, c in classes.items() if all(getattr(c, a) for a in capabilities))

@@ -1,4 +1,4 @@
-"""Importing this module chooses the backend: what needs Keras imports it before Keras."""
+"""Importing this module chooses the backend; modules import it before Keras."""
 
 from kgen.backend_choice import choose_backend
 

@@ -1,4 +1,4 @@
-"""What the verbs (`python -m kgen.fit`, ...) share: choosing a backend, and reporting mistakes."""
+"""Shared by the command line verbs (`python -m kgen.fit`, ...): options, errors, exit status."""
 
 import argparse
 import os
@@ -13,10 +13,11 @@ from kgen.memory import is_shortage
 
 
 def run(main, arguments=None):
-    """Run a verb, and end the process with its exit status.
+    """Run a verb and exit with its status.
 
-    0; 1 for a loss that became non-finite, or text that could not be printed though all else was
-    done; 2 for a user's mistake; 128 and a signal's number. All but 0 print one line.
+    The status is 0 for success; 1 for a non-finite loss, or if output could not be printed although
+    everything else was done; 2 for a user's mistake; 128 plus the number of a signal. Every status
+    but 0 prints one line.
     """
     with output.unfailing() as streams:
         status = _status_of(main, arguments)
@@ -32,7 +33,7 @@ def run(main, arguments=None):
 def _status_of(main, arguments):
     try:
         return main(arguments) or 0
-    except SystemExit as end:  # of --help
+    except SystemExit as end:  # from --help
         return end.code
     except KgenError as error:
         return _failed(error, 2)
@@ -47,7 +48,7 @@ def _status_of(main, arguments):
             2,
         )
     except KeyboardInterrupt as interruption:  # Interrupted, or Ctrl-C anywhere else
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process ends: one more adds nothing
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process is ending already
         status = _failed(str(interruption) or "interrupted", getattr(interruption, "status", 130))
         if not getattr(interruption, "between_steps", False):
             _end_at_once(status)
@@ -55,7 +56,7 @@ def _status_of(main, arguments):
 
 
 def _end_at_once(status):
-    """End without Python's own end: JAX, interrupted in the middle of a step, crashes there."""
+    """Exit without Python's shutdown, in which JAX crashes after an interrupted step."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
@@ -67,20 +68,20 @@ def _failed(message, status):
 
 
 class Parser(argparse.ArgumentParser):
-    """Reports a wrong argument as the verbs report every mistake: in one line."""
+    """An ArgumentParser that raises KgenError, so that every mistake is reported in one line."""
 
     def error(self, message):
         raise KgenError(f"{message}: --help lists the options")
 
 
 def number(annotation):
-    """An argparse type: a number within the bounds of an annotation, such as `kgen.bounds.Seed`."""
+    """An argparse type: a number within the bounds of an annotation such as `kgen.bounds.Seed`."""
     kind, *_ = typing.get_args(annotation)
 
     def parse(text):
         try:
             return checked("it", kind(text), annotation)
-        except ValueError as error:  # no number, or a KgenError: one out of its bounds
+        except ValueError as error:  # no number, or a KgenError: out of its bounds
             raise argparse.ArgumentTypeError(
                 f"expected {in_words(annotation)}, received {text[:LONGEST]!r}"
             ) from error
@@ -89,7 +90,7 @@ def number(annotation):
 
 
 def add_own_models(parser):
-    """Add the option by which a user names the classes of runs whose models are not kgen's."""
+    """Add the option that names the user's own model classes of runs."""
     parser.add_argument(
         "--model",
         metavar="MODULE:CLASS",
@@ -100,7 +101,7 @@ def add_own_models(parser):
 
 
 def add_max_memory(parser):
-    """Add the option that bounds what loading images may take."""
+    """Add the option that limits the memory of loading images."""
     parser.add_argument(
         "--max-memory",
         metavar="GB",
@@ -110,7 +111,7 @@ def add_max_memory(parser):
 
 
 def choose_backend():
-    """Make sure that the backend Keras is about to import is installed, and prepare for it.
+    """Make sure that the backend Keras will import is installed, and set its environment.
 
     Raises:
         KgenError: for an unknown backend, or one that is not installed.
@@ -120,9 +121,9 @@ def choose_backend():
 
 
 def quieten():
-    """Settings that must stand before a framework is imported; the user's own of the first two."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # no start-up notes of TensorFlow and XLA
-    # PyTorch runs two teams of threads, which on few cores spin against each other: 10x slower.
+    """Set environment variables that frameworks read at import; the user's first two are kept."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # no start-up messages of TensorFlow and XLA
+    # PyTorch runs two teams of threads; on few cores, spinning makes them 10x slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    # Keras imports Matplotlib, which ends at a name it does not know; the verbs open no window.
+    # Keras imports Matplotlib, which fails on an unknown backend; the verbs open no window.
     os.environ["MPLBACKEND"] = "agg"

@@ -1,4 +1,4 @@
-"""Log-probabilities, samples and divergences of the distributions used, in `keras.ops`.
+"""Distributions: log-probabilities, samples and divergences, in `keras.ops`.
 
 Noise is an argument, so that a sample is a pure function and the same on every backend.
 """
@@ -74,7 +74,7 @@ class Bernoulli:
 
 
 class DiscretisedLogistic:
-    """Independent pixels of `levels` values: a logistic density integrated over each value's bin.
+    """Discretised logistic distribution of independent pixels with `levels` values.
 
     The values are equally spaced from -1 to 1. The outer bins extend to infinity, so that the
     probabilities sum to 1 (Kingma et al. 2016, arXiv:1606.04934; Salimans et al. 2017,

@@ -1,8 +1,8 @@
-"""The one door to TensorFlow, JAX and PyTorch: the same names, done in three ways.
+"""Adapters for TensorFlow, JAX and PyTorch: the same functions, implemented three times.
 
-Only the files of this folder import a framework, and nothing outside it asks which backend runs.
-Keras chooses the backend (`KERAS_BACKEND`); each adapter defines exactly the names in its
-`__all__`, and `tests/test_house.py` holds the three lists equal.
+Only the files of this folder import a framework, and no code outside it asks which backend runs.
+Keras chooses the backend (`KERAS_BACKEND`). Each adapter defines the names in its `__all__`;
+`tests/test_house.py` checks that the three lists are equal.
 """
 
 import kgen.chosen_backend  # noqa: F401  # before Keras
@@ -25,5 +25,5 @@ else:
 
 
 def name():
-    """ "tensorflow", "jax" or "torch": for reports, never to decide what to do."""
+    """The backend's name, "tensorflow", "jax" or "torch": for reports, never for a decision."""
     return keras.backend.backend()

@@ -1,8 +1,8 @@
-"""What Keras' Adam holds, for the frameworks whose own Adam is one operation, not a dozen."""
+"""The slots of Keras' Adam, for frameworks that have a fused Adam operation."""
 
 import keras
 
-# Each is off, or the update is more than Adam's.
+# Options that change Adam's update; all must be off.
 FURTHER = (
     "amsgrad",
     "clipnorm",
@@ -15,11 +15,11 @@ FURTHER = (
 
 
 def adam_slots(optimizer, variables):
-    """The momentums and velocities of `variables`, two lists of Keras variables.
+    """The momentums and velocities of `variables`: two lists of Keras variables, or None.
 
-    None if the update is not that of Kingma & Ba 2014 for all that the optimizer was built with, in
-    float32: another optimizer, a subclass of one's own, a constraint, a frozen layer, clipping but
-    for `global_clipnorm`, which is left to the caller.
+    None unless this is plain Keras Adam (Kingma & Ba 2014) on float32 variables: no subclass,
+    constraint or frozen variable, and no clipping except `global_clipnorm`, which the caller
+    applies.
     """
     of_keras = type(optimizer).__module__.startswith("keras.")
     if not (of_keras and isinstance(optimizer, keras.optimizers.Adam)):
@@ -28,7 +28,7 @@ def adam_slots(optimizer, variables):
         return None
     if any(v.dtype != "float32" or v.constraint is not None for v in variables):
         return None
-    # Before the slots: the iterations and, unless it follows a schedule, the rate.
+    # The slots follow the iterations and, without a schedule, the learning rate.
     first = len(optimizer.variables) - 2 * len(variables)
     if first not in (1, 2):
         return None

@@ -1,4 +1,4 @@
-"""What layers add to the loss by themselves: `add_loss`, and regularizers of activities."""
+"""Losses that layers add themselves: `add_loss` and activity regularizers."""
 
 import contextlib
 from unittest import mock
@@ -8,10 +8,10 @@ import keras
 
 @contextlib.contextmanager
 def added_losses():
-    """A list of (layer, scalar), filled with what layers that are called meanwhile add to the loss.
+    """Context manager: collects the losses that layers add within it, a list of (layer, scalar).
 
-    Keras keeps these on the layers and forgets those of a network's first call in a step when it is
-    called for the second time; a discriminator is, with real and with generated images.
+    Keras keeps such losses on the layers, and drops those of a network's first call when it is
+    called again within a step. A discriminator is called twice, on real and on generated images.
     """
     found = []
 

@@ -1,17 +1,17 @@
-"""Inference by averaged weights: in a model with `ema`, each weight is read from its average."""
+"""Inference with averaged weights: in a model with `ema`, weights are read from their averages."""
 
 import keras
 
 
 def inference_sources(model, variables):
-    """Of each variable the one whose value inference reads: its average, or itself."""
+    """For each variable, the one that inference reads: its average, or itself."""
     if not getattr(model, "ema", 0.0):
         return variables
     return [model.averages.of(variable) for variable in variables]
 
 
 def by_averages(model, function):
-    """`function`, which assigns no variable, as it is when weights are read from their averages."""
+    """`function` with weights read from their averages; it must assign no variable."""
     if not getattr(model, "ema", 0.0):
         return function
 

@@ -1,10 +1,10 @@
-"""Biases of convolutions, for the frameworks that have no better way to add them."""
+"""Add the bias of a convolution by `keras.ops`."""
 
 import keras
 
 
 def add_bias(outputs, bias, data_format):
-    """`outputs` of a convolution of images plus `bias`, a number per channel; None adds nothing."""
+    """`outputs` of an image convolution plus `bias` (channels,); None adds nothing."""
     if bias is None:
         return outputs
     shape = (-1,) if data_format == "channels_last" else (-1, 1, 1)

@@ -1,9 +1,8 @@
 """JAX: stateful steps become pure functions, compiled with their state donated.
 
-Everything rests on one idea. Keras' `StatelessScope` redirects every read and `assign` of a
-variable to a mapping; a stateful function run inside it is a pure function of the mapping's values
-(`jax_steps.pure_function`). Nested scopes see only the innermost mapping, so each carries all the
-variables in use.
+Keras' `StatelessScope` redirects every read and `assign` of a variable to a mapping. A stateful
+function run inside it is a pure function of the mapping's values (`jax_steps.pure_function`).
+Nested scopes see only the innermost mapping, so each mapping holds all variables in use.
 """
 
 import contextlib
@@ -54,7 +53,7 @@ def _values(variables):
 
 
 def _readable(model):
-    """The variables that functions of a model may read: its own, and the count of its steps."""
+    """The variables that a model's functions may read: its own, and its step counter."""
     count = getattr(model, "steps_counted", None)
     return model.variables if count is None else [*model.variables, count]
 
@@ -65,19 +64,19 @@ def _assign(variables, values):
 
 
 def value_and_grad(model, function, variables):
-    """Value of `function() -> (loss, aux)` and the gradient of loss with respect to `variables`.
+    """Value of `function() -> (loss, aux)`, and the gradients of loss by `variables`.
 
-    `function` may read every variable of `model` and assign those that are not differentiated
-    (batch normalisation statistics, seeds); the new values are kept.
+    `function` may read every variable of `model`. It may assign those that are not differentiated
+    (batch normalisation statistics, seeds); they keep the new values.
 
     Args:
         model: the Keras model whose variables `function` uses.
-        function: takes nothing, returns a scalar loss and any structure of tensors.
+        function: takes no arguments, returns a scalar loss and any structure of tensors.
         variables: list of Keras variables to differentiate.
 
     Returns:
-        `((loss, aux), gradients)`, gradients in the order of `variables`, zero where the loss does
-        not depend on a variable.
+        `((loss, aux), gradients)`: the gradients are in the order of `variables`, and zero for a
+        variable that the loss does not depend on.
     """
     chosen = {id(variable) for variable in variables}
     others = [variable for variable in _readable(model) if id(variable) not in chosen]
@@ -94,18 +93,19 @@ def value_and_grad(model, function, variables):
 
 
 def apply_gradients(optimizer, gradients, variables):
-    """One step of a Keras optimizer on `variables`, all that it was built with.
+    """Run one step of a Keras optimizer on `variables`, all that it was built with.
 
-    XLA makes one loop of Adam's operations; TensorFlow and PyTorch have such a loop of their own.
+    XLA fuses Adam's operations into one loop; TensorFlow and PyTorch use their fused Adam.
     """
     optimizer.apply(gradients, variables)
 
 
 def batch_normalised(x, scale, offset, epsilon):
-    """`x` (batch, ..., channels), float32, normalised by each channel's mean and variance.
+    """Batch normalisation of `x`, float32 (batch, ..., channels), by each channel's statistics.
 
     Returns:
-        the outputs, like `x`, and mean and variance (channels,), without gradients.
+        (outputs like `x`, mean (channels,), variance (channels,)); mean and variance have no
+        gradients.
     """
     mean, variance = keras.ops.moments(x, tuple(range(x.ndim - 1)))
     outputs = keras.ops.batch_normalization(x, mean, variance, -1, offset, scale, epsilon)
@@ -113,12 +113,12 @@ def batch_normalised(x, scale, offset, epsilon):
 
 
 def input_gradient(model, function, inputs):
-    """d sum(function(inputs)) / d inputs, itself differentiable (for gradient penalties)."""
+    """d sum(function(inputs)) / d inputs; it can be differentiated again (gradient penalties)."""
     variables = _readable(model)
     pure = pure_function(function, variables)
 
     def total(inputs):
-        with added_losses():  # they are of the loss, not of the gradient
+        with added_losses():  # regularization losses are no part of this gradient
             outputs, updated = pure(_values(variables), inputs)
         return keras.ops.sum(outputs), updated
 
@@ -128,17 +128,18 @@ def input_gradient(model, function, inputs):
 
 
 def categorical_log_prob(values, logits):
-    """log softmax(logits)[..., values]: values int32 (...), logits (..., levels), result (...)."""
+    """log softmax(logits)[..., values], in nats: values int32 (...), logits (..., levels)."""
     chosen = values[..., None] == jax.numpy.arange(logits.shape[-1])
     chosen_logits = jax.numpy.sum(jax.numpy.where(chosen, logits, 0.0), axis=-1)
     return chosen_logits - jax.nn.logsumexp(logits, axis=-1)
 
 
 def compiled(model, function, loop=False):
-    """`function(*arrays)` compiled for inference; it reads the model's variables, writes none.
+    """`function(*arrays)` compiled for inference; it reads the model's variables, assigns none.
 
-    `loop` says that it is a long loop of small operations, which TensorFlow and PyTorch run in a
-    way of their own.
+    Args:
+        loop: whether it is a long loop of small operations, which TensorFlow and PyTorch run
+            differently.
     """
     variables = _readable(model)
     sources = inference_sources(model, variables)
@@ -153,47 +154,51 @@ def compiled(model, function, loop=False):
 
 
 def padded_conv(images, kernel, rows, columns, bias=None):
-    """Convolution with stride 1 of `images` after zeros: (before, after) its `rows`, `columns`.
+    """Stride-1 convolution of zero-padded `images`, plus `bias`.
 
-    Plus `bias`, one number per channel of the outputs.
+    Args:
+        images: (batch, height, width, channels).
+        kernel: (rows, columns, channels, filters).
+        rows, columns: the padding (before, after) of either axis.
+        bias: (filters,), or None.
     """
     images = jax.numpy.pad(images, ((0, 0), rows, columns, (0, 0)))
     return conv(images, kernel, (1, 1), "valid", "channels_last", (1, 1), bias)
 
 
 def affine(inputs, matrix, bias):
-    """`inputs @ matrix + bias`, (n, inputs) -> (n, outputs), where every microsecond counts."""
+    """`inputs @ matrix + bias`, (n, inputs) -> (n, outputs), with the least overhead."""
     return inputs.astype(matrix.dtype) @ matrix + bias
 
 
 def normal(shape, seeds):
-    """Standard normal noise of that shape by a Keras `SeedGenerator`, new at every call."""
+    """Standard normal noise of a shape from a Keras `SeedGenerator`, new at every call."""
     return keras.random.normal(shape, seed=seeds)
 
 
 def uniform(shape, seeds):
-    """Uniform noise in [0, 1), as `normal`."""
+    """Uniform noise in [0, 1), see `normal`."""
     return keras.random.uniform(shape, seed=seeds)
 
 
 def scan(function, carry, inputs):
-    """`carry, output = function(carry, input)` for each input; returns (carry, all outputs).
+    """Loop `carry, output = function(carry, input)` over the inputs; returns (carry, outputs).
 
     Args:
         function: takes and returns any structures of tensors; those of `carry` keep their shapes.
-        carry: for the first call.
-        inputs: a structure of tensors; each call gets the next entry of their first axes.
+        carry: the first call's carry.
+        inputs: a structure of tensors; each call gets the next entry along their first axis.
 
     Returns:
-        The last carry, and the structure of the outputs, stacked along new first axes.
+        The last carry, and the outputs, stacked along a new first axis.
     """
     return jax.lax.scan(function, carry, inputs)
 
 
 def cond(predicate, if_true, if_false):
-    """`if_true()` or `if_false()`; outside a compiled function neither is compiled.
+    """`if_true()` or `if_false()`; outside of a compiled function neither is compiled.
 
-    `jax.lax.cond` compiles both anew whenever it is called there.
+    `jax.lax.cond` would compile both at every such call.
     """
     if isinstance(predicate, jax.core.Tracer):
         return jax.lax.cond(predicate, if_true, if_false)
@@ -201,17 +206,17 @@ def cond(predicate, if_true, if_false):
 
 
 def default_jit_compile(model):
-    """What `jit_compile="auto"` stands for in training: Keras' choice, which is yes."""
+    """The meaning of `jit_compile="auto"` in training: Keras' choice, which is True on JAX."""
     return model.jit_compile
 
 
 def batch_source(model, batches):
-    """What Keras' `fit` takes for `batches`, a PyDataset, so as to lose no time between steps."""
+    """The form of `batches`, a PyDataset, that Keras' `fit` iterates fastest: itself on JAX."""
     return batches
 
 
 def training():
-    """Context of a `fit`; only PyTorch has something to set, see `kgen.backend.torch.training`."""
+    """Context manager of a `fit`; only PyTorch needs one, see `kgen.backend.torch.training`."""
     return contextlib.nullcontext()
 
 
@@ -221,14 +226,14 @@ def synchronise(tensors):
 
 
 def peak_memory():
-    """Most bytes in use so far: of the device where it counts them, else of this process."""
+    """Peak memory in bytes: of the device if it reports it, else of this process."""
     statistics = jax.devices()[0].memory_stats() or {}
     return statistics.get("peak_bytes_in_use") or process_peak_memory()
 
 
 @functools.cache
 def device():
-    """What the computation runs on, in words: "cpu" or the accelerator's name."""
+    """The name of the device: "cpu", or the accelerator's name."""
     first = jax.devices()[0]
     return "cpu" if first.platform == "cpu" else first.device_kind
 
@@ -239,4 +244,4 @@ def version():
 
 
 def seed_framework(seed):
-    """JAX has no global generator to seed."""
+    """Does nothing: JAX has no global random generator."""

@@ -1,10 +1,10 @@
-"""Convolutions of images whose gradients XLA computes fast on the CPU too, and inside loops.
+"""Image convolutions with custom gradients that XLA computes fast on the CPU, also in loops.
 
-XLA's fast CPU routine wants images (batch, height, width, channels), kernels (height, width, in,
-out) and no kernel larger than the image; all else takes plain loops, ten times slower and more.
-JAX's own gradients come in other layouts, which XLA rearranges everywhere but inside `lax.scan`,
-and its kernel gradient of a transposed convolution slides the large image over the small one. So
-the gradients are written out here. All follow from one sum, linear in each of x, w and y,
+XLA's fast CPU routine needs images (batch, height, width, channels), kernels (height, width, in,
+out) and no kernel larger than the image. Anything else runs as plain loops, at least ten times
+slower. JAX's own gradients use other layouts, which XLA rearranges everywhere but inside
+`lax.scan`. JAX's kernel gradient of a transposed convolution slides the large image over the small
+one. So the gradients are written out here. All follow from one sum, linear in each of x, w and y,
 
     sum over positions p and taps k of  x[stride * p + k - low] * w[k] * y[p]
 
@@ -13,10 +13,10 @@ filters); smaller images y (batch, height', width', filters). Its three partial 
 
     d/dy: convolution of x by w,  d/dx: transposed convolution of y by w,  d/dw: `_kernel_of(x, y)`,
 
-are linear in their two arguments, and the gradients of each are the other two: reverse mode works
-to any order (forward mode does not). Each is given the `strides` and, per side of the image, the
-`padding` (low, high) of the convolution from x to y, with high such that the last position ends
-there exactly: stride * (height' - 1) + rows = low + height + high. A negative one crops.
+are linear in their two arguments, and the gradients of each are the other two. So reverse mode
+works to any order (forward mode does not). Each function takes the `strides` and, per image axis,
+the `padding` (low, high) of the convolution from x to y. `high` is such that the last position ends
+exactly at the border: stride * (height' - 1) + rows = low + height + high. Negative padding crops.
 """
 
 import functools
@@ -43,7 +43,7 @@ def _convolution(x, w, strides, padding):
 def _transposed(y, w, strides, padding):
     """x[q] = sum over those p and k with stride * p + k - low = q of y[p] w[k].
 
-    This convolves y, with stride - 1 zeros between its pixels, by the kernel turned around.
+    Computed as the convolution of y, dilated by stride - 1 zeros, with the flipped kernel.
     """
     reach = _reach(w.shape[:2], padding)
     return lax.conv_general_dilated(
@@ -53,10 +53,10 @@ def _transposed(y, w, strides, padding):
 
 @_linear_in_two
 def _kernel_of(x, y, strides, padding):
-    """w[k] = sum over p of x[stride * p + k - low] y[p]: one matrix product for each tap k.
+    """w[k] = sum over p of x[stride * p + k - low] y[p]: one matrix product per tap k.
 
-    As a convolution, whose kernel is all of y, it takes up to six times longer. Where x has few
-    channels, one product for each row of taps saves reading y again for each of them.
+    As a convolution with the kernel y it takes up to six times longer. If x has few channels, one
+    product per row of taps avoids reading y once per tap.
     """
     rows, columns = taps = [
         low + size + high - stride * (positions - 1)
@@ -65,14 +65,14 @@ def _kernel_of(x, y, strides, padding):
         )
     ]
     channels, filters = x.shape[3], y.shape[3]
-    if filters < channels and strides == (1, 1):  # as a sum over p + k - low, the taps turned
+    if filters < channels and strides == (1, 1):  # the same sum over p + k - low, taps flipped
         return _turned(_kernel_of(y, x, strides, _reach(taps, padding)))
     borders = [(0, 0, 0), *((*side, 0) for side in padding), (0, 0, 0)]
     x = lax.pad(x, numpy.zeros((), x.dtype), borders)
     ends = [stride * (size - 1) + 1 for stride, size in zip(strides, y.shape[1:3], strict=True)]
 
     def product(x, row):
-        """What a row of taps sees of x from each position, (positions, channels), times y."""
+        """The pixels of x under a row of taps, (positions, channels), transposed, times y."""
         part = x[:, row : row + ends[0] : strides[0]]
         return part.reshape(-1, part.shape[-1]).T @ y
 
@@ -85,12 +85,12 @@ def _kernel_of(x, y, strides, padding):
 
 
 def _turned(w):
-    """The kernel of the opposite direction: turned around, channels for filters."""
+    """The kernel of the opposite direction: flipped, channels and filters swapped."""
     return w[::-1, ::-1].swapaxes(2, 3)
 
 
 def _reach(taps, padding):
-    """The padding of the opposite direction, for a stride of 1."""
+    """The padding of the opposite direction, for stride 1."""
     return tuple(
         (count - 1 - low, count - 1 - high)
         for count, (low, high) in zip(taps, padding, strict=True)
@@ -113,7 +113,7 @@ _set_gradients(_kernel_of, lambda x, y, w, *to: (_transposed(y, w, *to), _convol
 
 
 def conv(inputs, kernel, strides, padding, data_format, dilation_rate, bias=None):
-    """`keras.ops.conv` of images, plus `bias`; on the CPU with the gradients of this module."""
+    """`keras.ops.conv` of images, plus `bias`; on the CPU with this module's gradients."""
     outputs = _without_bias(inputs, kernel, strides, padding, data_format, dilation_rate)
     return add_bias(outputs, bias, data_format)
 
@@ -147,9 +147,10 @@ def conv_transpose(
     bias=None,
     size=None,
 ):
-    """`keras.ops.conv_transpose`, plus `bias`; on the CPU with the gradients of this module.
+    """`keras.ops.conv_transpose`, plus `bias`; on the CPU with this module's gradients.
 
-    `size`: (height, width) of the outputs, if less than Keras': what is beyond them is cut off.
+    Args:
+        size: (height, width) to crop the outputs to, at the end; None for Keras' size.
     """
     if output_padding is not None or not _is_ours(data_format, dilation_rate):
         outputs = keras.ops.conv_transpose(
@@ -177,6 +178,6 @@ def _is_ours(data_format, dilation_rate):
 
 
 def _halves(total):
-    """(low, high) of the padding, the odd pixel high; a crop is all high."""
+    """Split padding into (low, high): an odd pixel goes to `high`, and so does a whole crop."""
     low = max(total, 0) // 2
     return low, total - low

@@ -1,4 +1,4 @@
-"""JAX: the functions that Keras' `fit` and `evaluate` call for one or several steps."""
+"""JAX: the functions that Keras' `fit` and `evaluate` call to run one or several steps."""
 
 import itertools
 from collections import deque
@@ -7,12 +7,15 @@ import jax
 import keras
 import numpy as np
 
-# From 3.16 on, for `steps_per_execution` > 1, before it hands them over.
+# Since 3.16, Keras stacks the batches itself for `steps_per_execution` > 1.
 KERAS_STACKS_BATCHES = tuple(map(int, keras.__version__.split(".")[:2])) >= (3, 16)
 
 
 def pure_function(function, variables):
-    """`function(*args)`, which reads and assigns `variables`: (values, *args) -> (result, new)."""
+    """The pure form of a function that reads and assigns `variables`.
+
+    Returns a function (values, *args) -> (`function(*args)`, new values).
+    """
 
     def run(values, *args):
         mapping = list(zip(variables, values, strict=True))
@@ -24,7 +27,7 @@ def pure_function(function, variables):
 
 
 def make_train_function(model):
-    """The function Keras' JAX `fit` calls: (state, iterator of batches) -> (logs, state)."""
+    """The function that Keras' JAX `fit` calls: (state, iterator of batches) -> (logs, state)."""
     groups = (
         model.trainable_variables,
         model.non_trainable_variables,
@@ -57,7 +60,7 @@ def _step_function(model, step, groups):
             return steps
         compiled = jax.jit(steps, donate_argnums=0)
 
-        def compiled_step(state, batches):  # profilers of Python see no call of compiled code
+        def compiled_step(state, batches):  # a Python frame, for Python profilers
             return compiled(state, batches)
 
         return compiled_step
@@ -70,29 +73,29 @@ def _step_function(model, step, groups):
             stacked, batches = _next_batches(iterator, model.steps_per_execution)
             if stacked is not None:
                 state, logs = run_many(state, stacked)
-            for batch in batches:  # the only one, or the remainder of an epoch
+            for batch in batches:  # a single batch, or the remainder of an epoch
                 state, logs = run_one(state, batch)
         except BaseException:
-            # Keras has taken the values out of the variables and, after the first step of a `fit`
-            # has failed, does not put them back.
+            # Keras has taken the values out of the variables. If the first step of a `fit` fails,
+            # it does not put them back.
             for variables, values in zip(groups, state, strict=True):
                 for variable, value in zip(variables, values, strict=True):
                     variable.assign(value)
             raise
-        # Keras keeps every step's state in an attribute. Through lists it would look for layers to
-        # track, value by value (a twentieth of a step of the vae); deques it leaves alone.
+        # Keras stores each step's state in an attribute. It searches lists for layers to track,
+        # value by value (a twentieth of the VAE's step), but not deques.
         return logs, tuple(map(deque, state))
 
     return function
 
 
 def _next_batches(iterator, steps):
-    """(batches for `steps` steps in one, stacked, or None; batches to run one by one)."""
+    """(`steps` batches stacked, or None; a list of batches to run one by one)."""
     if steps > 1 and KERAS_STACKS_BATCHES:
         batch = next(iterator)
         if type(batch).__name__ == "PartialBatchList":  # the remainder of an epoch
             return None, batch
-        is_stacked = len(jax.tree.leaves(batch)[0]) == steps  # one of `train_on_batch` is not
+        is_stacked = len(jax.tree.leaves(batch)[0]) == steps  # not so from `train_on_batch`
         return (batch, []) if is_stacked else (None, [batch])
     batches = list(itertools.islice(iterator, steps))
     if not batches:

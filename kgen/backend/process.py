@@ -1,4 +1,4 @@
-"""What the three adapters measure in the same way."""
+"""Peak memory of this process, the same for all three adapters."""
 
 import re
 import resource
@@ -7,12 +7,12 @@ from pathlib import Path
 
 
 def process_peak_memory():
-    """Most bytes of main memory this process has held so far.
+    """Peak main memory of this process in bytes.
 
-    Elsewhere than on Linux, the peak of the process that started this one may be part of it.
+    On systems other than Linux it may include the peak of the parent process.
     """
     status = Path("/proc/self/status")
-    if status.exists():  # getrusage's peak outlives exec there: a child's begins at its parent's
+    if status.exists():  # on Linux, getrusage's peak survives exec: a child starts at its parent's
         return int(re.search(r"VmHWM:\s*(\d+) kB", status.read_text())[1]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024  # macOS counts bytes, others KiB

@@ -1,4 +1,4 @@
-"""TensorFlow: Keras' own compiled steps already are stateful; gradients come from tapes."""
+"""TensorFlow: Keras' compiled steps are stateful already; gradients come from `GradientTape`."""
 
 import contextlib
 import functools
@@ -51,7 +51,7 @@ __all__ = [
 
 
 def value_and_grad(model, function, variables):
-    """Value of `function() -> (loss, aux)` and the gradient of loss with respect to `variables`.
+    """Value of `function() -> (loss, aux)`, and the gradients of loss by `variables`.
 
     See `kgen.backend.jax.value_and_grad`; variables assigned by `function` keep their new values.
     """
@@ -60,21 +60,20 @@ def value_and_grad(model, function, variables):
         tape.watch(variables)
         loss, aux = function()
     gradients = tape.gradient(loss, variables, unconnected_gradients="zero")
-    # An embedding's come as slices, several for a row that is looked up more than once; Keras'
-    # optimizers would square each by itself. As tensors they are summed.
+    # An embedding's gradient is `IndexedSlices`, with several slices for a row that is looked up
+    # more than once. Keras' optimizers would square each slice; converting to a tensor sums them.
     return (loss, aux), [tf.convert_to_tensor(gradient) for gradient in gradients]
 
 
 def apply_gradients(optimizer, gradients, variables):
-    """One step of a Keras optimizer, see `kgen.backend.jax.apply_gradients`.
+    """Run one step of a Keras optimizer, see `kgen.backend.jax.apply_gradients`.
 
-    TensorFlow's own operation of Adam takes the place of a dozen for every variable.
+    TensorFlow's fused Adam replaces a dozen operations per variable.
     """
     slots = adam_slots(optimizer, variables)
     if slots is None:
-        # Outside a replica's context, where Keras gathers all gradients in an IdentityN. TensorFlow
-        # 2.21 relies on it to keep the update of a weight behind its reading, then optimizes it
-        # away: of the wgan's several moves, some read weights before or after by chance.
+        # Inside a replica context Keras wraps the gradients in IdentityN, which TensorFlow 2.21's
+        # optimizer removes; reads and updates of a weight then race (seen with the WGAN).
         replica = tf.distribute.get_replica_context()
         replica.merge_call(lambda strategy: optimizer.apply(gradients, variables))
         return
@@ -98,14 +97,14 @@ def apply_gradients(optimizer, gradients, variables):
 
 
 def batch_normalised(x, scale, offset, epsilon):
-    """`x` normalised over all axes but the last, see `kgen.backend.jax.batch_normalised`."""
+    """Batch normalisation of `x`, see `kgen.backend.jax.batch_normalised`."""
     channels = x.shape[-1]
     images = x if len(x.shape) == 4 else tf.reshape(x, (-1, 1, 1, channels))
     outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
         x=images, scale=scale, offset=offset, mean=[], variance=[], epsilon=epsilon
     )
     count = tf.cast(tf.size(x) // channels, "float32")
-    biased = variance * (count - 1.0) / count  # TensorFlow's is the unbiased estimate
+    biased = variance * (count - 1.0) / count  # TensorFlow returns the unbiased estimate
     return (
         tf.reshape(outputs, tf.shape(x)),
         tf.stop_gradient(mean),
@@ -114,7 +113,7 @@ def batch_normalised(x, scale, offset, epsilon):
 
 
 def input_gradient(model, function, inputs):
-    """d sum(function(inputs)) / d inputs, itself differentiable (for gradient penalties)."""
+    """d sum(function(inputs)) / d inputs; it can be differentiated again (gradient penalties)."""
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(inputs)
         with added_losses():
@@ -128,10 +127,10 @@ def categorical_log_prob(values, logits):
 
 
 def compiled(model, function, loop=False):
-    """`function(*arrays)` compiled for inference; it reads the model's variables, writes none.
+    """`function(*arrays)` compiled for inference; it reads the model's variables, assigns none.
 
-    Unless the user asks for it, only a `loop` of small operations is compiled by XLA, anew for
-    every shape: between two of them TensorFlow's own executor spends more time than in them.
+    Unless the user asks for XLA, it compiles only a `loop` of small operations, once per shape:
+    TensorFlow's executor spends more time between such operations than in them.
     """
     function = by_averages(model, function)
 
@@ -153,12 +152,12 @@ def _tensor(array):
 
 
 def affine(inputs, matrix, bias):
-    """`inputs @ matrix + bias`, (n, inputs) -> (n, outputs), where every microsecond counts."""
+    """`inputs @ matrix + bias`, (n, inputs) -> (n, outputs), with the least overhead."""
     return tf.nn.bias_add(tf.cast(inputs, matrix.dtype) @ matrix, bias)
 
 
 def normal(shape, seeds):
-    """Standard normal noise by a Keras `SeedGenerator`, see `kgen.backend.jax.normal`."""
+    """Standard normal noise from a Keras `SeedGenerator`, see `kgen.backend.jax.normal`."""
     return keras.random.normal(shape, seed=seeds)
 
 
@@ -168,7 +167,7 @@ def uniform(shape, seeds):
 
 
 def scan(function, carry, inputs):
-    """`carry, output = function(carry, input)` for each input; returns (carry, all outputs).
+    """Loop `carry, output = function(carry, input)` over the inputs; returns (carry, outputs).
 
     See `kgen.backend.jax.scan`.
     """
@@ -186,7 +185,7 @@ def scan(function, carry, inputs):
         ]
         return index + 1, carry, written
 
-    # Traced once only to learn what it returns.
+    # Traced once, only to learn the outputs' shapes and dtypes.
     traced = tf.function(function, autograph=False).get_concrete_function(carry, entry(0))
     _, output = traced.structured_outputs
     arrays = [
@@ -200,12 +199,12 @@ def scan(function, carry, inputs):
 
 
 def default_jit_compile(model):
-    """What `jit_compile="auto"` stands for in training, see `kgen.backend.jax.default_jit_compile`.
+    """The meaning of `jit_compile="auto"` in training: XLA for convolutions without oneDNN.
 
-    Keras' choice on a CPU is no. It depends on TensorFlow's own convolutions: where oneDNN computes
-    them, XLA's steps take 1.2 to 1.3 of the time of TensorFlow's (dcgan, glow; pixelcnn 0.86), and
-    a cold start 6 to 22 s longer (dcgan, glow); where it does not, 0.35 (dcgan). Those of dense
-    models take 1.05 to 1.3 (iwae, vae, gan; vae on another machine 0.8).
+    Keras' choice on a CPU is False. The step times of XLA, as a multiple of TensorFlow's own, are:
+    with oneDNN 1.2 to 1.3 (dcgan, glow) and 0.86 (pixelcnn), and a cold start takes 6 to 22 s
+    longer (dcgan, glow); without oneDNN 0.35 (dcgan); dense models 1.05 to 1.3 (iwae, vae, gan; vae
+    on another machine 0.8).
     """
     return model.jit_compile or (_convolves(model) and not computes_with_onednn())
 
@@ -215,15 +214,15 @@ def _convolves(model):
 
 
 def batch_source(model, batches):
-    """What Keras' `fit` takes for `batches`, see `kgen.backend.jax.batch_source`.
+    """The form of `batches` that Keras' `fit` takes, see `kgen.backend.jax.batch_source`.
 
-    A loop of several steps and a distribution strategy need Keras' own pipeline.
+    `steps_per_execution` > 1 and distribution strategies need Keras' tf.data pipeline.
     """
     if model.steps_per_execution > 1 or _is_distributed(model):
         return batches
     try:
         from kgen.backend.tensorflow_feed import Feed
-    except ImportError:  # the class it extends is nothing public: a later Keras may move it
+    except ImportError:  # its base class is private: a later Keras may move it
         return batches
     return Feed(batches)
 
@@ -233,11 +232,11 @@ def _is_distributed(model):
 
 
 def make_train_function(model):
-    """The function Keras' TensorFlow `fit` calls with an iterator of batches.
+    """The function that Keras' TensorFlow `fit` calls with an iterator of batches.
 
-    Keras' own, which runs k steps in a `tf.while_loop`, reads its pipelines; batches handed over
-    one by one (`batch_source`) have a step of their own, traced for every size of a batch: graphs
-    for any size take 1.12 (vae), 1.06 (glow) or 1.03 (pixelcnn) of the time.
+    Keras' function runs k steps in a `tf.while_loop` and reads tf.data pipelines. Batches that
+    arrive one by one (`batch_source`) use another function, traced per batch size: a graph for any
+    size takes 1.12 (vae), 1.06 (glow) or 1.03 (pixelcnn) of the time.
     """
     keras.Model.make_train_function(model, force=True)
     if _is_distributed(model):
@@ -255,16 +254,16 @@ def make_train_function(model):
 
 
 def _by_shapes(step, jit_compile):
-    """`step(batch)`, compiled for every size of a batch.
+    """`step(batch)`, compiled once per batch size.
 
-    A `tf.function` takes 0.2 ms to find the graph for some arrays, a thirtieth of the vae's step;
-    for those that `batch_source` hands over, their shapes and types will do.
+    A `tf.function` takes 0.2 ms to find the graph for its arguments, a thirtieth of the VAE's step.
+    For the arrays of `batch_source`, looking it up by shape and dtype is enough.
     """
     traced, graphs = tf.function(step, autograph=False, jit_compile=jit_compile), {}
 
     def call(batch):
         parts = keras.tree.flatten(batch)
-        if not all(isinstance(part, np.ndarray) for part in parts):  # of `train_on_batch`
+        if not all(isinstance(part, np.ndarray) for part in parts):  # from `train_on_batch`
             return traced(batch)
         key = tuple((part.shape, part.dtype) for part in parts)
         batch = keras.tree.map_structure(tf.convert_to_tensor, batch)
@@ -282,7 +281,7 @@ def make_test_function(model):
 
 
 def training():
-    """Context of a `fit`; only PyTorch has something to set, see `kgen.backend.torch.training`."""
+    """Context manager of a `fit`; only PyTorch needs one, see `kgen.backend.torch.training`."""
     return contextlib.nullcontext()
 
 
@@ -293,7 +292,7 @@ def synchronise(tensors):
 
 
 def peak_memory():
-    """Most bytes in use so far: of the device where it counts them, else of this process."""
+    """Peak memory in bytes: of the device if it reports it, else of this process."""
     if tf.config.list_physical_devices("GPU"):
         return tf.config.experimental.get_memory_info("GPU:0")["peak"]
     return process_peak_memory()
@@ -301,7 +300,7 @@ def peak_memory():
 
 @functools.cache
 def device():
-    """What the computation runs on, in words: "cpu" or the accelerator's name."""
+    """The name of the device: "cpu", or the accelerator's name."""
     accelerators = tf.config.list_physical_devices("GPU")
     if not accelerators:
         return "cpu"
@@ -314,5 +313,5 @@ def version():
 
 
 def seed_framework(seed):
-    """Seed TensorFlow's global generator (`tf.data` shuffles of the user's own pipelines)."""
+    """Seed TensorFlow's global generator, which shuffles the user's `tf.data` pipelines."""
     tf.random.set_seed(seed)

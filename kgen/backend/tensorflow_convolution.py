@@ -1,4 +1,4 @@
-"""Convolutions of images by TensorFlow's own operations, with their biases."""
+"""Image convolutions with biases, by TensorFlow's own operations."""
 
 import functools
 
@@ -11,7 +11,7 @@ __all__ = ["computes_with_onednn", "conv", "conv_transpose", "padded_conv"]
 def conv(inputs, kernel, strides, padding, data_format, dilation_rate, bias=None):
     """`keras.ops.conv` of images, plus `bias`."""
     outputs = keras.ops.conv(inputs, kernel, strides, padding, data_format, dilation_rate)
-    return _biased(outputs, bias, data_format)
+    return _add_bias(outputs, bias, data_format)
 
 
 def conv_transpose(
@@ -27,8 +27,8 @@ def conv_transpose(
 ):
     """`keras.ops.conv_transpose` of images, see `kgen.backend.jax_convolution.conv_transpose`.
 
-    TensorFlow's own operation makes outputs of any size, but for some it cuts rows off before the
-    first as well: those are cut here.
+    TensorFlow's operation computes outputs of any size, but for some sizes it also crops at the
+    start. In these cases the outputs are cropped here.
     """
 
     def before(length, positions, taps, stride):
@@ -43,18 +43,19 @@ def conv_transpose(
     if size and padding == "same" and all(map(is_cut_at_the_end, *sides)):
         shape = (tf.shape(inputs)[0], *size, kernel.shape[2])
         inputs = tf.cast(inputs, kernel.dtype)
-        return _biased(tf.nn.conv2d_transpose(inputs, kernel, shape, strides), bias)
+        return _add_bias(tf.nn.conv2d_transpose(inputs, kernel, shape, strides), bias)
     outputs = keras.ops.conv_transpose(
         inputs, kernel, strides, padding, output_padding, data_format, dilation_rate
     )
-    outputs = _biased(outputs, bias, data_format)
+    outputs = _add_bias(outputs, bias, data_format)
     return outputs[:, : size[0], : size[1]] if size else outputs
 
 
-def _biased(outputs, bias, data_format="channels_last"):
-    """By an operation of its own, whose gradient is one pass over the outputs, not several.
+def _add_bias(outputs, bias, data_format="channels_last"):
+    """Add a bias by `tf.nn.bias_add`, whose gradient is one pass over the outputs, not several.
 
-    Nor is it reordered, as sums are once the batch size is known: equal steps stay equal.
+    TensorFlow reorders plain sums once the batch size is known, but not this operation: equal steps
+    give equal results.
     """
     if bias is None:
         return outputs
@@ -62,28 +63,33 @@ def _biased(outputs, bias, data_format="channels_last"):
 
 
 def padded_conv(images, kernel, rows, columns, bias=None):
-    """Convolution of `images` after zeros, see `kgen.backend.jax.padded_conv`.
+    """Convolution of zero-padded `images`, see `kgen.backend.jax.padded_conv`.
 
-    In one operation: where oneDNN is on, by default on processors with AVX-512, TensorFlow 2.21
-    merges padding, convolution, bias and sum to one with an input more than it has memory for, and
-    crashes (`MklLayoutRewritePass`, `__MklDummyPadWithFusedConv2D`). And with zeros in the kernel,
-    not around the images, where oneDNN computes it and their size is kept: steps of the pixelcnn
-    take 0.83 of the time, though they multiply more.
+    Padding and convolution are one operation. With oneDNN (the default on processors with AVX-512),
+    TensorFlow 2.21 fuses a separate padding with convolution, bias and sum, gives the fused
+    operation one input too many, and crashes (`MklLayoutRewritePass`,
+    `__MklDummyPadWithFusedConv2D`).
+
+    With oneDNN, and if the images keep their size, the kernel is padded instead of the images: the
+    PixelCNN's step takes 0.83 of the time, though it multiplies more.
     """
     images, padding = tf.cast(images, kernel.dtype), (rows, columns)
     keeps_size = all(sum(p) == taps - 1 for p, taps in zip(padding, kernel.shape, strict=False))
     if keeps_size and computes_with_onednn():
         zeros = [(max(p) - p[0], max(p) - p[1]) for p in padding]
-        kernel = tf.pad(kernel, [*zeros, (0, 0), (0, 0)])  # the own pixel is in its middle
-        return _biased(tf.nn.conv2d(images, kernel, 1, "SAME"), bias)
-    return _biased(tf.nn.conv2d(images, kernel, 1, ((0, 0), *padding, (0, 0))), bias)
+        kernel = tf.pad(kernel, [*zeros, (0, 0), (0, 0)])  # the current pixel is in its middle
+        return _add_bias(tf.nn.conv2d(images, kernel, 1, "SAME"), bias)
+    return _add_bias(tf.nn.conv2d(images, kernel, 1, ((0, 0), *padding, (0, 0))), bias)
 
 
 @functools.cache
 def computes_with_onednn():
-    """By default on processors with instructions for neural networks, see TF_ENABLE_ONEDNN_OPTS."""
+    """Whether oneDNN computes TensorFlow's convolutions; see `TF_ENABLE_ONEDNN_OPTS`.
+
+    By default it does on processors with instructions for neural networks.
+    """
     try:
         from tensorflow.python.util._pywrap_util_port import IsMklEnabled
-    except ImportError:  # it is nothing public: a later TensorFlow may have it elsewhere
+    except ImportError:  # a private name: a later TensorFlow may move it
         return False
     return IsMklEnabled()

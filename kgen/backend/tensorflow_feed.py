@@ -1,9 +1,9 @@
-"""Batches as Keras' `fit` on TensorFlow takes them without a tf.data pipeline.
+"""Batches for Keras' `fit` on TensorFlow, without a tf.data pipeline.
 
-Keras wraps every data set but a custom adapter in one. Its iterator then is an operation of the
-step, and the step goes on in another thread: on a machine of two cores, the two threads that
-compute shared one of them all through 17 of 46 watched epochs (vae, dcgan, pixelcnn, glow), which
-took up to twice as long; in none of 30 that were fed batch by batch.
+Keras wraps every data set except a custom adapter in tf.data. The iterator is then an operation of
+the step, which continues in another thread. On a machine with two cores, the two computing threads
+shared one core throughout 17 of 46 observed epochs (vae, dcgan, pixelcnn, glow), which took up to
+twice as long. This happened in none of 30 epochs that were fed batch by batch.
 """
 
 from keras.src.trainers.data_adapters.data_adapter import DataAdapter  # it has no public name
@@ -16,7 +16,7 @@ class Feed(DataAdapter):
         self.batches = batches
 
     def get_tf_dataset(self):
-        return self  # all that Keras asks of it, where nothing is distributed, is an iterator
+        return self  # without distribution, Keras only iterates over it
 
     def __iter__(self):
         return iter(self.batches)

@@ -1,4 +1,4 @@
-"""Names of TensorFlow's variables, for each of which it keeps a kernel for ever."""
+"""Variable names on TensorFlow, which caches a kernel per name and never frees it."""
 
 import contextlib
 
@@ -7,14 +7,14 @@ import tensorflow as tf
 
 @contextlib.contextmanager
 def recurring_variable_names():
-    """Context manager: variables made in it have one name, which Keras' own names do not see.
+    """Context manager: all TensorFlow variables made in it share one name; Keras' names stay.
 
-    TensorFlow keeps 30 KB for every new name, and Keras numbers its layers through the process: a
-    model that is loaded again and again would take a megabyte at every turn.
+    TensorFlow keeps 30 KB per new name, and Keras numbers layers through the whole process: a model
+    that is loaded repeatedly would leak a megabyte each time.
     """
 
     def named(create, **arguments):
-        with tf.name_scope("loaded/"):  # a scope that ends in / does not add to the outer ones
+        with tf.name_scope("loaded/"):  # the final / makes the scope absolute
             return create(**{**arguments, "name": "variable"})
 
     with tf.variable_creator_scope(named):

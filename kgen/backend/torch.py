@@ -1,4 +1,4 @@
-"""PyTorch: steps build a graph only inside `value_and_grad`, and are recorded to be run again."""
+"""PyTorch: steps build an autograd graph only inside `value_and_grad`, and are traced once."""
 
 import contextlib
 import functools
@@ -49,26 +49,27 @@ __all__ = [
 
 
 def value_and_grad(model, function, variables):
-    """Value of `function() -> (loss, aux)` and the gradient of loss with respect to `variables`.
+    """Value of `function() -> (loss, aux)`, and the gradients of loss by `variables`.
 
-    See `kgen.backend.jax.value_and_grad`. Nothing accumulates in `.grad`, and the gradients of
-    other variables that the loss depends on are not computed.
+    See `kgen.backend.jax.value_and_grad`. Nothing accumulates in `.grad`. No gradients are computed
+    for other variables that the loss depends on.
     """
     with torch.enable_grad():
         loss, aux = function()
     parameters = [variable.value for variable in variables]
     if parameters and loss.requires_grad:
         gradients = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
-    else:  # of a player that is frozen
+    else:  # a frozen player
         gradients = [torch.zeros_like(parameter) for parameter in parameters]
     return keras.tree.map_structure(_detached, (loss, aux)), list(gradients)
 
 
 def apply_gradients(optimizer, gradients, variables):
-    """One step of a Keras optimizer, see `kgen.backend.jax.apply_gradients`.
+    """Run one step of a Keras optimizer, see `kgen.backend.jax.apply_gradients`.
 
-    On a CPU PyTorch's fused Adam reads and writes every number once, Keras' passes over all of them
-    a dozen times. (On a GPU those passes cost little, and this would wait for the step's number.)
+    On a CPU, PyTorch's fused Adam reads and writes every number once; Keras' Adam passes over all
+    of them a dozen times. On a GPU these passes cost little, and the fused Adam would sync to read
+    the step count.
     """
     slots = adam_slots(optimizer, variables)
     states = (variables, *(slots or ()))
@@ -85,9 +86,9 @@ def apply_gradients(optimizer, gradients, variables):
 
 
 def _rate(optimizer):
-    """The learning rate, in a list: outside of `opaque` a schedule's operations are recorded.
+    """A list of the learning rate: outside of `opaque`, a schedule's operations are traced.
 
-    An empty one for a schedule that looks at the number of the step, as one with a warm-up does.
+    Empty for a schedule that branches on the step count, as one with a warm-up does.
     """
     try:
         return [keras.ops.convert_to_tensor(optimizer.learning_rate)]
@@ -96,7 +97,7 @@ def _rate(optimizer):
 
 
 def normal(shape, seeds):
-    """Standard normal noise by a Keras `SeedGenerator`, see `kgen.backend.jax.normal`."""
+    """Standard normal noise from a Keras `SeedGenerator`, see `kgen.backend.jax.normal`."""
     return torch.ops.kgen.noise(seeds.next(), list(shape), True)
 
 
@@ -110,7 +111,7 @@ torch.library.define("kgen::noise", "(Tensor seed, int[] shape, bool normal) -> 
 
 @torch.library.impl("kgen::noise", "default")
 def _noise(seed, shape, normal):
-    # An operation of its own, for it looks at the seed: as Keras does, sum and 32 bits included.
+    # A custom op, because it reads the seed's value. As in Keras: the sum, in 32 bits.
     generator = torch.Generator(device=seed.device)
     generator.manual_seed(int(seed.sum()) & 0xFFFFFFFF)
     draw = torch.randn if normal else torch.rand
@@ -127,7 +128,7 @@ def _detached(value):
 
 
 def batch_normalised(x, scale, offset, epsilon):
-    """`x` normalised over all axes but the last, see `kgen.backend.jax.batch_normalised`."""
+    """Batch normalisation of `x`, see `kgen.backend.jax.batch_normalised`."""
     outputs, mean, inverse_deviation = torch.native_batch_norm(
         x.movedim(-1, 1), scale, offset, None, None, True, 0.0, epsilon
     )
@@ -136,8 +137,8 @@ def batch_normalised(x, scale, offset, epsilon):
 
 
 def input_gradient(model, function, inputs):
-    """d sum(function(inputs)) / d inputs, itself differentiable (for gradient penalties)."""
-    differentiable = torch.is_grad_enabled()  # inside value_and_grad, not in a test step
+    """d sum(function(inputs)) / d inputs; it can be differentiated again (gradient penalties)."""
+    differentiable = torch.is_grad_enabled()  # True inside value_and_grad, False in a test step
     with torch.enable_grad(), added_losses():
         inputs = inputs if inputs.requires_grad else inputs.detach().requires_grad_()
         total = function(inputs).sum()
@@ -147,15 +148,16 @@ def input_gradient(model, function, inputs):
 
 def categorical_log_prob(values, logits):
     """log softmax(logits)[..., values], see `kgen.backend.jax.categorical_log_prob`."""
-    logits = logits.reshape(-1, logits.shape[-1])  # elsewhere than last PyTorch is slower
+    logits = logits.reshape(-1, logits.shape[-1])  # PyTorch is fastest with classes last
     cross_entropy = functional.cross_entropy(logits, values.reshape(-1).long(), reduction="none")
     return -cross_entropy.reshape(values.shape)
 
 
 def compiled(model, function, loop=False):
-    """`function(*arrays)` for inference: eager on PyTorch, no graph kept.
+    """`function(*arrays)` for inference: eager on PyTorch, without an autograd graph.
 
-    A `loop` of small operations runs in one thread: waking a second one takes longer than they do.
+    A `loop` of small operations runs in one thread: waking a second thread takes longer than the
+    operations.
     """
 
     function = by_averages(model, function)
@@ -183,18 +185,18 @@ def _one_thread():
 
 
 def padded_conv(images, kernel, rows, columns, bias=None):
-    """Convolution of `images` after zeros, see `kgen.backend.jax.padded_conv`."""
+    """Convolution of zero-padded `images`, see `kgen.backend.jax.padded_conv`."""
     images = functional.pad(images, (0, 0, *columns, *rows))
     return conv(images, kernel, (1, 1), "valid", "channels_last", (1, 1), bias)
 
 
 def affine(inputs, matrix, bias):
-    """`inputs @ matrix + bias`, (n, inputs) -> (n, outputs), where every microsecond counts."""
+    """`inputs @ matrix + bias`, (n, inputs) -> (n, outputs), with the least overhead."""
     return torch.addmm(bias, inputs.to(matrix.dtype), matrix)
 
 
 def scan(function, carry, inputs):
-    """`carry, output = function(carry, input)` for each input; returns (carry, all outputs).
+    """Loop `carry, output = function(carry, input)` over the inputs; returns (carry, outputs).
 
     See `kgen.backend.jax.scan`.
     """
@@ -206,20 +208,21 @@ def scan(function, carry, inputs):
 
 
 def default_jit_compile(model):
-    """What `jit_compile="auto"` stands for in training: yes, which here means recorded steps."""
+    """The meaning of `jit_compile="auto"` in training: True, which here means traced steps."""
     return True
 
 
 def batch_source(model, batches):
-    """What Keras' `fit` takes for `batches`, see `kgen.backend.jax.batch_source`."""
+    """The form of `batches` that Keras' `fit` takes, see `kgen.backend.jax.batch_source`."""
     return batches
 
 
 def make_train_function(model):
-    """The function Keras' PyTorch `fit` calls with a list of `steps_per_execution` batches.
+    """The function that Keras' PyTorch `fit` calls with a list of `steps_per_execution` batches.
 
-    Keras' own refuses more than one step, and compiles the whole step for `jit_compile=True`,
-    which recompiles again and again, ends slower than eager and has no double backward.
+    Keras' own function refuses more than one step. For `jit_compile=True` it compiles the whole
+    step by `torch.compile`, which recompiles repeatedly, is slower than eager mode in the end, and
+    has no double backward.
     """
     _check_one_process()
     variables = model.variables + model.optimizer.variables + model.metrics_variables
@@ -230,13 +233,16 @@ def make_train_function(model):
 
 
 def make_test_function(model):
-    """As `make_train_function`, for `evaluate`, whose steps are run as they are."""
+    """As `make_train_function`, for `evaluate`, whose steps run eagerly."""
     _check_one_process()
     return _step_function(model.test_step)
 
 
 def _check_one_process():
-    """Keras 3.16 splits the data over a group of processes; gradients here are each one's own."""
+    """Raise KgenError in a group of processes.
+
+    Keras 3.16 splits the data over them, but each process would apply only its own gradients.
+    """
     group = torch.distributed
     if group.is_available() and group.is_initialized() and group.get_world_size() > 1:
         raise KgenError(
@@ -263,13 +269,13 @@ def synchronise(tensors):
 
 
 def peak_memory():
-    """Most bytes in use so far: of the device where it counts them, else of this process."""
+    """Peak memory in bytes: of the device if it reports it, else of this process."""
     return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else process_peak_memory()
 
 
 @functools.cache
 def device():
-    """What the computation runs on, in words: "cpu" or the accelerator's name."""
+    """The name of the device: "cpu", or the accelerator's name."""
     return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
 
 
@@ -279,5 +285,5 @@ def version():
 
 
 def seed_framework(seed):
-    """Seed PyTorch's global generator (the shuffles of the user's own `DataLoader`s)."""
+    """Seed PyTorch's global generator, which shuffles the user's `DataLoader`s."""
     torch.manual_seed(seed)

@@ -1,4 +1,4 @@
-"""PyTorch's fused Adam, with the numbers of Keras'."""
+"""PyTorch's fused Adam, with the results of Keras' Adam."""
 
 import math
 
@@ -7,7 +7,7 @@ from torch.optim.adam import adam
 
 
 def fuses(states):
-    """Whether `fused_adam` takes these variables, momentums and velocities."""
+    """Whether `fused_adam` supports these variables, momentums and velocities."""
     tensors = [[variable.value for variable in kind] for kind in states]
     return all(
         state.device.type == "cpu" and state.stride() == value.stride()
@@ -17,7 +17,14 @@ def fuses(states):
 
 
 def fused_adam(optimizer, rate, gradients, *states):
-    """One step on the variables, momentums and velocities, the `states`; `rate`: [it] or []."""
+    """Run one Adam step.
+
+    Args:
+        optimizer: a Keras Adam, see `adam_slots`.
+        rate: [learning rate], or [] to read the optimizer's.
+        gradients: one per variable.
+        states: lists of the variables, momentums and velocities.
+    """
     values, momentums, velocities = ([variable.value for variable in kind] for kind in states)
     gradients = [
         gradient if gradient.stride() == value.stride() else torch.empty_like(value).copy_(gradient)
@@ -36,23 +43,23 @@ def fused_adam(optimizer, rate, gradients, *states):
         beta1=optimizer.beta_1,
         beta2=optimizer.beta_2,
         lr=float(*(rate or [optimizer.learning_rate])),
-        # Keras adds its epsilon to the root of the uncorrected velocity, PyTorch of the corrected.
+        # Keras adds epsilon to the root of the uncorrected velocity, PyTorch to the corrected one.
         eps=optimizer.epsilon / math.sqrt(1.0 - optimizer.beta_2 ** (done + 1)),
     )
     optimizer.iterations.assign(done + 1)
 
 
 def _in_memory(tensor):
-    """The numbers in the order of memory: PyTorch's operation copies those of another order."""
+    """A view in memory order: PyTorch's operation would copy a non-contiguous tensor."""
     if tensor.is_contiguous():
         return tensor
     return tensor.as_strided((tensor.numel(),), (1,), tensor.storage_offset())
 
 
 def _excess(gradients, largest):
-    """What gradients are divided by to have at most the norm `largest`, all of them together."""
+    """The divisor that clips the gradients' global norm to `largest`; None for no clipping."""
     if largest is None:
         return None
     norm = torch.nn.utils.get_total_norm(gradients)
-    # As Keras' clipping does: gradients that are not finite are not hidden.
+    # As in Keras' clipping, non-finite gradients stay visible.
     return torch.where(norm.isfinite(), torch.clamp(norm / largest, min=1.0), torch.nan)

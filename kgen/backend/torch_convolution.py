@@ -1,9 +1,9 @@
-"""Convolutions of images as PyTorch computes them, without the copies Keras makes on the way.
+"""Image convolutions by PyTorch, without the copies that Keras makes.
 
-Keras brings images (batch, height, width, channels) into PyTorch's order, and from there into
-PyTorch's own layout for channels that come last, which is the one they had: two copies of every
-image, and two of its gradient. Here they are moved by a view. And where a transposed convolution
-crops its outputs evenly, PyTorch is told so, in place of computing what is cut off.
+Keras copies images (batch, height, width, channels) to PyTorch's axis order, and from there to
+PyTorch's channels_last layout, which is the one they had: two copies of every image, and two of its
+gradient. Here a view permutes the axes. If a transposed convolution crops its outputs evenly, the
+crop is passed to PyTorch as padding, so that cropped pixels are not computed.
 """
 
 import keras
@@ -16,10 +16,10 @@ __all__ = ["conv", "conv_transpose"]
 
 
 def to_channels_last(variables):
-    """Have the numbers of kernels lie in memory in the order PyTorch's convolutions read them in.
+    """Store 4-D kernels in channels_last memory format, which PyTorch's convolutions use directly.
 
-    Keras' order of a kernel's axes is another one, so that each would be copied at every use, and
-    its gradient, too. The axes stay, and so does all that is seen of a variable.
+    In Keras' memory order every kernel, and its gradient, would be copied at every use. The order
+    of the axes stays, so a variable looks the same from outside.
     """
     for variable in variables:
         if len(variable.shape) == 4:
@@ -42,7 +42,7 @@ def conv(inputs, kernel, strides, padding, data_format, dilation_rate, bias=None
 
     images, kernel = _in_order(inputs, kernel)
     rows, columns = map(total_padding, images.shape[2:], kernel.shape[2:], strides)
-    if rows % 2 or columns % 2:  # the odd pixel is put after the image
+    if rows % 2 or columns % 2:  # an odd pixel of padding goes after the image
         images = functional.pad(images, (columns // 2, -(-columns // 2), rows // 2, -(-rows // 2)))
         rows = columns = 0
     groups = images.shape[1] // kernel.shape[1]
@@ -83,7 +83,7 @@ def _is_ours(data_format, dilation_rate):
 
 
 def _in_order(inputs, kernel):
-    """Images (batch, channels, height, width), kernel (its last two axes, rows, columns): views."""
+    """Views in PyTorch's axis order: images (batch, channels, height, width), and the kernel."""
     kernel = keras.ops.convert_to_tensor(kernel)
     inputs = keras.ops.convert_to_tensor(inputs, dtype=kernel.dtype)
     return inputs.movedim(-1, 1), _permuted(kernel)

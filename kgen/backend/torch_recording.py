@@ -1,12 +1,12 @@
-"""PyTorch: training steps as the bare list of operations they consist of.
+"""PyTorch: training steps traced once into a graph of ATen operations, and replayed.
 
-Around every operation Keras asks for scopes, dtypes and masks, and autograd builds its graph anew
-at each step. A step does the same operations every time: `Recorded` writes them down once, those of
-the gradients and of the optimizer too, and from then on runs the list. The operations and their
-order stay what they were, and so do all results, bit for bit.
+In eager mode Keras looks up scopes, dtypes and masks around every operation, and autograd builds
+its graph anew at each step. A step runs the same operations every time. `Recorded` traces them
+once, including those of the gradients and the optimizer, and replays the graph from then on. The
+operations and their order stay the same, so all results are equal, bit for bit.
 
-What is written down is a step on tensors without values (`FakeTensor`), so that a step that looks
-at values, to decide or to seed a generator, raises instead of being recorded with those of today.
+The trace runs on tensors without values (`FakeTensor`). So a step that reads values, to branch or
+to seed a generator, raises instead of being traced with the current values.
 """
 
 import itertools
@@ -20,44 +20,44 @@ from torch.utils import _pytree as pytree
 
 
 class Recorded:
-    """`step(batch)`, which reads and assigns `variables`, recorded once per shape of the batch.
+    """`step(batch)`, which reads and assigns `variables`, traced once per batch shape.
 
-    The first step of a shape is run as it is: it shows a mistake where it is made, and a shape that
-    comes once is not worth a recording.
+    The first batch of each shape runs eagerly: errors keep their traceback, and one-off shapes are
+    not traced.
     """
 
     def __init__(self, step, variables):
         self.step = step
         self.variables = variables
-        self.recordings = {}  # {what a batch looks like: None after its first step, then the list}
+        self.recordings = {}  # {signature of a batch: None after its first step, then the replay}
 
     def __call__(self, batch):
         tensors, structure = pytree.tree_flatten(batch)
         if not all(isinstance(tensor, torch.Tensor) for tensor in tensors):
             return self.step(batch)
-        looks = (structure, *((t.shape, t.dtype, t.device) for t in tensors))
-        if looks not in self.recordings:
-            self.recordings[looks] = None
+        signature = (structure, *((t.shape, t.dtype, t.device) for t in tensors))
+        if signature not in self.recordings:
+            self.recordings[signature] = None
             return self.step(batch)
-        if self.recordings[looks] is None:
-            self.recordings[looks] = self._recording(tensors, structure)
-        return self.recordings[looks](batch, tensors)
+        if self.recordings[signature] is None:
+            self.recordings[signature] = self._recording(tensors, structure)
+        return self.recordings[signature](batch, tensors)
 
     def _recording(self, tensors, structure):
-        # What variables hold stays the same tensor: Keras assigns in place.
+        # Keras assigns in place, so each variable keeps its tensor.
         values = [variable.value for variable in self.variables]
-        lent, logs_structure = None, None
+        scope, logs_structure = None, None
 
         def operations(values, tensors):
-            nonlocal lent, logs_structure
-            with _TraceScope(self.variables, values) as lent:
+            nonlocal scope, logs_structure
+            with _TraceScope(self.variables, values) as scope:
                 logs = self.step(pytree.tree_unflatten(tensors, structure))
             flat, logs_structure = pytree.tree_flatten(logs)
             return flat
 
         try:
             graph = make_fx(operations, tracing_mode="fake")(values, tensors)
-        except Exception as error:  # whatever it is: the step itself works, it was run before
+        except Exception as error:  # of any type; the step itself works: it has run before
             reason = f"{type(error).__name__}: {error}".split("\n")[0]
             warnings.warn(
                 f"This training step runs operation by operation, slower ({reason}). Does it look "
@@ -69,17 +69,17 @@ class Recorded:
         _leave_out_detaching(graph)
 
         def run(batch, tensors):
-            if any(bool(value) != decided for value, decided in lent.decisions):
+            if any(bool(value) != decided for value, decided in scope.decisions):
                 return self.step(batch)
             return pytree.tree_unflatten(graph(values, tensors), logs_structure)
 
-        for number in lent.calls:
+        for number in scope.calls:
             weakref.finalize(self, _calls.pop, number)
         return run
 
 
 def _leave_out_detaching(graph):
-    """It means something to autograd alone, for which nothing is left to do."""
+    """Remove `detach` operations: they only matter to autograd, which the replay does not use."""
     for node in graph.graph.find_nodes(op="call_function", target=torch.ops.aten.detach.default):
         node.replace_all_uses_with(node.args[0])
         graph.graph.erase_node(node)
@@ -87,17 +87,17 @@ def _leave_out_detaching(graph):
 
 
 class _TraceScope(keras.StatelessScope):
-    """Within, variables hold other tensors; what is assigned is written into those, in place.
+    """Scope of a trace: variables read as traced tensors, and assignments write to these in place.
 
     Attributes:
-        decisions: [(a variable's own value, which way `cond` went by it)].
-        calls: the numbers of what is called `opaque`.
+        decisions: [(a variable's real value, the branch that `cond` took)].
+        calls: the numbers of the `opaque` calls.
     """
 
     current = None
 
     def __init__(self, variables, values):
-        # Nothing is differentiated through the steps: each starts at its own leaves.
+        # No gradient flows from one step to the next, so each step starts with new leaves.
         leaves = [
             value.detach().requires_grad_(variable.trainable)
             for variable, value in zip(variables, values, strict=True)
@@ -124,7 +124,7 @@ class _TraceScope(keras.StatelessScope):
 
 
 def cond(predicate, if_true, if_false):
-    """`if_true()` or `if_false()`. One way is recorded, for the steps that would go the same."""
+    """`if_true()` or `if_false()`. One branch is traced; steps that take the other run eagerly."""
     if _TraceScope.current is None:
         return if_true() if predicate else if_false()
     own = _TraceScope.current.own[id(predicate)]
@@ -133,9 +133,9 @@ def cond(predicate, if_true, if_false):
 
 
 def opaque(function, tensors, written):
-    """`function(tensors)`, which assigns the variables `written`: recorded as one operation.
+    """Call `function(tensors)`, which mutates `written`, as one opaque op of the traced graph.
 
-    For what looks at values, as optimizers do at the number of the step.
+    For code that reads values, such as an optimizer's bias correction.
     """
     if _TraceScope.current is None:
         function(tensors)

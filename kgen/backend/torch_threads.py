@@ -1,4 +1,4 @@
-"""PyTorch: threads that flush denormals to zero in training, and only there."""
+"""PyTorch: flush denormals to zero in kgen's own computations, and only there."""
 
 import contextlib
 import ctypes
@@ -11,12 +11,12 @@ import torch
 
 @contextlib.contextmanager
 def flushed_denormals():
-    """Within, numbers nearer to 0 than 1.2e-38 are 0, as they are in TensorFlow and XLA.
+    """Context manager: flush denormals (below 1.2e-38) to zero, as TensorFlow and XLA do.
 
-    Processors take a hundred cycles for each of them. Adam's momentum of a weight that gets no
-    more gradients becomes one after 800 steps: a `vae` trained longer and longer steps.
+    Processors take a hundred cycles per denormal. Adam's momentum of a weight without gradients
+    becomes denormal after 800 steps, and the steps of a VAE slowed down more and more.
     """
-    before = sys.float_info.min * 0.5 == 0.0  # whoever calls may want it for all they do
+    before = sys.float_info.min * 0.5 == 0.0  # restore the caller's setting
     torch.set_flush_denormal(True)
     try:
         yield
@@ -26,16 +26,16 @@ def flushed_denormals():
 
 @contextlib.contextmanager
 def training():
-    """Context of a `fit`: PyTorch's threads flush denormals to zero, as its steps do.
+    """Context manager of a `fit`: PyTorch's worker threads flush denormals, too.
 
-    Threads keep the mode they are started in, so those of before are ended, and those of training
-    too: a thread that computes for others has their mode, and none is left for a child process,
-    forked afterwards, to wait for.
+    A thread keeps the mode it was started in. So earlier threads are ended before, and training's
+    threads are ended after: other code gets threads in its own mode, and a child process that is
+    forked later waits for none of them.
     """
     _end_threads()
     elements_per_thread = 2**15
     with flushed_denormals():
-        torch.zeros(torch.get_num_threads() * elements_per_thread).exp()  # starts them
+        torch.zeros(torch.get_num_threads() * elements_per_thread).exp()  # starts the threads
     try:
         yield
     finally:
@@ -50,7 +50,7 @@ def _end_threads():
 
 @functools.cache
 def _openmp():
-    """The OpenMP library that PyTorch brings, or None: then its threads keep their mode."""
+    """The OpenMP library that PyTorch ships, or None: threads then keep their mode."""
     folder = Path(torch.__file__).parent / "lib"
     paths = [path for kind in ("gomp", "omp", "iomp5") for path in folder.glob(f"lib{kind}*")]
     library = ctypes.CDLL(str(paths[0])) if paths else None

@@ -1,9 +1,9 @@
-"""Names of a framework's own variables, for the frameworks that keep nothing for a name."""
+"""Variable names on JAX and PyTorch, which cache nothing per name."""
 
 import contextlib
 
 
 @contextlib.contextmanager
 def recurring_variable_names():
-    """The framework's own variables are named anew in every model: see `tensorflow_names`."""
+    """Context manager without effect; see `tensorflow_names` for TensorFlow's."""
     yield

@@ -1,4 +1,4 @@
-"""Images, texts and points as arrays: named sets, the user's own, and sets made from others.
+"""Data sets of images, texts and points as arrays: named, the user's own, and derived ones.
 
     data = kgen.data.load("mnist")    # data.train.images, data.train.labels, data.test, data.levels
     data = kgen.data.load("my/pictures", size=64, mode="gray")
@@ -6,9 +6,9 @@
     data = kgen.data.load("placed_digits")   # data.train.x, data.train.condition: captions
     data = kgen.data.load("mnist:edges")     # images and their edges, for image to image
 
-`data.space` and `data.condition_space` say what items and conditions are (`kgen.spaces`).
-Named sets are found in the folder that the variable KGEN_DATA_DIR names (`$KGEN_DATA_DIR/mnist/`),
-else in the user's cache, else downloaded into that cache; checksums are verified in every case.
+`data.space` and `data.condition_space` describe items and conditions (`kgen.spaces`). Files of
+named sets are read from the folder `$KGEN_DATA_DIR/mnist/` (for "mnist"), else from the user's
+cache, else downloaded into that cache. Their checksums are always verified.
 """
 
 from kgen.data.dataset import Dataset, Split

@@ -1,24 +1,24 @@
-"""How much memory loading may take."""
+"""The memory limit of loading data."""
 
 from kgen.bounds import Gigabytes, checked
 from kgen.errors import KgenError
 from kgen.memory import total
 
 GB = 10**9
-_SHARE = 0.5  # of the machine's memory; training and the framework take the rest
+_SHARE = 0.5  # fraction of the machine's memory; training and the framework need the rest
 
 
 def most_bytes(max_memory: float | None) -> int:
-    """The argument `max_memory=` of `load`, in GB, as bytes; None: half of the machine's memory.
+    """The argument `max_memory=` of `load` (GB) in bytes; None: half of the machine's memory.
 
-    Raises KgenError for what is no number above 0.
+    Raises KgenError unless it is a number above 0.
     """
     gigabytes = checked("max_memory", max_memory, Gigabytes | None)
     return int(total() * _SHARE if gigabytes is None else gigabytes * GB)
 
 
 def check(needed: int, most: int, where: str, remedy: str = "", what: str = "images") -> None:
-    """Raise KgenError if `needed` bytes are more than `most`; `remedy` ends in "or ", if any."""
+    """Raise KgenError if `needed` bytes are more than `most`; a `remedy` ends in "or "."""
     if needed > most:
         raise KgenError(
             f"{where}: expected {what} that take at most {most / GB:.3g} GB of memory while they"

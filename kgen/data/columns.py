@@ -1,10 +1,10 @@
-"""Tables beside images, which say what each image is given: captions or attributes.
+"""Tables of captions or attributes beside image files.
 
     captions.csv, captions.jsonl, metadata.csv, metadata.jsonl    file_name, and text or caption
     attributes.csv                                                file_name, and numbers from 0 to 1
 
-`metadata` is the convention of Hugging Face's ImageFolder. Names of files are relative to the
-table's folder; there is one table for a folder of images, or one for each of its sub-folders.
+`metadata` is the convention of Hugging Face's ImageFolder. File names are relative to the table's
+folder. A folder of images has one table, or one in each of its sub-folders.
 """
 
 import csv
@@ -31,20 +31,20 @@ Row = dict[str, str]
 
 @dataclass(frozen=True)
 class Given:
-    """What is said of images, in their order.
+    """The captions or attributes of images, in the order of the images.
 
     Attributes:
-        names: of the attributes; None for captions.
-        values: a caption (str) or a tuple of numbers for each image.
+        names: names of the attributes; None for captions.
+        values: a caption (str) or a tuple of numbers per image.
     """
 
     names: tuple[str, ...] | None
     values: list
 
     def arrays(self, training: int, most: int, where: str) -> tuple[Space, np.ndarray]:
-        """(the space, one row for each image); words are those of the first `training` captions.
+        """(space, array with one row per image); the first `training` captions give the words.
 
-        Raises KgenError where the array would take more than `most` bytes.
+        Raises KgenError if the array takes more than `most` bytes.
         """
         if self.names:
             return Attributes(self.names), np.array(self.values, np.float32)
@@ -55,10 +55,10 @@ class Given:
 
 
 def read_tables(folder: Path, tables: list[Path], paths: list[Path], most: int) -> Given:
-    """What `tables` say of the images at `paths`, all of them below `folder`.
+    """Read `tables`, which describe the images at `paths` below `folder`.
 
-    Raises KgenError for tables of two kinds, two in one folder, a file that is no table or has not
-    the columns, and for images without a row, with two of them, or that are not there.
+    Raises KgenError for tables of two kinds, two tables in one folder, a file that is no table or
+    lacks columns, and for images without a row, with two rows, or that do not exist.
     """
     _check_places(folder, tables)
     known = {os.path.normpath(path) for path in paths}

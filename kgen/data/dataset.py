@@ -1,4 +1,4 @@
-"""What `kgen.data.load` returns: a training split, a test split, and where they come from."""
+"""`Dataset`, which `kgen.data.load` returns: a training split, a test split, and their source."""
 
 import hashlib
 import logging
@@ -22,13 +22,12 @@ Condition = None | np.ndarray | dict[str, np.ndarray]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Split:
-    """Items and what each of them is given: its label, its caption, its source image, ...
+    """Items and their conditions: labels, captions, source images, ...
 
     Attributes:
-        x: the items, an array with one row each; images are uint8 (n, height, width, channels),
-            values 0..levels-1, or a `DynamicallyBinarized` that stands for them.
-        condition: an array or a dict of arrays with n rows; None where the set has none. Labels
-            are int64 (n,).
+        x: the items, an array (n, ...). Images are uint8 (n, height, width, channels) with values
+            0..levels-1, or a `DynamicallyBinarized`.
+        condition: an array or a dict of arrays with n rows, or None. Labels are int64 (n,).
     """
 
     x: np.ndarray | DynamicallyBinarized
@@ -36,12 +35,12 @@ class Split:
 
     @property
     def images(self) -> np.ndarray | DynamicallyBinarized:
-        """`x`, by its name where the items are images."""
+        """The items `x`, under the usual name for images."""
         return self.x
 
     @property
     def labels(self) -> np.ndarray | None:
-        """The condition where it is one number an item, else None."""
+        """The condition if it has one number per item, else None."""
         is_label = getattr(self.condition, "ndim", 0) == 1
         return self.condition if is_label else None
 
@@ -57,13 +56,13 @@ class Split:
         return f"<Split of items {self.x.shape}, given {', '.join(shapes)}>"
 
     def take(self, rows) -> "Split":
-        """The items at `rows` (anything that indexes an array's first axis), with what is given."""
+        """The split at `rows` (anything that indexes an array's first axis)."""
         return Split(_rows(self.x, rows), _rows(self.condition, rows))
 
     def limit(self, n: int) -> "Split":
-        """`n` of the items, drawn at random with a fixed seed; all of them where there are fewer.
+        """`n` items, drawn at random with a fixed seed; all of them if there are fewer.
 
-        Drawn, and left in the order drawn, because files are often sorted by class.
+        They stay in the order drawn, because files are often sorted by class.
         """
         if n >= len(self):
             return self
@@ -79,7 +78,7 @@ def _rows(values, rows):
 
 
 def _parts(condition: Condition) -> dict[str, np.ndarray]:
-    """The arrays of a condition by name, as `kgen.spaces.parts_of` names their spaces."""
+    """{name: array} of a condition, with the names of `kgen.spaces.parts_of`."""
     if condition is None:
         return {}
     return condition if isinstance(condition, dict) else {"condition": condition}
@@ -95,13 +94,13 @@ class Dataset:
         space: what the items are, such as `Pixels((28, 28, 1), levels=256)`.
         source: who published the set, and what was done to it since (limited, resized, ...).
         licence: the terms it is published under, as far as they are known.
-        condition_space: what the conditions are; a dict of spaces where they are dicts of arrays;
-            None where there are none. That of labels need not be given: it has a class for every
-            label from 0 to the largest.
+        condition_space: the space of the conditions; a dict of spaces if they are dicts of arrays;
+            None if there are none. The space of labels is found from the data: it has a class for
+            every label from 0 to the largest.
         label_names: the name of each label, or None.
 
     Raises:
-        KgenError: where the splits' dtypes or shapes are not those of the spaces.
+        KgenError: if dtypes or shapes of the splits do not fit the spaces.
     """
 
     name: str
@@ -127,29 +126,28 @@ class Dataset:
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """(height, width, channels) of every image; of images only."""
+        """(height, width, channels) of the images; KgenError for other items."""
         self.check_images("image_shape")
         return self.space.shape
 
     @property
     def levels(self) -> int:
-        """Number of pixel values, which are 0..levels-1: from 2 (binary) to 256; of images only."""
+        """Number of pixel values 0..levels-1, from 2 (binary) to 256; KgenError for other items."""
         self.check_images("levels")
         return self.space.levels
 
     @property
     def classes(self) -> int:
-        """Number of labels, which are 0..classes-1; 0 for a set without labels."""
+        """Number of classes; labels are 0..classes-1. 0 for a set without labels."""
         return self.condition_space.classes if isinstance(self.condition_space, Labels) else 0
 
     @cached_property
     def checksum(self) -> str:
-        """The sha256 (hexadecimal) of the content: shapes, items and conditions of both splits.
+        """The sha256 (hexadecimal) of shapes, items and conditions of both splits.
 
-        It describes the items as they stand here: wherever they were read from, equal images have
-        equal checksums, and a resized, limited or binarised set has its own. A dynamically
-        binarised split counts as its epoch 0. (Published files are verified against their own
-        checksums when they are read.)
+        Equal images have equal checksums, whatever file they were read from. A resized, limited or
+        binarised set has its own checksum. A dynamically binarised split counts as its epoch 0.
+        (Published files are verified against their own checksums when they are read.)
         """
         digest = hashlib.sha256()
         for split in (self.train, self.test):
@@ -158,16 +156,16 @@ class Dataset:
                 digest.update(f"{array.dtype} {array.shape} ".encode())
                 digest.update(np.ascontiguousarray(array))
         for space in (self.space, *parts_of(self.condition_space).values()):
-            if isinstance(space, Tokens):  # whose numbers mean nothing without the words
+            if isinstance(space, Tokens):  # tokens mean nothing without the words
                 digest.update(repr(space).encode())
         return digest.hexdigest()
 
     def limit(self, n: int) -> "Dataset":
-        """The set with at most `n` training and `n` test items, drawn with a fixed seed.
+        """A set of at most `n` training and `n` test items, drawn with a fixed seed.
 
-        Labels that no training image has any more are logged as a warning.
+        A warning is logged for labels that no training image has any more.
 
-        Raises KgenError where n is below 1.
+        Raises KgenError if n is below 1.
 
         Examples:
             >>> small = kgen.data.load("digits").limit(100)
@@ -190,15 +188,18 @@ class Dataset:
         return limited
 
     def pairs(self, kind: str) -> "Dataset":
-        """The set with a source image for each image as its condition, in place of what was given.
+        """An image-to-image set: the condition of each image is a source image made from it.
+
+        It replaces any other condition.
 
         Args:
-            kind: of the source images: "edges" (the steepest fifth of the pixels by the Sobel
-                filters: 0 or 1), "gray" (of images in colour), "small" (means of 4x4 pixels) or
+            kind: of the source images: "edges" (the fifth of the pixels with the steepest Sobel
+                gradient: 0 or 1), "gray" (from colour images), "small" (means of 4x4 pixels) or
                 "hidden" (the lower half is 0).
 
         Raises:
-            KgenError: for another kind, images that are drawn anew every epoch, or no images.
+            KgenError: for an unknown kind, dynamically binarised images, or items that are no
+                images.
 
         Examples:
             >>> edges = kgen.data.load("digits").pairs("edges")
@@ -219,7 +220,7 @@ class Dataset:
         return self.changed(note, train=train, test=test, condition_space=space, label_names=None)
 
     def check_images(self, wanted: str) -> None:
-        """Raise KgenError, opening with `wanted`, unless the items are images."""
+        """Raise KgenError, whose message begins with `wanted`, unless the items are images."""
         if not isinstance(self.space, Pixels):
             raise KgenError(
                 f"{wanted}: expected images, received the {self.space.what} of {self.name}: leave"
@@ -227,7 +228,7 @@ class Dataset:
             )
 
     def changed(self, note: str, **fields) -> "Dataset":
-        """A copy with other `fields`, whose source says so in the words of `note`."""
+        """A copy with other `fields`; `note` is added to its source."""
         return replace(self, source=f"{self.source}; {note}", **fields)
 
 
@@ -237,18 +238,18 @@ def _label_space(splits: tuple[Split, Split]) -> Labels:
 
 
 def hold_out(split: Split, where: str) -> tuple[Split, Split]:
-    """Splits (train, test) of a set that has no test split of its own; see `held_out`."""
+    """Divide a set without a test split into (train, test); see `held_out`."""
     for_testing = held_out(len(split), where)
     return split.take(~for_testing), split.take(for_testing)
 
 
 def held_out(n: int, where: str, what: str = "images") -> np.ndarray:
-    """Which of `n` images, or what else they are called, are held out for testing: bool (n,).
+    """A mask, bool (n,), of the items to hold out for testing: every tenth, from the first on.
 
-    Every tenth image, beginning with the first: no draw, so that the same files always give the
-    same splits, and images sorted by class give both splits every class. (Neighbours that are
-    near-duplicates, as in a video, need a test split of the user's own.) Raises KgenError, opening
-    with `where`, where there are fewer than two images.
+    There is no random draw: the same files always give the same splits, and both splits have every
+    class of images sorted by class. (If neighbours are near-duplicates, as in a video, make your
+    own test split.) Raises KgenError, whose message begins with `where`, for fewer than two items.
+    `what` names the items in it.
     """
     if n < 2:
         raise KgenError(
@@ -259,9 +260,9 @@ def held_out(n: int, where: str, what: str = "images") -> np.ndarray:
 
 
 def warn_of_range(where: str, largest: int, bits: int) -> None:
-    """Logs that images are dark where all their values lie in the lower half of those of `bits`.
+    """Log a warning if all values lie in the lower half of the range of `bits`: dark images.
 
-    12-bit values in 16 bits do. `largest` is the largest value found, -1 where there are no images.
+    This is so for 12-bit values in 16-bit files. `largest` is the largest value, -1 without images.
     """
     top = 2**bits - 1
     if 0 <= largest <= top // 2:

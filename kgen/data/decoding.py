@@ -1,4 +1,4 @@
-"""Many image files into one array, in a few threads."""
+"""Decode many image files into one array, in a few threads."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ import numpy as np
 from kgen.data import allowance, image_files
 from kgen.errors import KgenError
 
-THREADS = min(8, os.cpu_count() or 1)  # pillow decodes outside of Python's lock
+THREADS = min(8, os.cpu_count() or 1)  # pillow releases Python's lock while it decodes
 _FILES_A_TASK = 16
 _NAMED = 10  # damaged files that an error names; it counts the others
 
@@ -23,17 +23,18 @@ _NAMED = 10  # damaged files that an error names; it counts the others
 def decode(
     folder: Path, paths: list[Path], size: tuple[int, int] | None, mode: str | None, most: int
 ) -> tuple[np.ndarray, image_files.Reach]:
-    """The images at `paths`, files below `folder`: uint8 (n, height, width, 1 or 3), and the
-    largest values in files of 8 and of 16 bits.
+    """Decode the images at `paths`, which are files below `folder`.
 
-    Every thread decodes into its place of the one array, so that memory holds these bytes, about
-    1 KB a file, and for each of at most 8 threads the image it is at, in at most 20 bytes a pixel
-    that is decoded. Large images are decoded by one thread at a time. What takes longer than
-    two seconds shows its progress.
+    Returns the images, uint8 (n, height, width, 1 or 3), and the largest values in files of 8 and
+    of 16 bits.
 
-    Raises KgenError for damaged files, which it lists together, images of different kinds without
-    `mode`, or of different sizes without `size`, and for what would take more than `most` bytes,
-    before any image is decoded.
+    Every thread decodes into its rows of one array. Memory holds this array, about 1 KB per file,
+    and one image for each of at most 8 threads, at most 20 bytes per decoded pixel. Only one large
+    image is decoded at a time. After two seconds a progress bar is shown.
+
+    Raises KgenError for damaged files (listed together), for images of different kinds without
+    `mode` or of different sizes without `size`, and, before any image is decoded, if more than
+    `most` bytes were needed.
     """
     read = partial(image_files.read, size=size, mode=mode)
     reach = image_files.NO_REACH
@@ -48,7 +49,7 @@ def decode(
         images = _allocated(folder, (len(paths), *shape))
 
         def place(row: int) -> tuple[image_files.Reach, str | None]:
-            """Reads one image into its row, or says what is wrong with the file."""
+            """Read one image into its row; return its reach, and what is wrong or None."""
             is_large = headers[row] is not None and headers[row].pixels > image_files.LARGE
             try:
                 with alone if is_large else contextlib.nullcontext():
@@ -72,9 +73,9 @@ def decode(
 
 @contextlib.contextmanager
 def _without_warnings():
-    """Pillow warns of what is wrong with a file but not with its pixels, which nobody uses.
+    """Context manager: silence pillow's warnings about metadata, which kgen does not use.
 
-    And of large images, whose memory is bounded here.
+    Also those about large images, whose memory is bounded here.
     """
     from PIL import Image
 
@@ -85,7 +86,7 @@ def _without_warnings():
 
 
 def _headers(paths: list[Path], size, pool: ThreadPool) -> list[image_files.Header | None]:
-    """The header of every file, None of a damaged one: decoding lists these together."""
+    """The header of every file; None for a damaged one, which is reported after decoding."""
 
     def header(path: Path) -> image_files.Header | None:
         with contextlib.suppress(image_files.DamagedImageError):
@@ -95,9 +96,9 @@ def _headers(paths: list[Path], size, pool: ThreadPool) -> list[image_files.Head
 
 
 def _check_memory(folder: Path, headers: list, size, mode: str | None, most: int) -> None:
-    """Raise KgenError where the array, and the images that threads are at, take more than `most`.
+    """Raise KgenError if the array and the images being decoded take more than `most` bytes.
 
-    That is one large image, and one of the others for each further thread.
+    The latter are one large image, and one other image per thread.
     """
     known = [header for header in headers if header]
     if not known:
@@ -113,7 +114,7 @@ def _check_memory(folder: Path, headers: list, size, mode: str | None, most: int
 
 
 def _check_kinds(paths: list[Path], headers: list) -> None:
-    """Raise KgenError for a mixture, before any image is decoded."""
+    """Raise KgenError for images of different kinds, before any image is decoded."""
     examples: dict[str, Path] = {}
     numbers = Counter()
     for path, header in zip(paths, headers, strict=True):
@@ -130,11 +131,11 @@ def _check_kinds(paths: list[Path], headers: list) -> None:
 
 
 def _first_readable(paths: list[Path], read) -> tuple[Path, tuple[int, int, int]]:
-    """A file whose image has the shape that all must have, and that shape."""
+    """The first readable file, and the shape of its image, which all must have."""
     for path in paths:
         with contextlib.suppress(image_files.DamagedImageError):
             return path, read(path)[0].shape
-    return paths[0], (1, 1, 1)  # no image at all: every file is about to be listed as damaged
+    return paths[0], (1, 1, 1)  # no readable image: every file will be listed as damaged
 
 
 def _allocated(folder: Path, shape: tuple[int, ...]) -> np.ndarray:

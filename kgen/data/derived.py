@@ -1,4 +1,4 @@
-"""Sets that are made from another one: what stands behind a colon, as in "mnist:edges"."""
+"""Derived sets: the words after a colon, as in "mnist:edges"."""
 
 from kgen.data.dataset import Dataset
 from kgen.data.pairs import SOURCES
@@ -10,7 +10,7 @@ DERIVATIONS = (*SOURCES, *BINARISATIONS)
 
 
 def check(words: tuple[str, ...], options: tuple[str, ...], source: str) -> None:
-    """Raise KgenError unless all `words` are derivations, or among the `options` of a named set."""
+    """Raise KgenError unless all `words` are derivations or `options` of the named set."""
     known = (*options, *DERIVATIONS)
     for word in words:
         if word not in known:
@@ -21,7 +21,7 @@ def check(words: tuple[str, ...], options: tuple[str, ...], source: str) -> None
 
 
 def derive(data: Dataset, words: tuple[str, ...]) -> Dataset:
-    """`data` changed in turn by the derivations that `words` name."""
+    """Apply the derivations `words` to `data`, in order."""
     for word in words:
         data = binarized(data, word) if word in BINARISATIONS else data.pairs(word)
     return data

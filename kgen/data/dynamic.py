@@ -1,4 +1,4 @@
-"""Grey images as Bernoulli probabilities, drawn anew every epoch."""
+"""Dynamic binarisation: grey values as Bernoulli probabilities, drawn anew every epoch."""
 
 from dataclasses import dataclass, replace
 
@@ -10,13 +10,13 @@ class DynamicallyBinarized:
     """Binary images whose pixels are drawn again every epoch: P(1) = grey / (levels - 1), exactly.
 
     This is the dynamic binarisation of Burda, Grosse and Salakhutdinov (2016, arXiv:1509.00519).
-    Used as an array it is epoch 0's draw. Each such use draws the whole set: who walks through
-    the images calls `at_epoch` once and walks through what it returns.
+    Used as an array, it is the draw of epoch 0. Each such use draws the whole set. To iterate over
+    the images, call `at_epoch` once and iterate over its result.
 
     Attributes:
         grey: uint8 (n, height, width, 1), values 0..levels-1.
         levels: number of grey levels, 3..256.
-        seed: non-negative int; with the epoch it decides every draw.
+        seed: non-negative int; seed and epoch determine every draw.
     """
 
     grey: np.ndarray
@@ -24,9 +24,9 @@ class DynamicallyBinarized:
     seed: int
 
     def at_epoch(self, epoch: int) -> np.ndarray:
-        """Epoch `epoch`'s draw, epoch >= 0: uint8 of 0 and 1, a pure function of seed and epoch."""
+        """The draw of an epoch >= 0: uint8, 0 and 1, a pure function of seed and epoch."""
         random = np.random.default_rng([self.seed, epoch])
-        # One of levels - 1 equally likely values lies below `grey` in exactly `grey` cases of them.
+        # Exactly `grey` of the levels - 1 equally likely thresholds are below `grey`.
         threshold = random.integers(0, self.levels - 1, size=self.grey.shape, dtype=np.uint8)
         return (threshold < self.grey).view(np.uint8)
 

@@ -20,7 +20,7 @@ def read_emoji(options: tuple[str, ...] = ()) -> Dataset:
     """The 1,601 icons, RGB 72x72 on white; every tenth is held out for testing.
 
     Args:
-        options: "labels" for the categories as conditions in place of the captions.
+        options: "labels" for the categories as conditions, instead of the captions.
     """
     release, folder = locate("emoji_captions", (_EMOJI,))
     images, captions, categories = release.read(folder)
@@ -45,7 +45,7 @@ def read_emoji(options: tuple[str, ...] = ()) -> Dataset:
 
 
 def _read(folder: Path) -> tuple[np.ndarray, list[str], list[str]]:
-    """(images, captions, categories) of the files, whose checksums are verified before."""
+    """(images, captions, categories) of the files, whose checksums have been verified."""
     rows = [
         json.loads(line) for line in (folder / "captions.jsonl").read_text("utf-8").splitlines()
     ]

@@ -1,4 +1,4 @@
-"""Folders of image files."""
+"""Read folders of image files."""
 
 import logging
 import time
@@ -25,24 +25,24 @@ logger = logging.getLogger("kgen")
 
 
 def read_folder(folder: Path, size: tuple[int, int] | None, mode: str | None, most: int) -> Dataset:
-    """The image files of a folder, in natural order, with its splits and conditions.
+    """The set of a folder's image files, in natural order, with splits and conditions.
 
-    Conditions are captions or attributes where a table is beside the images (`kgen.data.columns`),
-    source images where all images lie in two sub-folders `source` and `target`, else the labels
-    that other sub-folders are (`layout`).
+    With a table beside the images, conditions are captions or attributes (`kgen.data.columns`). If
+    all images lie in two sub-folders `source` and `target`, conditions are the source images. Else
+    sub-folders are labels (`layout`).
 
-    Files count at any depth inside it, but for names that begin with a dot. What pillow does not
-    read as pixels is left out, and a warning says so. `size` and `mode` are as in `kgen.data.load`.
+    Files at any depth count, except names that begin with a dot. Files that pillow cannot read as
+    pixels are left out with a warning. `size` and `mode` are as in `kgen.data.load`.
 
-    Memory holds the images once, 1 or 3 bytes a pixel; while they are decoded, also about 1 KB a
-    file and the files that at most 8 threads are at (`kgen.data.decoding`). What took longer than a
-    second to decode is kept in the user's cache and mapped from there the next time: the system
-    reads it as it is used, and may drop it again where memory is short, also during `fit`.
+    Memory holds the images once, 1 or 3 bytes per pixel. During decoding it also holds about 1 KB
+    per file and the images of at most 8 threads (`kgen.data.decoding`). If decoding takes longer
+    than a second, the array is cached and memory-mapped the next time. The system then reads it on
+    use and may drop it when memory is short, also during `fit`.
 
-    Raises KgenError for a folder of fewer than two images, images beside sub-folders with images,
-    splits that do not go together, damaged images (listed together), images of different kinds
-    without `mode`, or of different sizes without `size`, a table that does not describe the images,
-    source images without their target, or for what would take more than `most` bytes of memory.
+    Raises KgenError for fewer than two images, images beside sub-folders with images, splits that
+    do not fit together, damaged images (listed together), images of different kinds without `mode`
+    or of different sizes without `size`, a table that does not describe the images, source images
+    without their target, or if more than `most` bytes of memory were needed.
     """
     paths, others = _files(folder)
     sides = _sides(folder, paths)
@@ -78,15 +78,15 @@ def read_folder(folder: Path, size: tuple[int, int] | None, mode: str | None, mo
 def read_images(
     path: str | Path, size: tuple[int, int] | None = None, mode: str | None = None
 ) -> np.ndarray:
-    """The images of one file, or of a folder in natural order: uint8 (n, height, width, 1 or 3).
+    """The images of a file, or of a folder in natural order: uint8 (n, height, width, 1 or 3).
 
     Args:
-        path: of an image file, or of a folder of such.
-        size: (height, width) that each is cropped and resized to; None as they are.
-        mode: "rgb", "gray", or None as they are, all of one kind.
+        path: of an image file, or a folder of image files.
+        size: (height, width) to crop and resize to; None keeps the size.
+        mode: "rgb" or "gray"; None keeps the colours, and all images must be of one kind.
 
     Raises:
-        KgenError: if there are none, or for damaged ones.
+        KgenError: if there are no images, or damaged ones.
     """
     path = expanded(path)
     found = kind(path)
@@ -99,7 +99,7 @@ def read_images(
 
 
 def _sides(folder: Path, paths: list[Path]) -> tuple[Path, Path] | None:
-    """The folders (source, target) where all images lie in these two; else None."""
+    """The folders (source, target) if all images lie in these two; else None."""
     names = {path.relative_to(folder).parts[0] for path in paths}
     sides = sorted(names, key=str.casefold)
     if [name.casefold() for name in sides] != ["source", "target"]:
@@ -108,7 +108,7 @@ def _sides(folder: Path, paths: list[Path]) -> tuple[Path, Path] | None:
 
 
 def _pairs(source: Path, target: Path, paths: list[Path], size, mode, most: int):
-    """(the layout, target images with their source images, the space of the source images)."""
+    """(the layout, the split of target and source images, the space of the source images)."""
     sources, targets = (
         {path.relative_to(side): path for path in paths if path.is_relative_to(side)}
         for side in (source, target)
@@ -129,7 +129,7 @@ def _pairs(source: Path, target: Path, paths: list[Path], size, mode, most: int)
 
 
 def _files(folder: Path) -> tuple[list[Path], list[Path]]:
-    """(image files, other files), but for hidden ones; links to folders are followed."""
+    """(image files, other files), without hidden ones; links to folders are followed."""
     readable = image_files.suffixes()
     paths, others = [], []
     for path in _walk(folder, ()):
@@ -144,7 +144,7 @@ def _files(folder: Path) -> tuple[list[Path], list[Path]]:
 
 
 def _walk(folder: Path, above: tuple[Path, ...]):
-    """The files at any depth in `folder`; not those of a link to one of the folders it lies in."""
+    """Yield the files at any depth in `folder`; links to an enclosing folder are not followed."""
     here = (*above, folder.resolve())
     try:
         inside = list(folder.iterdir())
@@ -165,7 +165,7 @@ def _walk(folder: Path, above: tuple[Path, ...]):
 
 
 def _described(folder: Path, others: list[Path]) -> str:
-    """Files by their number, their most frequent suffixes, and one of these as an example."""
+    """Other files in words: their number, the most frequent suffixes, and an example."""
     counts = Counter(sorted(path.suffix.lower() for path in others)).most_common(_NAMED)
     suffixes = ", ".join(f"{n} {suffix or 'without a suffix'}" for suffix, n in counts)
     example = min(path for path in others if path.suffix.lower() == counts[0][0])
@@ -176,7 +176,7 @@ def _described(folder: Path, others: list[Path]) -> str:
 def _images(
     folder: Path, paths: list[Path], size: tuple[int, int] | None, mode: str | None, most: int
 ) -> np.ndarray:
-    """The images at `paths`, decoded, or from the cache where that took long the last time."""
+    """The images at `paths`, decoded, or from the cache if decoding took long the last time."""
     kept = KeptImages(folder, paths, size, mode)
     found = kept.read()
     if found is None:

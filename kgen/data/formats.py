@@ -1,6 +1,6 @@
-"""Readers of the published files: from the folder that holds them to (train, test).
+"""Readers of published files: from their folder to the splits (train, test).
 
-They trust the files, whose checksums are verified before.
+They trust the files, whose checksums have been verified.
 """
 
 import gzip
@@ -15,9 +15,9 @@ _DIGITS_SEED, _DIGITS_TEST = 0, 359
 
 
 def read_digits(folder: Path) -> tuple[Split, Split]:
-    """scikit-learn's 1,797 digits, which need no folder: 80 % for training, 20 % for testing.
+    """scikit-learn's 1,797 digits, which need no folder.
 
-    They come without a test split, so one is drawn at random with a fixed seed.
+    They have no test split: 20 % are drawn at random with a fixed seed.
     """
     from sklearn.datasets import load_digits
 
@@ -29,7 +29,7 @@ def read_digits(folder: Path) -> tuple[Split, Split]:
 
 
 def read_idx_files(folder: Path) -> tuple[Split, Split]:
-    """The four gzipped IDX files of MNIST, and of the sets that took over its format."""
+    """The four gzipped IDX files of MNIST, and of sets in the same format."""
     return _idx_split(folder, "train"), _idx_split(folder, "t10k")
 
 
@@ -40,7 +40,10 @@ def _idx_split(folder: Path, part: str) -> Split:
 
 
 def _idx_array(path: Path) -> np.ndarray:
-    """Two zero bytes, the type, the number of axes, each axis as a big-endian int32, the values."""
+    """The array of an IDX file.
+
+    Its bytes: two zeros, type, number of axes, each axis as a big-endian int32, values.
+    """
     with gzip.open(path) as file:
         content = file.read()
     axes = content[3]
@@ -56,7 +59,7 @@ def read_amat_files(folder: Path) -> tuple[Split, Split]:
 
 
 def _amat_images(path: Path) -> np.ndarray:
-    # Every digit is followed by one space or newline: the pixels are every second byte.
+    # One space or newline follows every digit, so the pixels are every second byte.
     digits = np.frombuffer(path.read_bytes(), np.uint8)[::2]
     return (digits - ord("0")).reshape(-1, 28, 28, 1)
 
@@ -71,7 +74,7 @@ def read_packed_bits(folder: Path) -> tuple[Split, Split]:
 def read_cifar_archive(folder: Path) -> tuple[Split, Split]:
     """CIFAR-10 in its binary version: a tar file of five training batches and a test batch."""
     with tarfile.open(folder / "cifar-10-binary.tar.gz") as archive:
-        # In the archive's own order, as a compressed archive is slow to go back in.
+        # In the archive's order: seeking back in a compressed archive is slow.
         batches = {
             Path(member.name).stem: archive.extractfile(member).read()
             for member in archive

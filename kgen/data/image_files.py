@@ -1,4 +1,4 @@
-"""Image files and single images, through pillow."""
+"""Read single image files, by pillow."""
 
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -9,16 +9,16 @@ import numpy as np
 from kgen.errors import KgenError
 from kgen.files import check_regular_file
 
-# Pillow starts Ghostscript for EPS, draws WMF on Windows only, and knows of the others no pixels.
+# Pillow starts Ghostscript for EPS, draws WMF only on Windows, and reads no pixels of the others.
 _NOT_READ = frozenset({"EPS", "WMF", "MPEG", "FITS", "BUFR", "GRIB", "HDF5"})
-# Formats with a signature: a file that is one of these may bear the suffix of any other.
+# Formats with a signature: they are recognised whatever suffix the file has.
 _SIGNED = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "JPEG2000")
 
 _MODES = {"rgb": "RGB", "gray": "L"}  # the argument `mode` of `load`: pillow's mode
 _GREY_16 = frozenset({"I;16", "I;16L", "I;16B", "I;16N", "I"})  # "I" in older releases of pillow
 _GREY = frozenset({"1", "L", "LA", "La", "F"}) | _GREY_16
 
-# Tag and values of EXIF's orientation: the names of pillow's transpositions.
+# The EXIF tag of the orientation, and {its value: the name of pillow's transposition}.
 _ORIENTATION = 0x0112
 _TURNS = {
     2: "FLIP_LEFT_RIGHT",
@@ -30,25 +30,25 @@ _TURNS = {
     8: "ROTATE_90",
 }
 
-# Memory that reading an image takes: 4 bytes a pixel in pillow, and copies in other modes.
-# Progressive JPEGs hold their coefficients, too, whatever the size asked for.
+# Memory to read an image: 4 bytes per pixel in pillow, and copies in other modes. Progressive JPEGs
+# also hold the coefficients of all pixels, whatever size is decoded.
 _BYTES_A_PIXEL = 20
 _BYTES_OF_COEFFICIENTS = 6
-LARGE = 2**22  # pixels; a JPEG of more is decoded near to the size it is brought to
+LARGE = 2**22  # pixels; a larger JPEG is decoded at a reduced size, near the target size
 
-# The largest values found in files of 8 and of 16 bits a channel, each -1 where there are no such.
+# The largest values in files of 8 and of 16 bits per channel; -1 if there are none.
 Reach = tuple[int, int]
 NO_REACH: Reach = (-1, -1)
 
 
 class DamagedImageError(KgenError):
-    """A file that holds no readable image; the message is the reason, without the file's name."""
+    """A file without a readable image; the message is the reason, without the file's name."""
 
 
 def suffixes() -> dict[str, str]:
-    """{suffix in lower case, with its dot: pillow's name of the format} of the files to read.
+    """{suffix: pillow's format name} of the files to read; suffixes are ".png" and the like.
 
-    Every format that pillow reads as pixels, those of plugins that the user has registered too.
+    These are all formats that pillow reads as pixels, including those of the user's plugins.
     """
     from PIL import Image
 
@@ -59,13 +59,13 @@ def suffixes() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Header:
-    """What is known of an image file before its pixels are decoded.
+    """The header of an image file, read before its pixels are decoded.
 
     Attributes:
         kind: grey or RGB, each with or without transparency. A palette counts as RGB.
-        height, width: of the image as it stands in the file, before it is turned.
-        pixels: that are decoded.
-        bytes: of memory that reading takes at most.
+        height, width: in the file, before the EXIF orientation is applied.
+        pixels: number of pixels that are decoded.
+        bytes: peak memory of reading the image.
     """
 
     kind: str
@@ -76,7 +76,7 @@ class Header:
 
 
 def header(path: Path, size: tuple[int, int] | None) -> Header:
-    """The header of the image in a file that is to be read as `size`. Raises DamagedImageError."""
+    """The `Header` of an image file to be read at `size`. Raises DamagedImageError."""
     with _opened(path) as picture:
         transparent, (width, height) = picture.has_transparency_data, picture.size
         name = "grey" if picture.mode in _GREY else "RGB"
@@ -89,16 +89,16 @@ def header(path: Path, size: tuple[int, int] | None) -> Header:
 
 
 def read(path: Path, size: tuple[int, int] | None, mode: str | None) -> tuple[np.ndarray, Reach]:
-    """The image in a file, uint8 (height, width, 1 or 3), and the largest value that it holds.
+    """The image of a file, uint8 (height, width, 1 or 3), and its largest value.
 
-    The image is upright, and on white where it is transparent; of several frames it is the first.
-    Of 16 bits a channel the upper 8 are kept, whatever part of their range is used. `size` and
-    `mode` are as in `adapted`. Raises DamagedImageError.
+    The EXIF orientation is applied. Transparent images are put on white. Of several frames the
+    first is read. Of 16 bits per channel the upper 8 are kept, whatever part of the range is used.
+    `size` and `mode` are as in `adapted`. Raises DamagedImageError.
     """
     with _opened(path) as picture:
         is_deep = any(";16" in str(tile[3]) for tile in picture.tile)  # 16 bits, such as RGB;16B
         _drafted(picture, size)
-        # Before EXIF is read, which for some formats would load the image and hide what is wrong.
+        # Before EXIF is read: for some formats that would load the image and hide its errors.
         picture.load()
         own_mode = "L" if picture.mode in _GREY else "RGB"
         if picture.mode == "F":
@@ -109,18 +109,18 @@ def read(path: Path, size: tuple[int, int] | None, mode: str | None) -> tuple[np
         if largest is not None:
             reach = (-1, largest)
         else:
-            extrema = upright.getextrema()  # of one channel, or a pair for each
+            extrema = upright.getextrema()  # a pair, or one pair per channel
             highest = int(max(np.ravel(extrema)))
             reach = (-1, highest << 8 | 0xFF) if is_deep else (highest, -1)
         return _pixels(_adapted(upright, size, mode)), reach
 
 
 def adapted(image: np.ndarray, size: tuple[int, int] | None, mode: str | None) -> np.ndarray:
-    """`image`, uint8 (height, width, 1 or 3), turned to the colours of `mode` and to `size`.
+    """`image`, uint8 (height, width, 1 or 3), converted to `mode` and `size`.
 
-    `mode` is "rgb", "gray", or None for what the image has. `size` is (height, width): the image is
-    cropped about its centre to that aspect ratio, then resized by pillow's bicubic filter, which
-    widens as the image shrinks and so does not alias.
+    `mode` is "rgb", "gray", or None for no change. `size` is (height, width): the image is cropped
+    about its centre to that aspect ratio, then resized by pillow's bicubic filter, which is
+    antialiased.
     """
     from PIL import Image
 
@@ -129,7 +129,7 @@ def adapted(image: np.ndarray, size: tuple[int, int] | None, mode: str | None) -
 
 
 def channels(mode: str | None, own: int) -> int:
-    """Number of channels of an image of `own` channels once it has the colours of `mode`."""
+    """Number of channels of an image after conversion to `mode`; it has `own` channels before."""
     return {"rgb": 3, "gray": 1}.get(mode, own)
 
 
@@ -137,7 +137,7 @@ def channels(mode: str | None, own: int) -> int:
 def _opened(path: Path):
     from PIL import Image, UnidentifiedImageError
 
-    # Not all that pillow knows: formats without a signature would take any content for theirs.
+    # Not all of pillow's formats: those without a signature would accept any content.
     formats = [name for name in (*_SIGNED, suffixes()[path.suffix.lower()]) if name in Image.OPEN]
     try:
         check_regular_file(path, follow=True)
@@ -145,28 +145,28 @@ def _opened(path: Path):
             yield picture
     except DamagedImageError:
         raise
-    except UnidentifiedImageError as error:  # its message repeats the path
+    except UnidentifiedImageError as error:  # its message would repeat the path
         raise DamagedImageError("no image") from error
-    # Damage shows as OSError, SyntaxError, ValueError, struct.error, ...: pillow promises no list.
+    # Damage raises OSError, SyntaxError, ValueError, struct.error, ...: pillow documents no list.
     except Exception as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise DamagedImageError(" ".join(reason.split())) from error
 
 
 def _drafted(picture, size) -> None:
-    """Have a large JPEG decoded at 1/2, 1/4 or 1/8 of its sides, where that is twice `size`."""
+    """Decode a large JPEG at 1/2, 1/4 or 1/8 of its sides, if these stay twice `size` or more."""
     if size is not None and picture.width * picture.height > LARGE:
-        picture.draft(None, (2 * max(size), 2 * max(size)))  # before it is turned: either side
+        picture.draft(None, (2 * max(size), 2 * max(size)))  # max: it may still be rotated
 
 
 def _in_mode(picture, mode: str):
-    """`picture` in a mode of pillow's, without a copy where it has that already."""
+    """`picture` in a mode of pillow, without a copy if it has that mode."""
     return picture if picture.mode == mode else picture.convert(mode)
 
 
 def _orientation(picture) -> int:
-    """EXIF's orientation, or 1, upright, where there is none or EXIF cannot be read."""
-    # The rest of EXIF is never looked at. Damage shows as any exception: pillow promises no list.
+    """The EXIF orientation; 1 (upright) if there is none, or EXIF cannot be read."""
+    # The rest of EXIF is not used. Damage raises any exception: pillow documents no list.
     with suppress(Exception):
         return picture.getexif().get(_ORIENTATION, 1)
     return 1
@@ -180,7 +180,7 @@ def _turned(picture, orientation: int):
 
 
 def _eight_bits(picture):
-    """16-bit grey by its upper bytes, as pillow itself reads 16-bit colour, and its largest value.
+    """The upper 8 bits of a 16-bit grey image (as pillow reads 16-bit colour), and its maximum.
 
     Raises DamagedImageError for values that are not 16-bit.
     """
@@ -191,14 +191,14 @@ def _eight_bits(picture):
     if low < 0 or high > 0xFFFF:
         raise DamagedImageError(f"values {low}..{high}, which are not 16-bit")
     grey = Image.fromarray((values >> 8).astype(np.uint8))
-    if picture.has_transparency_data:  # one of the 65,536 values stands for transparent
+    if picture.has_transparency_data:  # one of the 65,536 values means transparent
         opaque = values != picture.info["transparency"]
         grey.putalpha(Image.fromarray(opaque.astype(np.uint8) * 255))
     return grey, high
 
 
 def on_white(picture):
-    """A transparent picture of pillow's, opaque on white."""
+    """A transparent pillow image, composited on white."""
     from PIL import Image
 
     white = Image.new("RGBA", picture.size, "white")
@@ -217,6 +217,6 @@ def _adapted(picture, size, mode):
 
 
 def _pixels(picture) -> np.ndarray:
-    """uint8 (height, width, channels) of a picture of mode L or RGB."""
+    """A pillow image of mode L or RGB as uint8 (height, width, channels)."""
     values = np.asarray(picture)
     return values if values.ndim == 3 else values[..., np.newaxis]

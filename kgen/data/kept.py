@@ -1,4 +1,4 @@
-"""Folders that were decoded once, kept in the user's cache as one array each."""
+"""The cache of decoded folders: one array per folder, in the user's cache."""
 
 import contextlib
 import hashlib
@@ -13,21 +13,20 @@ from kgen.data.image_files import Reach
 from kgen.errors import KgenError
 from kgen.files import atomic_write, check_regular_file
 
-_FORMAT = 3  # to be raised when the same files come to give other pixels
+_FORMAT = 3  # increase it when the same files would give other pixels
 
 
 class KeptImages:
-    """The place in the cache for the decoded images of one folder.
+    """The cache entry of the decoded images of one folder.
 
-    It holds one array a folder, of the files and options it was written for: once a file is added,
-    removed or changed (in size or time of modification), or an option, it counts no longer. The
-    name of the array's file ends with the largest values in the image files, as `decode` found
-    them, and the checksum of all that is kept.
+    It holds one array per folder, valid for its files and options: it is invalid once a file is
+    added, removed or changed (in size or modification time), or an option changes. The array's file
+    name ends with the largest values in the image files, as `decode` found them, and a checksum.
 
     Args:
-        folder: what was decoded.
+        folder: the decoded folder.
         paths: its image files, in the order of the array.
-        options: whatever else decides the pixels.
+        options: everything else that determines the pixels.
     """
 
     def __init__(self, folder: Path, paths: list[Path], *options):
@@ -38,17 +37,17 @@ class KeptImages:
         self.key = _digest([made_by, *(_state(folder, path) for path in paths)])
 
     def read(self) -> tuple[np.ndarray, Reach] | None:
-        """The array, mapped from the disk, and the largest values in the image files.
+        """The memory-mapped array, and the largest values in the image files.
 
-        None if there is no array, or one of another checksum. It can be written to like any array:
-        what is changed stays in memory.
+        None if there is no array, or its checksum is wrong. The array is copy-on-write: changes
+        stay in memory.
         """
         try:
             paths = list(self.folder.glob(f"{self.key}_*.npy"))
-        except OSError:  # a cache that cannot be looked into is none
+        except OSError:  # an unreadable cache counts as empty
             return None
         for path in paths:
-            # What is no array shows as ValueError, OSError, EOFError, SyntaxError, ...
+            # Damage raises ValueError, OSError, EOFError, SyntaxError, ...
             with contextlib.suppress(Exception):
                 check_regular_file(path)
                 images = np.asarray(np.load(path, mmap_mode="c", allow_pickle=False))
@@ -59,7 +58,7 @@ class KeptImages:
         return None
 
     def write(self, images: np.ndarray, reach: Reach) -> None:
-        """Keeps `images` in place of what was kept of this folder; a cache is no must."""
+        """Replace the folder's cached array by `images`; errors are ignored: it is only a cache."""
         path = self.folder / self._name(images, reach)
         with contextlib.suppress(KgenError, OSError):
             with atomic_write(path) as unfinished:
@@ -74,13 +73,13 @@ class KeptImages:
 
 
 def _state(folder: Path, path: Path) -> bytes:
-    """What tells that a file was changed."""
+    """Name, size and modification time of a file, which show whether it was changed."""
     name, status = os.fsencode(path.relative_to(folder)), path.stat()
     return b"%b %d %d" % (name, status.st_size, status.st_mtime_ns)
 
 
 def _digest(parts) -> str:
-    """32 hexadecimal digits for a sequence of bytes."""
+    """The first 32 hexadecimal digits of the sha256 of some bytes."""
     digest = hashlib.sha256()
     for part in parts:
         digest.update(part)

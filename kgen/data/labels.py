@@ -1,4 +1,4 @@
-"""Labels of the user's own: natural order, checks, and a warning of classes without images."""
+"""The user's labels: natural order, checks, and a warning about classes without images."""
 
 import itertools
 import logging
@@ -16,19 +16,19 @@ logger = logging.getLogger("kgen")
 
 
 def natural(text: str) -> tuple[str, str]:
-    """Sort key of natural order, in which digits count as the number they make: 2 before 10."""
+    """Sort key of natural order, which compares numbers by value: 2 before 10."""
 
     def with_length(match) -> str:
         digits = match[0].lstrip("0")
-        return f"{len(digits):04}{digits}"  # of two numbers the longer one is larger
+        return f"{len(digits):04}{digits}"  # a number with more digits is larger
 
     return re.sub("[0-9]+", with_length, text), text  # the text itself tells "1" and "01" apart
 
 
 def numbered(names: Sequence[np.ndarray]) -> tuple[list[np.ndarray], tuple[str, ...]]:
-    """The labels int64 (n,) of the names (n,) in each split, and the names in natural order.
+    """Number label names: a list of int64 labels (n,) per split, and the names in natural order.
 
-    All splits are numbered together, so that a name has one label.
+    A name has the same label in all splits.
     """
     known = sorted({name for split in names for name in split}, key=natural)
     label = {name: number for number, name in enumerate(known)}
@@ -37,9 +37,9 @@ def numbered(names: Sequence[np.ndarray]) -> tuple[list[np.ndarray], tuple[str, 
 
 
 def checked(labels, n: int, where: str) -> np.ndarray:
-    """Labels of `n` images: int64 (n,), or (n,) of strings, which are names.
+    """Checked labels of `n` images: int64 (n,), or names, strings (n,).
 
-    Raises KgenError, opening with `where`, for another shape, dtype or range.
+    Raises KgenError, whose message begins with `where`, for a wrong shape, dtype or range.
     """
     try:
         labels = np.asarray(labels)
@@ -66,7 +66,7 @@ def _are_names(labels: np.ndarray) -> bool:
 
 
 def _remedy(labels: np.ndarray, n: int) -> str:
-    """What to do about labels that are no integers (n,) from 0 on; "" for such as are."""
+    """What to do about labels that are no integers (n,) from 0 on; "" if they are."""
     if labels.shape == (n, 1):
         return "take labels[:, 0]"
     if labels.shape[:1] == (n,) and labels.ndim == 2:
@@ -85,9 +85,16 @@ def _remedy(labels: np.ndarray, n: int) -> str:
 def warn_of_untrained(
     where: str, labels: np.ndarray, among: Sequence[int], names: Sequence[str] | None
 ) -> None:
-    """Logs which of the labels `among` no training image has; `labels` are those that one has.
+    """Log a warning about labels that no training image has.
 
-    A conditional model has a class for every label from 0 on, and draws the untrained ones too.
+    A conditional model has a class for every label from 0 on, and would draw the untrained ones,
+    too.
+
+    Args:
+        where: the beginning of the warning.
+        labels: the labels of the training images.
+        among: all labels.
+        names: their names, or None.
     """
     present = set(np.unique(labels).tolist())
     missing = len(among) - len(present)

@@ -1,4 +1,4 @@
-"""What the folders in a folder of images mean: wrapping folders, splits, labels."""
+"""The meaning of sub-folders in a folder of images: wrappers, splits, labels."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,22 +9,22 @@ from kgen.data.dataset import held_out
 from kgen.data.labels import natural, numbered
 from kgen.errors import KgenError
 
-# Names of folders, in lower case, that are splits where they stand beside one of another split.
+# Folder names, in lower case, that are splits if folders of two or more splits are there.
 _SPLITS = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("test", "testing"), "test"),
     **dict.fromkeys(("val", "valid", "validation"), "val"),
 }
-# An image file, and the names of folders between it and what is known to be a split or no label.
+# An image file, and the names of the enclosing folders that are not yet assigned a meaning.
 _File = tuple[Path, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Image files in the order that their array has.
+    """Image files in the order of their array.
 
     Attributes:
-        paths: training images first, each split in natural order.
+        paths: training images first; each split is in natural order.
         training: number of training images.
         labels: int64 (n,), or None.
         label_names: in natural order, or None.
@@ -41,12 +41,11 @@ class Layout:
 def layout(folder: Path, paths: list[Path], labelled: bool = True) -> Layout:
     """Splits and labels of the image files at `paths`, all of them below `folder`.
 
-    A folder that holds all images (of each split) is looked through. Folders that are named as
-    splits, at least two of them, are the splits, also where every label has its own; else every
-    tenth image is held out. The folders that then come first are the labels, if
-    `labelled`.
+    A single folder that contains all images (of each split) is skipped. At least two folders with
+    names of splits are the splits, also inside of label folders. Else every tenth image is held
+    out. The next folders are the labels, if `labelled`.
 
-    Raises KgenError for splits that do not go together, and for images beside labels.
+    Raises KgenError for splits that do not fit together, and for images beside label folders.
     """
     ordered = sorted(paths, key=lambda path: [*map(natural, path.relative_to(folder).parts)])
     (files,) = _unwrapped([[(path, path.relative_to(folder).parts[:-1]) for path in ordered]])
@@ -62,14 +61,14 @@ def layout(folder: Path, paths: list[Path], labelled: bool = True) -> Layout:
 
 
 def _unwrapped(splits: list[list[_File]]) -> list[list[_File]]:
-    """Without the first folder, as long as every split has one and only one."""
+    """Remove the first folder, as long as every split has exactly one."""
     while all(files[0][1] and len({f[:1] for _, f in files}) == 1 for files in splits):
         splits = [[(path, folders[1:]) for path, folders in files] for files in splits]
     return splits
 
 
 def _splits_first(files: list[_File]) -> list[_File]:
-    """cats/train, cats/test, dogs/train, ... as train/cats, train/dogs, ...; others as they are."""
+    """Turn cats/train, cats/test, dogs/train, ... into train/cats, ...; others stay."""
     second = {folders[1].casefold() if len(folders) > 1 else "" for _, folders in files}
     if len(second) < 2 or not second <= set(_SPLITS):
         return files
@@ -86,9 +85,9 @@ def _one_in_ten(folder: Path, files: list[_File]) -> tuple[list[list[_File]], st
 
 
 def _named_splits(folder: Path, files: list[_File]) -> tuple[list[list[_File]], str] | None:
-    """([training files, test files], note) where folders are named so; else None.
+    """([training files, test files], note) if folders have the names of splits; else None.
 
-    One such name alone is no split: `train` may be a class, beside `bus` and `car`.
+    A single such name is no split: `train` may be a class, beside `bus` and `car`.
     """
     found: dict[str, list[_File]] = {}  # by the first folder, "" for none
     for path, folders in files:
@@ -124,7 +123,7 @@ def _named_splits(folder: Path, files: list[_File]) -> tuple[list[list[_File]], 
 def _labels(
     folder: Path, splits: list[list[_File]]
 ) -> tuple[np.ndarray | None, tuple[str, ...] | None]:
-    """(labels, label names) by the first folder; (None, None) where images lie in none."""
+    """(labels, label names) from the first folder; (None, None) if images lie in no folder."""
     loose = [path for files in splits for path, folders in files if not folders]
     if len(loose) == sum(map(len, splits)):
         return None, None

@@ -1,4 +1,4 @@
-"""`load`: one door to every kind of source."""
+"""`load`: read a data set from any kind of source."""
 
 import difflib
 import os
@@ -20,7 +20,7 @@ from kgen.files import expanded, kind
 
 
 def names() -> dict[str, str]:
-    """The named sets: {name: one line that describes it}.
+    """The named sets: {name: one-line description}.
 
     Examples:
         >>> kgen.data.names()["digits"]
@@ -39,23 +39,24 @@ def load(
     grayscale: bool = False,
     max_memory: float | None = None,
 ) -> Dataset:
-    """Loads images, texts or points, split for training and testing.
+    """Load images, texts or points, split for training and testing.
 
-    Images are uint8 arrays (n, height, width, channels) with values 0..levels-1, texts int32 arrays
-    (n, length) of tokens, points float32 arrays (n, 2). What an item is given (its label, caption,
-    attributes or source image) is the split's `condition`; see `Dataset`.
+    Images are uint8 arrays (n, height, width, channels) with values 0..levels-1. Texts are int32
+    arrays (n, length) of tokens. Points are float32 arrays (n, 2). Labels, captions, attributes or
+    source images are the `condition` of a split; see `Dataset`.
 
     Args:
         source: one of these:
-            - a name that `names()` lists (a folder of the same name is "./name");
-            - a folder of image files: PNG, JPEG, WebP, GIF, BMP, TIFF, JPEG 2000 and whatever else
-              pillow reads. Folders `train` and `test` in it are the splits (or `train` and `val`;
-              with all three, `val` is left out). Sub-folders are labels, numbered in natural order,
-              2 before 10; a single one, which holds all images, is none. Images are turned upright,
-              transparent ones are composited on white, of several frames the first is taken, of 16
-              bits a channel the upper 8 are kept; levels is 256. Other files are left out, and a
-              warning says how many. What takes longer than a second to decode is kept in the user's
-              cache, and mapped from there while the files are as they were;
+            - a name that `names()` lists (for a folder of the same name write "./name");
+            - a folder of image files: PNG, JPEG, WebP, GIF, BMP, TIFF, JPEG 2000 and any other
+              format that pillow reads. Folders `train` and `test` in it are the splits (or `train`
+              and `val`; with all three, `val` is left out). Sub-folders are labels, numbered in
+              natural order (2 before 10); a single sub-folder that holds all images is no label.
+              EXIF orientation is applied, transparent images are put on white, the first of several
+              frames is read, and of 16 bits per channel the upper 8 are kept; levels is 256. Other
+              files are left out, and a warning counts them. If decoding takes longer than a second,
+              the array is kept in the user's cache, and memory-mapped as long as the files do not
+              change;
             - a folder of images with a table of captions: `captions.csv`, `captions.jsonl`,
               `metadata.csv` or `metadata.jsonl` with the columns `file_name`, relative to the
               table, and `text` or `caption` (others are ignored); or with a table `attributes.csv`:
@@ -65,39 +66,39 @@ def load(
             - an `.npz` file. Its arrays are `x_train`, `y_train`, `x_test`, `y_test`, of which
               `x_train` is required; or `images`, `labels`, of which `images` is required;
             - an `.npy` file of images;
-            - a `.txt` file of texts in UTF-8, one a line;
+            - a `.txt` file of texts in UTF-8, one per line;
             - a uint8 array (n, height, width, channels) or (n, height, width).
-            Arrays have 1 or 3 channels; their levels is 2 where all values are 0 and 1, else 256.
-            Where no test images are given, every tenth item is held out for testing. Words are
-            known if a training text has them.
-            Behind a name or path and a colon may stand "edges", "gray", "small" or "hidden", which
-            give each image such a source image (`Dataset.pairs`), "static" or "dynamic" (see
-            `binarize`), or what `names()` says of a set: "mnist:edges", "my/photos:gray",
-            "placed_digits:64:attributes".
-        labels: (n,), of an array in memory: whole numbers from 0 on, or names. Names are numbered
+            Arrays have 1 or 3 channels. Their levels is 2 if all values are 0 and 1, else 256.
+            Without test images, every tenth item is held out for testing. The vocabulary is the
+            words of the training texts.
+            A colon and further words may follow a name or path: "edges", "gray", "small" or
+            "hidden" give each image such a source image (`Dataset.pairs`), "static" and "dynamic"
+            binarise (see `binarize`), and some sets have words of their own (see `names()`).
+            Examples: "mnist:edges", "my/photos:gray", "placed_digits:64:attributes".
+        labels: (n,), only for an array in memory: integers from 0 on, or names. Names are numbered
             in natural order.
         binarize: "static": each pixel is drawn once, with P(1) = grey / (levels - 1).
             "dynamic": the training images become a `DynamicallyBinarized`, drawn again every epoch;
             the test images are the fixed draw of "static". Both are seeded, and the training images
             of "static" are epoch 0 of "dynamic". levels becomes 2.
         size: the side of a square, or (height, width). Images of another aspect ratio are cropped
-            to it about their centre, then all are resized (bicubic, antialiased), before source
-            images are made of them.
-        mode: "rgb" or "gray": make all images colour, or grey (ITU-R 601 luma). It unites grey,
-            colour and transparent files in one folder. None: as they are, all of one kind.
+            about their centre. Then all are resized (bicubic, antialiased). Source images are made
+            afterwards.
+        mode: "rgb" or "gray": convert all images to colour, or to grey (ITU-R 601 luma), also if a
+            folder mixes grey, colour and transparent files. None: no conversion; all images must be
+            of one kind.
         grayscale: True is mode="gray".
-        max_memory: GB (10^9 bytes) that loading may take; None: half of the machine's memory. What
-            would take more is refused before it is read.
+        max_memory: GB (10^9 bytes) that loading may take; None: half of the machine's memory. Data
+            that need more are refused before they are read.
 
-    A warning is logged where no training image has one of the labels 0..classes-1, and where the
-    values of all images lie in the lower half of their range, as 12-bit values in 16 bits do.
+    A warning is logged if no training image has one of the labels 0..classes-1, and if the values
+    of all images lie in the lower half of their range (as 12-bit values in 16 bits do).
 
     Raises:
-        KgenError: a name or path that does not exist, files that can neither be found nor be
-            downloaded or that are damaged (those of a folder are listed together), images of an
-            unusable kind, dtype or shape, or that would take too much memory, a table that does not
-            describe its images, an argument out of its range, or one of images for texts or points;
-            in one line.
+        KgenError: for an unknown name or path, files that cannot be found or downloaded, damaged
+            files (those of a folder are listed together), images of an unusable kind, dtype or
+            shape, data that need too much memory, a table that does not describe its images, an
+            argument out of its range, or an image argument for texts or points.
 
     Examples:
         >>> data = kgen.data.load("digits")
@@ -127,7 +128,7 @@ def load(
 
 
 def is_named(source) -> bool:
-    """Whether `source` is a named set, also with what stands behind a colon.
+    """Whether `source` is a named set, with or without known words after a colon.
 
     Examples:
         >>> kgen.data.is_named("mnist:edges"), kgen.data.is_named("./photos:edges")
@@ -164,7 +165,7 @@ def _read(source, labels, size, mode, most) -> Dataset:
 
 
 def _parted(source: str, sets) -> tuple[str, tuple[str, ...]]:
-    """(the longest beginning that is one of `sets` or a path, the words behind its colons)."""
+    """(the longest prefix that is one of `sets` or a path, the words after its colons)."""
     whole, words = source, ()
     while whole not in sets and not kind(expanded(whole)):
         whole, _, word = whole.rpartition(":")

@@ -1,4 +1,4 @@
-"""The named sets: their files, checksums, sources and licences."""
+"""The named sets, with their files, checksums, sources and licences."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from kgen.spaces import Pixels
 
 @dataclass(frozen=True)
 class NamedSet:
-    """What is known of a named set before it is read.
+    """A named set of published images.
 
     Attributes:
         description: one line, for lists.
         levels, licence, label_names: as in `Dataset`.
-        releases: in order of preference; the first is the one that is downloaded.
+        releases: in order of preference; the first one is downloaded.
     """
 
     description: str
@@ -30,12 +30,12 @@ class NamedSet:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A named set of another kind, or one that is made here.
+    """A named set of another kind, such as a generated one.
 
     Attributes:
         description: one line, for lists.
-        read: from some of the options to the set.
-        options: words that may stand behind the name and a colon.
+        read: function of a tuple of options that returns the set.
+        options: words that may follow the name and a colon.
     """
 
     description: str
@@ -46,7 +46,7 @@ class Recipe:
 def read_named(name: str, options: tuple[str, ...] = ()) -> Dataset:
     """The set `name`, a key of `SETS`, with some of its options.
 
-    Raises KgenError where its files cannot be had, and for options that exclude each other.
+    Raises KgenError if its files cannot be found or downloaded, or if options exclude each other.
     """
     known = SETS[name]
     if isinstance(known, Recipe):
@@ -59,9 +59,9 @@ def read_named(name: str, options: tuple[str, ...] = ()) -> Dataset:
 
 
 def is_published(data: Dataset) -> bool:
-    """Whether `data` are, or were made from, the named set whose name they have.
+    """Whether `data` is the named set of its name, or was made from it.
 
-    A folder of the user's own may have that name, too.
+    (The user's own folder may have the same name.)
     """
     known = PUBLISHED.get(data.name)
     return known is not None and data.source.startswith(
@@ -70,7 +70,7 @@ def is_published(data: Dataset) -> bool:
 
 
 def _placed_digits(options: tuple[str, ...]) -> Dataset:
-    """Placed digits made of MNIST where its files are at hand, else of the built-in digits."""
+    """Placed digits made from MNIST if its files are on this machine, else from "digits"."""
     has_mnist = is_at_hand("mnist", PUBLISHED["mnist"].releases)
     return placed_digits.make(read_named("mnist" if has_mnist else "digits"), options)
 

@@ -1,4 +1,4 @@
-"""Files that numpy wrote, read without pickle, and what to do with files of other kinds."""
+"""Read `.npy` and `.npz` files without pickle; errors for other kinds of files name the remedy."""
 
 import contextlib
 import math
@@ -21,14 +21,14 @@ _ARCHIVES = frozenset({".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".7
 
 
 def read(path: Path, keys: tuple[str, ...], most: int) -> np.ndarray | dict[str, np.ndarray]:
-    """The array in an `.npy` file, or those arrays of an `.npz` file that `keys` name.
+    """The array of an `.npy` file, or the arrays of an `.npz` file that `keys` name.
 
-    Raises KgenError, which says what to do, for any other file, and for arrays that take more than
-    `most` bytes, before they are read.
+    Raises KgenError for any other file, and for arrays of more than `most` bytes, before they are
+    read.
     """
     _check_kind(path)
     try:
-        # Opened here, as numpy leaves a damaged archive open.
+        # Opened here, because numpy does not close a damaged archive.
         with open_plain(path, follow=True) as file:
             start = file.read(8)
             file.seek(0)
@@ -45,7 +45,7 @@ def read(path: Path, keys: tuple[str, ...], most: int) -> np.ndarray | dict[str,
     # Damage shows as OSError, ValueError, EOFError, TypeError, BadZipFile, ...
     except Exception as error:
         reason = " ".join(str(error).split())
-        if "allow_pickle" in reason:  # numpy proposes what is not safe
+        if "allow_pickle" in reason:  # numpy suggests an unsafe option
             reason = "it holds Python objects, not numbers"
     raise KgenError(
         f"{path}: expected a folder of images, or an .npz or .npy file of plain arrays, received"
@@ -67,24 +67,24 @@ def _members(path: Path, archive: zipfile.ZipFile, keys: tuple[str, ...], most: 
 
 
 def _check_memory(path: Path, files: list, most: int) -> None:
-    """Raise KgenError if the arrays that begin in `files`, each held twice, take more than `most`.
+    """Raise KgenError if twice the size of the arrays in `files` is more than `most` bytes.
 
-    Twice, as those that training has not are taken out of them.
+    Twice, because training and test images are copied out of them.
     """
     allowance.check(2 * sum(map(_bytes, files)), most, str(path))
 
 
 def _bytes(file) -> int:
-    """What the array in an open file takes, as its header says. Raises ValueError."""
+    """The size in bytes of the array in an open file, from its header. Raises ValueError."""
     version = np.lib.format.read_magic(file)
-    if version not in _HEADERS:  # of the last one, 3.0, are arrays with named fields only
+    if version not in _HEADERS:  # version 3.0 is only for arrays with named fields
         raise ValueError(f"version {version} of numpy's format")
     shape, _, dtype = _HEADERS[version](file)
     return math.prod(shape) * dtype.itemsize
 
 
 def _check_kind(path: Path) -> None:
-    """Raise KgenError for a file that its suffix tells to be of another kind, with the remedy."""
+    """Raise KgenError for a file whose suffix shows another kind; the message names the remedy."""
     suffix = path.suffix.lower()
     if suffix in (".npz", ".npy"):
         return

@@ -1,4 +1,4 @@
-"""The user's own arrays, in memory or in a file of numpy's."""
+"""The user's own arrays, in memory or in an `.npy` or `.npz` file."""
 
 from pathlib import Path
 
@@ -11,14 +11,14 @@ from kgen.errors import KgenError
 from kgen.spaces import Pixels
 
 _KEYS = ("x_train", "y_train", "x_test", "y_test", "images", "labels")
-_CHANNELS = (1, 2, 3, 4)  # a last axis of so few is that of channels, or a very narrow image
+_CHANNELS = (1, 2, 3, 4)  # a last axis this short is channels, or a very narrow image
 
 
 def read_array(images: np.ndarray, labels=None) -> Dataset:
     """A set of one uint8 array (n, height, width, channels) or (n, height, width), 1 or 3 channels.
 
-    `labels` is None, or what `labels.checked` takes. Every tenth image is held out for testing.
-    Raises KgenError for images or labels of another dtype or shape.
+    `labels` is None, or labels that `labels.checked` accepts. Every tenth image is held out for
+    testing. Raises KgenError for images or labels of a wrong dtype or shape.
     """
     images = _checked_images(images, "array")
     if labels is not None:
@@ -27,12 +27,12 @@ def read_array(images: np.ndarray, labels=None) -> Dataset:
 
 
 def read_file(path: Path, most: int) -> Dataset:
-    """The set in an `.npz` or `.npy` file, which numpy wrote.
+    """The set in an `.npz` or `.npy` file of NumPy.
 
-    The arrays of an `.npz` are `x_train`, `y_train`, `x_test`, `y_test`, or `images`, `labels`;
-    only `x_train` or `images` is required, and others are ignored. An `.npy` holds the images.
-    Without `x_test`, every tenth image is held out for testing. Raises KgenError for a file, keys
-    or arrays of another kind.
+    The arrays of an `.npz` file are `x_train`, `y_train`, `x_test`, `y_test`, or `images`,
+    `labels`. Only `x_train` or `images` is required; others are ignored. An `.npy` file holds the
+    images. Without `x_test`, every tenth image is held out for testing. Raises KgenError for other
+    files, names or arrays.
     """
     content = numpy_file.read(path, _KEYS, most)
     if isinstance(content, np.ndarray):
@@ -57,7 +57,10 @@ def read_file(path: Path, most: int) -> Dataset:
 
 
 def _dataset(name: str, source: str, splits: list[Split]) -> Dataset:
-    """The set of one split, of which images are held out, or of two; labels may be names."""
+    """The set of two splits, or of one, from which test images are held out.
+
+    Labels may be names.
+    """
     splits, label_names = _named(source, splits)
     largest = max(int(split.images.max()) for split in splits)
     levels = 2 if largest <= 1 else 256
@@ -72,7 +75,7 @@ def _dataset(name: str, source: str, splits: list[Split]) -> Dataset:
 
 
 def _named(source: str, splits: list[Split]) -> tuple[list[Split], tuple[str, ...] | None]:
-    """The splits with numbers for labels, and the names of these where they were strings."""
+    """The splits with integer labels, and the labels' names if they were strings."""
     labelled = [split for split in splits if split.labels is not None]
     numeric = [split.labels.dtype == np.int64 for split in labelled]
     if all(numeric):
@@ -97,7 +100,7 @@ def _split(arrays: dict, images_key: str, labels_key: str, path: Path) -> Split:
 
 
 def _checked_images(images: np.ndarray, where: str) -> np.ndarray:
-    """The images as (n, height, width, channels); the message of an error opens with `where`."""
+    """The images as (n, height, width, channels); error messages begin with `where`."""
     if images.ndim not in (3, 4) or images.size == 0:
         raise KgenError(
             f"{where}: expected images of shape (n, height, width, channels) or (n, height, width),"
@@ -125,7 +128,7 @@ def _checked_images(images: np.ndarray, where: str) -> np.ndarray:
 
 
 def _described(images: np.ndarray) -> tuple[str, str]:
-    """The dtype and range of images that are not uint8, and what to do about them."""
+    """(dtype and range in words, remedy) of images that are not uint8."""
     if images.dtype.kind not in "biuf":
         return str(images.dtype), "convert the array to numbers"
     low, high = images.min(), images.max()

@@ -1,8 +1,8 @@
-"""Source images for translation from image to image: edges, grey, small or half hidden ones.
+"""Source images for image-to-image translation: edges, grey, small or half hidden images.
 
 Isola et al. 2016, "Image-to-Image Translation with Conditional Adversarial Networks"
-(arXiv:1611.07004) learn to make the original from such a source. All of them are whole numbers,
-exactly the same on every machine.
+(arXiv:1611.07004), learn to make the original from such a source. All source images are integers,
+computed exactly, and so the same on every machine.
 """
 
 import math
@@ -15,17 +15,17 @@ from kgen.errors import KgenError
 from kgen.spaces import Pixels
 
 EDGES = 0.2  # the steepest fifth of an image's pixels are edges
-BLOCK = 4  # pixels that a small image's pixel stands for, along each side
+BLOCK = 4  # side, in pixels of the original, of one pixel of a small image
 _RED, _GREEN, _BLUE = 19595, 38470, 7471  # ITU-R 601 luma in 65536ths, as pillow's mode L
-_PIXELS = 2**20  # at a time, which bounds the memory of what is between
+_PIXELS = 2**20  # per chunk, to bound memory
 
 
 @dataclass(frozen=True)
 class Source:
-    """How source images are made.
+    """A kind of source images.
 
     Attributes:
-        make: from images (n, height, width, channels) to source images of as many rows.
+        make: function of images (n, height, width, channels) that returns n source images.
         channels: of the source images; None for those of the originals.
         levels: of the source images; None for those of the originals.
     """
@@ -36,9 +36,9 @@ class Source:
 
 
 def source_space(kind: str, space: Pixels) -> Pixels:
-    """The space of the source images of `kind`, a key of `SOURCES`, of images of `space`.
+    """The space of the source images of `kind`, a key of `SOURCES`, for images of `space`.
 
-    Raises KgenError for an unknown kind, and for "gray" of images that are grey already.
+    Raises KgenError for an unknown kind, and for "gray" of grey images.
     """
     if kind not in SOURCES:
         raise KgenError(
@@ -54,7 +54,7 @@ def source_space(kind: str, space: Pixels) -> Pixels:
 
 
 def source_images(kind: str, images: np.ndarray) -> np.ndarray:
-    """The source images of `kind`, a key of `SOURCES`, of images (n, height, width, channels)."""
+    """The source images of `kind`, a key of `SOURCES`, for images (n, height, width, channels)."""
     make, rows = SOURCES[kind].make, max(1, _PIXELS // math.prod(images.shape[1:3]))
     return np.concatenate([make(images[i : i + rows]) for i in range(0, len(images), rows)])
 
@@ -68,11 +68,10 @@ def luma(images: np.ndarray) -> np.ndarray:
 
 
 def edges(images: np.ndarray) -> np.ndarray:
-    """Edges as 1, all else as 0: uint8 (n, height, width, 1).
+    """Edge maps: uint8 (n, height, width, 1), 1 for an edge and 0 else.
 
-    An edge is a pixel whose brightness has a gradient, by the 3x3 Sobel filters, among the
-    steepest fifth of its image. Borders are mirrored. Where steepness ties, all are edges; a flat
-    area has none.
+    The edges are the fifth of an image's pixels with the steepest brightness gradient, by 3x3 Sobel
+    filters. Borders are mirrored. Ties at the threshold are all edges; flat areas have none.
     """
     grey = np.pad(luma(images)[..., 0].astype(np.int64), ((0, 0), (1, 1), (1, 1)), "symmetric")
     rows = grey[:, :-2] + 2 * grey[:, 1:-1] + grey[:, 2:]
@@ -83,9 +82,9 @@ def edges(images: np.ndarray) -> np.ndarray:
 
 
 def small(images: np.ndarray) -> np.ndarray:
-    """Images of a quarter of the height and width, each pixel drawn as a block of 4x4.
+    """Images at a quarter of the height and width, each pixel repeated as a block of 4x4.
 
-    A pixel is the mean of its block, rounded; blocks at the lower and right border may be cut.
+    A pixel is the rounded mean of its block. Blocks at the lower and right border may be smaller.
     """
     blocks = images.astype(np.int64)
     counts = np.ones((1, *images.shape[1:3], 1), np.int64)
@@ -99,7 +98,7 @@ def small(images: np.ndarray) -> np.ndarray:
 
 
 def hidden(images: np.ndarray) -> np.ndarray:
-    """Images whose lower half is 0; of an odd height the row in the middle is shown."""
+    """Images whose lower half is 0; with an odd height the middle row is kept."""
     shown = images.copy()
     shown[:, (images.shape[1] + 1) // 2 :] = 0
     return shown

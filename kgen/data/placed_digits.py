@@ -1,11 +1,10 @@
-"""Placed digits: real handwritten digits, coloured and put somewhere on a coloured ground.
+"""Placed digits: real handwritten digits in colour, placed on a coloured background.
 
-What is true of each image is known exactly: its digit, colour, size, place and background, as
-attributes and as a caption in plain English. So whether a model follows its captions can be
-measured.
+The digit, colour, size, place and background of each image are known, as attributes and as a
+caption in plain English. So it can be measured whether a model follows its captions.
 
-Of the 50 pairs of a digit and a colour, 10 are in no training image: those of `is_held_out`. In the
-test images all pairs are equally likely, so that a fifth of them show what was never seen together.
+Of the 50 pairs of digit and colour, 10 are in no training image (`is_held_out`). In the test images
+all pairs are equally likely, so a fifth of them show pairs never seen together in training.
 """
 
 from dataclasses import dataclass, fields
@@ -35,15 +34,15 @@ BACKGROUNDS = {
     "grey": (110, 110, 110),
 }
 SIZES = {"small": 10, "large": 16}  # pixels of a digit's longer side, in images of 32x32
-PLACES = {  # (row, column) of a digit's centre, likewise
+PLACES = {  # (row, column) of a digit's centre, in images of 32x32
     "upper left": (9, 9),
     "upper right": (9, 23),
     "lower left": (23, 9),
     "lower right": (23, 23),
     "middle": (16, 16),
 }
-FAINT = 64  # of 255: what is not brighter counts as margin
-SHIFT = 1  # pixels that a digit may be off its place, likewise
+FAINT = 64  # of 255: pixels not brighter than this count as margin
+SHIFT = 1  # largest random shift in pixels, in images of 32x32
 WORDINGS = (
     "a {size} {colour} {digit} in the {place} on {background}",
     "a {size} {colour} {digit}, {place}, on {background}",
@@ -55,7 +54,7 @@ WORDINGS = (
 
 @dataclass(frozen=True)
 class Truth:
-    """What is true of n images: each an array (n,) of numbers of DIGITS, COLOURS, ..."""
+    """The ground truth of n images: each field is an array (n,) of indices into DIGITS, ..."""
 
     digits: np.ndarray
     colours: np.ndarray
@@ -66,19 +65,19 @@ class Truth:
 
 
 def is_held_out(digits, colours):
-    """Whether no training image shows the digit in that colour: the colour is number digit % 5.
+    """Whether a pair is in no training image: the colour's index is digit % 5.
 
-    So each digit is trained in four of the five colours, and each colour with eight of ten digits.
+    So each digit is trained in four of five colours, and each colour with eight of ten digits.
     """
     return digits % len(COLOURS) == colours
 
 
 def make(digits: Dataset, options: tuple[str, ...]) -> Dataset:
-    """The set made from the images of `digits`, grey ones with labels 0..9.
+    """Make the set from the images of `digits`, which are grey with labels 0..9.
 
     Args:
-        options: "64" for images of 64x64 in place of 32x32; "attributes" or "labels" (the digit)
-            for conditions in place of captions.
+        options: "64" for images of 64x64 instead of 32x32; "attributes" or "labels" (the digit) for
+            conditions instead of captions.
 
     Raises:
         KgenError: for two kinds of conditions.
@@ -106,7 +105,7 @@ def make(digits: Dataset, options: tuple[str, ...]) -> Dataset:
 
 
 def _conditions(wanted: str, *truths: Truth):
-    """(the space, the conditions for each truth)."""
+    """(the space, a list with the conditions of each truth)."""
     if wanted == "labels":
         return Labels(len(DIGITS)), [truth.digits for truth in truths]
     if wanted == "attributes":
@@ -132,7 +131,7 @@ def attributes(truth: Truth) -> np.ndarray:
 
 
 def captions(truth: Truth) -> list[str]:
-    """The truth as one sentence an image, in one of several wordings."""
+    """The truth as one sentence per image, in one of several wordings."""
     colours, sizes, places, backgrounds = map(tuple, (COLOURS, SIZES, PLACES, BACKGROUNDS))
     columns = (getattr(truth, field.name).tolist() for field in fields(Truth))
     return [
@@ -150,12 +149,12 @@ def captions(truth: Truth) -> list[str]:
 def placed(
     digits: Split, levels: int, count: int, side: int, seed: int, held_out: bool
 ) -> tuple[np.ndarray, Truth]:
-    """Images uint8 (count, side, side, 3), and their truth.
+    """(images, uint8 (count, side, side, 3), their truth).
 
     Args:
-        digits: grey images, values 0..levels-1, and labels.
-        side: of an image: 32, or a multiple of it.
-        held_out: whether pairs that are held out for testing are left out.
+        digits: grey images, values 0..levels-1, with labels.
+        side: side of an image: 32, or a multiple of it.
+        held_out: True leaves out the pairs that are held out for testing.
     """
     random = np.random.default_rng(seed)
     rows = random.permutation(np.arange(count) % len(digits))
@@ -174,7 +173,7 @@ def placed(
 
 
 def _truth(digits: np.ndarray, random: np.random.Generator, held_out: bool) -> Truth:
-    """What is to be true of images of these digits: everything equally likely."""
+    """Draw the truth of images of these digits; all choices are equally likely."""
     count, n = len(digits), len(COLOURS)
     colours = random.integers(0, n, count)
     if held_out:
@@ -184,7 +183,7 @@ def _truth(digits: np.ndarray, random: np.random.Generator, held_out: bool) -> T
 
 
 def _stroke(grey: np.ndarray, length: int) -> np.ndarray:
-    """A digit without the margins around it, resized to a longer side of `length`: 0..255."""
+    """A digit without margins, resized so that its longer side is `length`: 0..255."""
     from PIL import Image
 
     rows, columns = (np.flatnonzero((grey > FAINT).any(axis=axis)) for axis in (1, 0))
@@ -195,7 +194,7 @@ def _stroke(grey: np.ndarray, length: int) -> np.ndarray:
 
 
 def _draw(image: np.ndarray, stroke: np.ndarray, centre: np.ndarray, ink: np.ndarray) -> None:
-    """Blend a colour into an image where a stroke is, centred at (row, column)."""
+    """Blend the colour `ink` into an image by the alpha mask `stroke`, centred at (row, column)."""
     (top, left), (height, width) = centre - np.array(stroke.shape) // 2, stroke.shape
     part = image[top : top + height, left : left + width]
     alpha = stroke[..., np.newaxis].astype(np.int64)

@@ -1,4 +1,4 @@
-"""Where the files of a named set are: KGEN_DATA_DIR, else the cache, else the web."""
+"""Find the files of a named set: in KGEN_DATA_DIR, else in the cache, else on the web."""
 
 import contextlib
 import errno
@@ -22,8 +22,8 @@ class Release:
     Attributes:
         source: who published it, and where.
         files: {file name: its sha256}; empty for a set that comes with an installed package.
-        read: from the folder that holds the files to the splits (train, test).
-        url: what precedes the file names on the web; empty where there is no download.
+        read: function from the folder of the files to the splits (train, test).
+        url: the prefix of the file names on the web; empty if there is no download.
     """
 
     source: str
@@ -33,13 +33,13 @@ class Release:
 
 
 def locate(name: str, releases: tuple[Release, ...]) -> tuple[Release, Path]:
-    """The release of the set `name` that is at hand, and the folder of its verified files.
+    """The release of the set `name` that was found, and the folder of its verified files.
 
-    `releases` are in order of preference. Each is looked for in `$KGEN_DATA_DIR/name`; if none is
-    there, the first one is taken from the cache, where what is missing or damaged is downloaded.
+    `releases` are in order of preference. Each is searched in `$KGEN_DATA_DIR/name`. If none is
+    there, the first one is taken from the cache; missing or damaged files are downloaded into it.
 
-    Raises KgenError where a file in KGEN_DATA_DIR is damaged or a download fails; a failed
-    download leaves no file behind.
+    Raises KgenError if a file in KGEN_DATA_DIR is damaged or a download fails. A failed download
+    leaves no file behind.
     """
     folder = _data_folder(name)
     for release in releases if folder else ():
@@ -50,14 +50,14 @@ def locate(name: str, releases: tuple[Release, ...]) -> tuple[Release, Path]:
 
 
 def is_at_hand(name: str, releases: tuple[Release, ...]) -> bool:
-    """Whether the set `name` needs no download: its files are there, whole or damaged."""
+    """Whether the set `name` needs no download: its files exist (they may be damaged)."""
     folder = _data_folder(name)
     found = [not _missing(release, folder) for release in releases]
     return any(found) or not _missing(releases[0], cache_folder() / name)
 
 
 def cache_folder() -> Path:
-    """The folder that downloaded sets are kept in, one sub-folder for each."""
+    """The cache folder of downloaded sets, with one sub-folder per set."""
     import platformdirs
 
     return platformdirs.user_cache_path("kgen") / "data"
@@ -108,14 +108,14 @@ def _cached(name: str, release: Release) -> Path:
 
 
 def _retrieve(url: str, sha256: str, path: Path) -> None:
-    """Downloads `url` to `path`, unless it is there whole.
+    """Download `url` to `path`, unless the intact file is there.
 
-    pooch writes beside `path` and renames the verified file, so that `path` is never half-written.
+    pooch writes a temporary file and renames it once verified, so `path` is never half-written.
     """
     import pooch
 
     with contextlib.suppress(FileNotFoundError):
-        check_regular_file(path, follow=True)  # pooch reads what is there
+        check_regular_file(path, follow=True)  # pooch reads an existing file
 
     def download(url, temporary, _):
         with open(temporary, "wb") as file:
@@ -125,7 +125,7 @@ def _retrieve(url: str, sha256: str, path: Path) -> None:
 
 
 class _Bounded:
-    """A file to write at most `most` bytes to: a server may send without end."""
+    """A file wrapper that accepts at most `most` bytes: a server may send without end."""
 
     def __init__(self, file, most: int):
         self.flush = file.flush

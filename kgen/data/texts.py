@@ -1,4 +1,4 @@
-"""Sets of sentences: WordNet's examples, and text files of the user's own."""
+"""Sets of sentences: WordNet's examples, and the user's text files."""
 
 import gzip
 from pathlib import Path
@@ -13,8 +13,8 @@ from kgen.files import open_plain
 from kgen.spaces import Tokens, split_words
 
 _TEST_SEED, _TEST_SHARE = 0, 0.1
-SHORTEST, LONGEST = 3, 15  # words and marks of a sentence of WordNet's that is kept
-FEWEST = 5  # times that a word must occur in the training sentences to be known
+SHORTEST, LONGEST = 3, 15  # words and punctuation marks per sentence of WordNet
+FEWEST = 5  # occurrences in the training sentences for a word to be in the vocabulary
 
 _WORDNET = Release(
     source="the example sentences of WordNet 3.1, Princeton University",
@@ -28,9 +28,9 @@ _WORDNET = Release(
 
 
 def read_wordnet(options: tuple[str, ...] = ()) -> Dataset:
-    """WordNet's example sentences of 3 to 15 words and marks, a random tenth of them for testing.
+    """WordNet's example sentences of 3 to 15 words and marks; a random tenth is for testing.
 
-    Words that occur less than five times in the training sentences are unknown ones.
+    Words with fewer than five occurrences in the training sentences are unknown words.
     """
     release, folder = locate("wordnet_examples", (_WORDNET,))
     lines = release.read(folder).splitlines()
@@ -50,10 +50,10 @@ def read_wordnet(options: tuple[str, ...] = ()) -> Dataset:
 
 
 def read_text_file(path: Path, most: int) -> Dataset:
-    """The sentences in a text file, one a line; every tenth is held out for testing.
+    """The sentences of a text file, one per line; every tenth is held out for testing.
 
-    Blank lines do not count. Raises KgenError for a file that is no UTF-8, of fewer than two
-    sentences, or of such long ones that their tokens take more than `most` bytes.
+    Blank lines are skipped. Raises KgenError for a file that is no UTF-8 or has fewer than two
+    sentences, or if the tokens take more than `most` bytes.
     """
     lines = (line.strip() for line in read_text(path, most).splitlines())
     texts = [line for line in lines if line]
@@ -71,10 +71,13 @@ def read_text_file(path: Path, most: int) -> Dataset:
 
 
 def read_text(path: Path, most: int) -> str:
-    """The content of a text file in UTF-8. Raises KgenError, also for more than `most` bytes."""
+    """The content of a UTF-8 text file.
+
+    Raises KgenError if it cannot be read, is no UTF-8, or needs more than `most` bytes.
+    """
     try:
         with open_plain(path, follow=True) as file:
-            # Its bytes, its characters, and its lines.
+            # 4 times the size: bytes, characters and lines.
             allowance.check(4 * path.stat().st_size, most, str(path), what="texts")
             return file.read().decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -1,4 +1,4 @@
-"""What `load` does to a set once it is read: other colours, another size, binary."""
+"""Transformations of a set after reading: colours, size, binarisation."""
 
 import operator
 from dataclasses import replace
@@ -44,9 +44,9 @@ def colours(mode, grayscale: bool) -> str | None:
 
 
 def reshaped(data: Dataset, size: tuple[int, int] | None, mode: str | None, most: int) -> Dataset:
-    """`data` with its images in the colours of `mode` and brought to `size`, where given.
+    """`data` with its images converted to `mode` and `size`, if given.
 
-    Raises KgenError for others than images, and where that takes more than `most` bytes of memory.
+    Raises KgenError for items that are no images, or if more than `most` bytes were needed.
     """
     if size is None and mode is None:
         return data
@@ -58,13 +58,13 @@ def reshaped(data: Dataset, size: tuple[int, int] | None, mode: str | None, most
         return data
     height, width = size or own_size
     pixels = (len(data.train) + len(data.test)) * height * width
-    # Each image, and the array of all of them.
+    # Twice: the single images, and the array of all.
     needed = 2 * pixels * image_files.channels(mode, own_channels)
     allowance.check(needed, most, data.name, "choose a smaller size=, or ")
 
     def changed(split: Split) -> Split:
         adapted = [image_files.adapted(image, size, mode) for image in split.images]
-        # Bicubic resizing overshoots at edges; pillow clips that at 255, not at levels - 1.
+        # Bicubic resizing overshoots at edges; pillow clips at 255, not at levels - 1.
         return replace(split, x=np.minimum(np.stack(adapted), np.uint8(data.levels - 1)))
 
     train, test = changed(data.train), changed(data.test)
@@ -76,7 +76,7 @@ def reshaped(data: Dataset, size: tuple[int, int] | None, mode: str | None, most
 def binarized(data: Dataset, how: str) -> Dataset:
     """`data` with binary images, drawn once (`how` is "static") or every epoch ("dynamic").
 
-    Raises KgenError where the images are in colour or binary already, and for others than images.
+    Raises KgenError for colour images, binary images, and items that are no images.
     """
     data.check_images("binarize")
     if data.image_shape[-1] != 1:

@@ -1,11 +1,11 @@
-"""Encoders: what turns images into the features that sample quality is measured on.
+"""Encoders map images to the features on which sample quality is measured.
 
-An encoder is any callable that maps uint8 images (n, height, width, channels) to float features
-(n, d), such as one of your own. Those here have a `name`, a `sha256` of their weights and, where
-they classify, `probabilities(images)`. Figures of different encoders are never comparable.
+An encoder is any callable from uint8 images (n, height, width, channels) to float features (n, d);
+you can write your own. The encoders here have a `name` and the `sha256` of their weights;
+classifiers also have `probabilities(images)`. Figures of different encoders are never comparable.
 
-The classifiers of the named sets come with kgen; `kgen.encoders.frozen.FROZEN` has the accuracy and
-the sha256 of each.
+The classifiers of the named sets come with kgen; `kgen.encoders.frozen.FROZEN` lists the accuracy
+and the sha256 of each.
 """
 
 from kgen.encoders.classifier import Classifier, trained_classifier
@@ -19,18 +19,18 @@ __all__ = ["Classifier", "Inception", "for_data", "frozen_classifier", "trained_
 def for_data(data, progress=False, name=None):
     """The encoder for a `kgen.data.Dataset`.
 
-    The classifier of a named set comes with kgen: it is the same for everybody, and nothing is
-    trained. For other images, or a named set of another size, one is trained on this machine.
+    The classifier of a named set comes with kgen and is the same for everybody. For other images,
+    or a named set of another size, a classifier is trained on this machine.
 
     Args:
         data: the data set.
-        progress: whether to show how the training of a classifier goes on.
-        name: "classifier" or "inception" (colour only); None for the classifier, which is quicker
-            and knows these very images, or Inception where they have no labels to train one on.
+        progress: whether to show a bar if a classifier is trained.
+        name: "classifier" or "inception" (colour images only). None: the classifier, which is
+            faster and made for these images; Inception if they have no labels to train one on.
 
     Raises:
-        KgenError: for a classifier of images without labels, Inception of grey images, or if its
-            weights cannot be had.
+        KgenError: for a classifier of images without labels, Inception of grey images, or weights
+            that cannot be downloaded.
     """
     colour = data.image_shape[-1] == 3
     if name == "inception" and not colour:

@@ -1,9 +1,9 @@
-"""A small classifier for a data set of the user's own: trained once, by a fixed recipe, and kept.
+"""A small classifier for the user's own data: trained once by a fixed recipe, and cached.
 
-Its features are the outputs of the last hidden layer, 128 numbers an image. On grey 28x28 images
-they tell more than those of a network that was trained on colour photographs. Whoever reports a
-figure names the classifier by its hash, since another one has another scale: trained on another
-machine, it is another one. The named sets have classifiers that come with kgen (`frozen.py`).
+Its features are the outputs of the last hidden layer, 128 numbers per image. On grey 28x28 images
+they say more than the features of a network trained on colour photographs. Report figures together
+with the classifier's hash: a classifier trained on another machine has another scale. Classifiers
+of the named sets come with kgen (`frozen.py`).
 """
 
 import contextlib
@@ -21,11 +21,11 @@ from kgen.data.sources import cache_folder
 from kgen.errors import KgenError
 from kgen.files import atomic_write, cannot_write, open_plain, read_json, write_json
 
-RECIPE = 1  # of network, training and cache; another number, another encoder
+RECIPE = 1  # version of network, training and cache; a new number makes a new encoder
 FEATURES = 128
 BATCH = 64
 EPOCHS = 4
-FEWEST_STEPS, MOST_STEPS = 750, 3750  # the most are four epochs of MNIST
+FEWEST_STEPS, MOST_STEPS = 750, 3750  # 3,750 steps are four epochs of MNIST
 IMAGES_PER_CHUNK = 500
 SEED = 0
 
@@ -34,15 +34,15 @@ logger = logging.getLogger("kgen")
 
 @dataclass(frozen=True)
 class Identity:
-    """What a classifier is: shown with every figure it takes part in.
+    """The identity of a classifier, shown with every figure that is measured with it.
 
     Attributes:
-        name: of the data set it was trained on.
-        recipe: version of how, or the script that trained it.
-        data_sha256: of the images and labels it was trained and tested on.
-        image_shape, levels, classes: of these.
-        test_accuracy: share of the test images that it classifies correctly.
-        sha256: of the file of its weights.
+        name: name of the data set it was trained on.
+        recipe: version of the recipe, or the script that trained it.
+        data_sha256: checksum of the images and labels it was trained and tested on.
+        image_shape, levels, classes: of these images and labels.
+        test_accuracy: fraction of the test images that it classifies correctly.
+        sha256: checksum of the file of its weights.
     """
 
     name: str
@@ -56,13 +56,13 @@ class Identity:
 
 
 class Classifier:
-    """A trained classifier as encoder: uint8 images -> float32 features (n, 128).
+    """A trained classifier as an encoder: uint8 images -> float32 features (n, 128).
 
     Attributes:
-        network: as of `build_network`, trained.
+        network: the trained network, see `build_network`.
         identity: an `Identity`.
-        name: what it is called where figures by it are shown.
-        sha256: of its identity.
+        name: shown with figures.
+        sha256: checksum of the weights.
     """
 
     def __init__(self, network, identity, name):
@@ -89,12 +89,12 @@ class Classifier:
 
 
 def trained_classifier(data, progress=False):
-    """The classifier of a data set of the user's own, from the cache, or trained and put there.
+    """The classifier of the user's own data: from the cache, or trained now and cached.
 
     Recipe: convolutions of 16, 32, 64, ... channels that halve the image down to 7 pixels or less,
-    batch normalisation, ReLU; 128 hidden units, dropout 0.3; Adam with a rate that falls from 0.002
-    to 0 over four epochs in batches of 64, but no fewer than 750 steps and no more than 3,750. It
-    takes a minute or two on two processor cores, and says so in one line.
+    batch normalisation, ReLU; 128 hidden units, dropout 0.3. Adam with cosine decay from 0.002 to
+    0, over four epochs in batches of 64, but at least 750 steps and at most 3,750. Training takes a
+    minute or two on two processor cores; it logs one line.
 
     Args:
         data: a `kgen.data.Dataset` with labels.
@@ -122,7 +122,7 @@ def trained_classifier(data, progress=False):
 
 @contextlib.contextmanager
 def _alone(folder, progress):
-    """Two processes at once would train two classifiers, of two hashes: the second one waits."""
+    """Lock: a second process waits, or it would train another classifier with another hash."""
     import filelock
 
     lock = filelock.FileLock(folder / ".lock")
@@ -143,7 +143,7 @@ def _alone(folder, progress):
 
 
 def _cached(folder):
-    """The classifier in a folder; None if there is none, or it is not whole."""
+    """The classifier in a folder; None if it is missing or damaged."""
     try:
         record = read_json(folder / "encoder.json")
         with open_plain(folder / "weights.npz") as file:
@@ -192,7 +192,7 @@ def _train(data, folder, progress):
 
 
 def write_weights(path, network, dtype="float32"):
-    """Write a network's weights as numbers of `dtype`; returns the file's sha256."""
+    """Write a network's weights in `dtype`; return the file's sha256."""
     weights = {str(i): weight.astype(dtype) for i, weight in enumerate(network.get_weights())}
     with atomic_write(path) as temporary:
         np.savez(temporary, **weights)
@@ -200,7 +200,7 @@ def write_weights(path, network, dtype="float32"):
 
 
 def read_weights(path, network):
-    """Read what `write_weights` wrote into a network of the same layers, as float32."""
+    """Load weights that `write_weights` wrote, as float32, into a network of the same layers."""
     with np.load(path) as weights:
         network.set_weights(
             [weights[str(index)].astype("float32") for index in range(len(weights.files))]
@@ -208,7 +208,10 @@ def read_weights(path, network):
 
 
 def build_network(image_shape, levels, classes):
-    """uint8 images -> {"features": (n, 128), "probabilities": (n, classes)}, untrained."""
+    """The untrained network, from uint8 images to its outputs.
+
+    These are {"features": (n, 128), "probabilities": (n, classes)}, float32.
+    """
     import kgen.chosen_backend  # noqa: F401  # before Keras
 
     # isort: split
@@ -241,7 +244,7 @@ def build_network(image_shape, levels, classes):
 
 @contextlib.contextmanager
 def float32():
-    """Layers made in the block are float32, whatever the models are."""
+    """Context manager: layers made in the block are float32, whatever the dtype policy."""
     import keras
 
     before = keras.config.dtype_policy()
@@ -253,7 +256,7 @@ def float32():
 
 
 def fit(network, batches, steps, progress, title="training the encoder, once"):
-    """Train `network` on `steps` of the batches (uint8 images, labels); the rate falls to 0."""
+    """Train `network` for `steps` batches (uint8 images, labels), with cosine decay to 0."""
     import keras
 
     rate = keras.optimizers.schedules.CosineDecay(2e-3, steps)
@@ -265,13 +268,13 @@ def fit(network, batches, steps, progress, title="training the encoder, once"):
 
 
 def batches_of_epoch(images, labels, order):
-    """Batches of 64 in an order drawn from the generator `order`, without a smaller last one."""
+    """Yield batches of 64, shuffled by the generator `order`; a smaller last one is dropped."""
     rows = order.permutation(len(images))[: len(images) // BATCH * BATCH]
     for chosen in rows.reshape(-1, BATCH):
         yield images[chosen], labels[chosen]
 
 
 def accuracy(network, images, labels):
-    """The part of the images whose most probable label is theirs."""
+    """The fraction of images whose most probable label is correct."""
     outputs = network.predict(images, batch_size=IMAGES_PER_CHUNK, verbose=0)
     return float(np.mean(outputs["probabilities"].argmax(axis=1) == labels))

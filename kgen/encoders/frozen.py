@@ -1,7 +1,7 @@
-"""The classifiers that come with kgen, one for each named set: the same for everybody.
+"""The classifiers of the named sets that come with kgen, the same for everybody.
 
-They are what `benchmarks/train_classifiers.py` made once, so that figures of two people compare.
-Whoever trains one anew makes another encoder, of another hash.
+`benchmarks/train_classifiers.py` trained them once, so that figures of different people are
+comparable. Training one again makes another encoder, with another hash.
 """
 
 import hashlib
@@ -18,15 +18,15 @@ class Frozen:
     """A classifier whose weights are a file of the package, `weights/NAME.npz`.
 
     Attributes:
-        identity: an `Identity`; its name is the file's.
-        sets: the named sets whose images it takes, where shape and levels are its own.
+        identity: an `Identity`; its name is the file's name.
+        sets: the named sets whose images it encodes, if shape and levels are equal.
     """
 
     identity: Identity
     sets: tuple[str, ...]
 
     def fits(self, data):
-        """Whether a `kgen.data.Dataset` holds images of the kind it was trained on."""
+        """Whether it encodes the images of a `kgen.data.Dataset`."""
         its, own = self.identity, (tuple(data.image_shape), data.levels)
         return data.name in self.sets and own == (its.image_shape, its.levels)
 
@@ -34,7 +34,7 @@ class Frozen:
         return resources.files("kgen.encoders").joinpath("weights", f"{self.identity.name}.npz")
 
     def classifier(self):
-        """The `Classifier`; KgenError if the file is not the published one."""
+        """Load the `Classifier`; KgenError if the file's checksum is wrong."""
         identity = self.identity
         with resources.as_file(self.path()) as path:
             received = (
@@ -89,7 +89,7 @@ FROZEN = (
         ),
         sets=("fashion_mnist",),
     ),
-    # Of MNIST's images, drawn binary anew in every epoch: the published set has no labels.
+    # Trained on dynamically binarised MNIST, because the published binary set has no labels.
     Frozen(
         _identity(
             "binarized_mnist",
@@ -101,7 +101,7 @@ FROZEN = (
         ),
         sets=("binarized_mnist", "mnist"),
     ),
-    # Of the subset of 10,000 training and 1,000 test images: a weak one.
+    # Trained on the subset of 10,000 training and 1,000 test images: a weak classifier.
     Frozen(
         _identity(
             "cifar10",
@@ -117,11 +117,11 @@ FROZEN = (
 
 
 def frozen_classifier(data):
-    """The classifier that comes with kgen for images of this kind, or None.
+    """The classifier that comes with kgen for these images, or None.
 
     Args:
-        data: a `kgen.data.Dataset`; a part of a named set (`limit`) is of its kind, one that was
-            resized or turned grey is not.
+        data: a `kgen.data.Dataset`: a named set, or a part of one (`limit`); for resized or grey
+            versions there is no classifier.
 
     Raises:
         KgenError: if the installed file is damaged.

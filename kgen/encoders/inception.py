@@ -1,4 +1,4 @@
-"""Inception-V3 trained on ImageNet, as `keras.applications` has it: for colour images."""
+"""Inception-V3 of `keras.applications`, trained on ImageNet, for colour images."""
 
 import hashlib
 
@@ -12,17 +12,19 @@ IMAGES_PER_CHUNK = 50
 
 
 class Inception:
-    """Encoder: uint8 colour images -> float32 features (n, 2048), the network's last average.
+    """Encoder: uint8 colour images -> float32 features (n, 2048), the last pooling layer.
 
-    These are not the weights of the original FID (TensorFlow, 2015), and figures are not comparable
-    with those of papers; resizing is that of clean-FID (Parmar et al. 2022, arXiv:2104.11222).
+    The weights differ from those of the original FID (TensorFlow, 2015), so figures are not
+    comparable with those of papers. Images are resized as in clean-FID (Parmar et al. 2022,
+    arXiv:2104.11222).
 
     Args:
-        levels: values per pixel of the images.
-        weights: "imagenet", downloaded by Keras once; None for random ones.
+        levels: number of pixel values of the images.
+        weights: "imagenet", downloaded once by Keras; None for random weights.
 
     Attributes:
-        name, sha256: what it is called, and the hash of its weights.
+        name: shown with figures.
+        sha256: checksum of the weights.
 
     Raises:
         KgenError: if the weights cannot be downloaded.
@@ -42,7 +44,7 @@ class Inception:
                 self.network = keras.applications.InceptionV3(
                     include_top=False, weights=weights, pooling="avg", input_shape=(SIDE, SIDE, 3)
                 )
-        # What Keras raises where there is no connection is a plain Exception.
+        # Without a connection Keras raises a plain Exception.
         except Exception as error:
             raise KgenError(
                 f"Expected to download the weights of Inception-V3, but: {error}. Connect to the "
@@ -68,9 +70,9 @@ class Inception:
 
 
 def resized(image):
-    """(height, width, 3) -> float32 (299, 299, 3): antialiased bicubic, channel by channel.
+    """Resize (height, width, 3) to float32 (299, 299, 3): antialiased bicubic, per channel.
 
-    On floats: rounding to 8 bits in between is part of what made figures incomparable.
+    It works on floats: rounding to 8 bits is one reason why published figures are not comparable.
     """
     from PIL import Image
 

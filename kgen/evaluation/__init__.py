@@ -1,9 +1,9 @@
-"""How good a trained model is: sample quality against real images, and likelihood.
+"""Evaluation of trained models: sample quality against real images, and likelihood.
 
     evaluation = kgen.evaluation.evaluate(model, kgen.data.load("mnist"))
 
-`python -m kgen.evaluate RUN` does this for runs and prints it as a table or a page, and the
-callback `kgen.evaluation.SampleQuality` while a model trains.
+`python -m kgen.evaluate RUN` evaluates runs and prints a table or writes a page. The callback
+`kgen.evaluation.SampleQuality` measures samples during training.
 """
 
 import importlib
@@ -27,5 +27,5 @@ __all__ = [
 def __getattr__(name):
     if name != "SampleQuality":
         raise AttributeError(f"module 'kgen.evaluation' has no attribute {name!r}")
-    # A Keras callback, and Keras is imported when it is needed.
+    # Imported late: it is a Keras callback, and importing this package must not import Keras.
     return importlib.import_module("kgen.evaluation.sample_quality").SampleQuality

@@ -1,4 +1,4 @@
-"""Evaluations as files for other programs: CSV and LaTeX."""
+"""Write evaluations as CSV and LaTeX."""
 
 import csv
 import re
@@ -7,7 +7,7 @@ from kgen.evaluation import summary
 from kgen.evaluation.tables import title
 from kgen.files import atomic_write
 
-# What a row of the CSV file says of how it was measured, and what was found.
+# Columns of the CSV file: how a row was measured, then its figures.
 MEASURED_WITH = ("data", "split", "images", "seed", "encoder", "encoder_sha256", "ema")
 FIGURES = (
     "parameters",
@@ -33,12 +33,12 @@ IN_LATEX = {
 
 
 def write_csv(path, evaluations):
-    """Write the figures in full precision as CSV: a row a run, the floor and the ceiling once.
+    """Write the figures in full precision as CSV: one row per run, floor and ceiling once.
 
     A figure that was not measured is empty.
 
     Args:
-        path: of the file, written whole or not at all.
+        path: of the file, which is written atomically.
         evaluations: {name of the run: `Evaluation`}.
 
     Raises:
@@ -66,7 +66,7 @@ def write_csv(path, evaluations):
 
 
 def write_latex(path, evaluations):
-    """Write the first table as LaTeX, a `tabular` for each set of runs that compare.
+    """Write the first table as LaTeX, one `tabular` for each group of comparable runs.
 
     Args and errors as of `write_csv`.
     """
@@ -91,6 +91,6 @@ def _in_latex(cell):
 
 
 def escaped(text):
-    """A text for LaTeX: characters that it reads as commands are shown, <= and +- are symbols."""
+    """A text escaped for LaTeX; <= and +- become symbols."""
     special = "|".join(map(re.escape, IN_LATEX))
     return re.sub(special, lambda found: IN_LATEX[found[0]], text)

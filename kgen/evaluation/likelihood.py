@@ -1,4 +1,4 @@
-"""The likelihood of a split, in the units of the papers."""
+"""The negative log-likelihood of a split, in nats per image and bits per dimension."""
 
 import math
 
@@ -11,19 +11,19 @@ from kgen.spaces import rows_of
 
 
 def likelihood(model, split, samples, seed=0, progress=None):
-    """Negative log-likelihood of images, the mean over them with its standard error.
+    """Mean negative log-likelihood of images, with its standard error.
 
     Args:
-        model: whose `likelihood` is "exact", "bound", "estimate" or None.
-        split: a `kgen.data.Split`, two images or more.
-        samples: k of a bound; an exact likelihood has none.
+        model: a model whose `likelihood` is "exact", "bound", "estimate" or None.
+        split: a `kgen.data.Split` of at least two images.
+        samples: k of an importance weighted bound; an exact likelihood ignores it.
         seed: of the bound's noise.
         progress: called with the number of images after each part, or None.
 
     Returns:
-        A dict of plain values: `likelihood`, `samples` (of a bound that draws some), `images`,
-        the mean in nats per image and in bits per dimension and the standard errors of both; None
-        for a model that has no likelihood.
+        A dict of plain values: `likelihood`, `samples` (for a bound that draws samples), `images`,
+        the mean in nats per image and in bits per dimension, and the standard errors of both. None
+        for a model without likelihood.
 
     Raises:
         KgenError: for fewer than two images.

@@ -1,4 +1,4 @@
-"""Evaluations side by side as one HTML page that needs nothing but itself."""
+"""Evaluations side by side as one self-contained HTML page."""
 
 import base64
 import io
@@ -11,10 +11,10 @@ from kgen.files import atomic_write
 
 
 def write_page(path, evaluations, title="Evaluation of generative models"):
-    """Write the page: a table with a row a run, plots over all runs, then each with its pictures.
+    """Write the page: a table with one row per run, plots over all runs, and each run's pictures.
 
     Args:
-        path: of the HTML file to write, whole or not at all.
+        path: of the HTML file, which is written atomically.
         evaluations: {name of the run: `Evaluation`}.
         title: of the page.
 
@@ -78,7 +78,7 @@ def _png(image):
 
 
 def _plots(group, where):
-    """(caption, SVG) of every comparison of runs that were measured alike."""
+    """(caption, SVG) of each plot that compares the runs of a group."""
     with_samples = {name: found for name, found in group.evaluations.items() if found.rows}
     if with_samples:
         floor, ceiling = (group.reference.rows[name] for name in (FLOOR, CEILING))
@@ -87,7 +87,7 @@ def _plots(group, where):
             f"of noise (ceiling) {ceiling['frechet_distance']:.4g}"
         )
         yield caption + where, _distances(with_samples, floor)
-        if floor["precision"] is not None:  # of few images there is none
+        if floor["precision"] is not None:  # too few images
             caption = "Precision and recall; the cross: of other real images (floor)"
             yield caption + where, _precisions(with_samples, floor)
     with_likelihood = {name: found for name, found in group.evaluations.items() if found.likelihood}

@@ -1,4 +1,4 @@
-"""Long work in parts: each with a seed of its own, and told to a progress bar when it is done."""
+"""Run long work in parts, each with its own seed, and report progress after each part."""
 
 import numpy as np
 
@@ -6,11 +6,11 @@ IMAGES_PER_PART = 512
 
 
 def in_parts(count, seed, function, progress=None):
-    """`function(rows, seed)` for slices of 0..count-1, concatenated.
+    """`function(rows, seed)` for consecutive slices of 0..count-1, concatenated.
 
     Args:
-        count: of rows, from 1.
-        seed: what the parts' seeds are drawn from.
+        count: number of rows, from 1.
+        seed: the seeds of the parts are derived from it.
         function: (slice, int) -> array with as many rows.
         progress: called with the number of rows after each part, or None.
     """

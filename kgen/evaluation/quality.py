@@ -1,4 +1,4 @@
-"""Sample quality: every metric of one set of images against real ones."""
+"""Sample quality: all metrics of a set of images against real images."""
 
 import numpy as np
 
@@ -7,43 +7,43 @@ from kgen.errors import KgenError
 from kgen.evaluation.summary import CEILING, FLOOR, IDENTITY
 from kgen.spaces import Pixels
 
-SUBSET = 1000  # of the kernel distance; all images where there are fewer
+SUBSET = 1000  # images per subset of the kernel distance; all if there are fewer
 
 
 def images_compared(data, samples):
-    """How many images of either split, and samples, are compared: `samples`, or all there are."""
+    """Number of images to compare: `samples`, or as many as the smaller split has."""
     return min(samples, len(data.test), len(data.train))
 
 
 def check_split(split):
-    """Raise KgenError for the name of no split."""
+    """Raise KgenError for an unknown split."""
     if split not in ("test", "train"):
         raise KgenError(f"Expected split 'test' or 'train', received {split!r}: choose one.")
 
 
 class Reference:
-    """Real images as an encoder sees them, and what the metrics say of real images and of noise.
+    """Features of real images, and the metrics of other real images (floor) and noise (ceiling).
 
-    No model can be expected to do better than other real images (`floor`), and one no better than
-    noise has learned nothing (`ceiling`). One reference serves all models of the same data.
+    No model can be expected to beat other real images (`floor`). A model no better than noise
+    (`ceiling`) has learned nothing. All models of the same data can share one reference.
 
     Args:
         data: a `kgen.data.Dataset`.
         encoder: callable, uint8 images -> features (n, d).
-        count: images in every comparison; fewer where a split has fewer.
-        split: "test" or "train": the images to compare with. The floor is the other one's.
-        seed: of the images chosen, the noise, and the metrics' subsets.
+        count: number of images in every comparison; fewer if a split has fewer.
+        split: "test" or "train": the images to compare with. The floor uses the other split.
+        seed: of the choice of images, the noise, and the metrics' subsets.
 
     Attributes:
-        count: images compared.
+        count: number of images compared.
         images: the real images, uint8.
-        condition: what the real images are given, or None.
-        rows: {"real images (floor)": figures, "noise (ceiling)": figures}; where the real images
-            are given source images of their size, "sources (identity)": what a model would get that
-            returns its sources, with the figures of `kgen.metrics.pair_figures`.
+        condition: the conditions of the real images, or None.
+        rows: {"real images (floor)": figures, "noise (ceiling)": figures}. If the condition is a
+            source image of the same size, there is also "sources (identity)": the figures of a
+            model that returns its sources, with those of `kgen.metrics.pair_figures`.
 
     Raises:
-        KgenError: for another split, or features that are no array (n, d).
+        KgenError: for an unknown split, or features that are no array (n, d).
     """
 
     def __init__(self, data, encoder, count=10_000, split="test", seed=0):
@@ -55,7 +55,7 @@ class Reference:
         self.condition = chosen[split].condition
         self.images = np.asarray(chosen[split].images)
         self.real = self._features(self.images)
-        # Distances to the training images are compared with those of images held out from them.
+        # Distances of samples to the training images are compared with those of held-out images.
         self.training_images = np.asarray(data.train.images)
         self.training = self._features(self.training_images)
         self.held_out = self._features(np.asarray(data.test.images))
@@ -82,24 +82,23 @@ class Reference:
 
 
 def paired(images, reference, levels):
-    """How near images are to the reference's own, each to that of its row."""
+    """The figures of `kgen.metrics.pair_figures` for images and the reference's images."""
     return metrics.pair_figures(images, reference.images, levels)
 
 
 def quality(images, reference, are_real=False):
-    """Every metric of images against the reference's.
+    """All metrics of images against the reference's images.
 
     Args:
         images: uint8 (n, height, width, channels).
         reference: a `Reference`.
-        are_real: whether they may be the training images themselves, so that how near they are to
-            these says nothing.
+        are_real: whether they may be training images; memorization is then not measured.
 
     Returns:
-        ({name: figure}, `kgen.metrics.Memorization`). A figure is None where it cannot be measured:
-        from too few images (4 for precision and recall, 6 for density and coverage, 10 for the
-        score), or with an encoder that gives no probabilities. `memorized` is the share of images
-        that lie nearer to the training images than all but 1 % of the held-out ones.
+        ({name: figure}, `kgen.metrics.Memorization` or None). A figure is None if it cannot be
+        measured: with too few images (at least 4 for precision and recall, 6 for density and
+        coverage, 10 for the score), or with an encoder without probabilities. `memorized` is the
+        share of samples closer to a training image than the closest 1 % of held-out images.
     """
     real, features = reference.real, reference.encoder(images)
     subset = min(SUBSET, len(real), len(features))

@@ -1,4 +1,4 @@
-"""Sample quality while a model trains."""
+"""`SampleQuality`: a Keras callback that measures sample quality during training."""
 
 import kgen.chosen_backend  # noqa: F401  # before Keras
 
@@ -15,21 +15,22 @@ SAMPLE_SEED = 0
 
 
 class SampleQuality(keras.callbacks.Callback):
-    """Logs how far samples are from real images: `frechet_distance` and `kernel_distance`.
+    """Logs `frechet_distance` and `kernel_distance` (FID, KID) between samples and test images.
 
-    Samples are those of `model.sample`, of the averaged weights in a model that keeps some. They
-    have noise of their own, so that training is what it would be without. On few images the Frechet
-    distance is biased upwards: it shows progress, `python -m kgen.evaluate` gives the figure.
+    Samples come from `model.sample`, with the averaged weights in a model with `ema`. Their noise
+    is separate, so training is the same as without this callback. With few images the Frechet
+    distance is biased upwards: use it to follow progress, and `python -m kgen.evaluate` for figures
+    to report.
 
     Args:
-        data: a `kgen.data.Dataset`; its test images are compared with.
-        every: epochs from one measurement to the next; in between both are NaN.
-        samples: images drawn, and real ones; fewer where there are fewer.
+        data: a `kgen.data.Dataset`; samples are compared with its test images.
+        every: epochs between measurements; in other epochs both are NaN.
+        samples: number of samples and of real images; fewer if there are fewer test images.
         encoder: callable, uint8 images -> features; None for `kgen.encoders.for_data(data)`.
-        model: whose samples are measured; None for the one that is trained.
+        model: the model to sample from; None for the one that is trained.
 
     Raises:
-        KgenError: if no encoder can be had, or, when training begins, the model cannot sample.
+        KgenError: if there is no encoder, or if the model cannot sample (when training begins).
 
     Examples:
         >>> data = kgen.data.load("digits").limit(100)
@@ -63,14 +64,14 @@ class SampleQuality(keras.callbacks.Callback):
         require(self.sampled or self.model, "can_sample")
 
     def _condition(self, model):
-        """What the real images are given, wherever the model is given something."""
+        """The conditions of the real images; None for an unconditional model."""
         return None if model.condition_space is None else self.condition
 
     def on_epoch_end(self, epoch, logs=None):
         logs["frechet_distance"] = logs["kernel_distance"] = float("nan")
         if (epoch + 1) % self.every:
             return
-        trained = self.model  # reading it brings the state home on JAX
+        trained = self.model  # reading it syncs the state on JAX
         model = self.sampled or trained
         features = self.encoder(model.sample(len(self.real), self._condition(model), SAMPLE_SEED))
         logs["frechet_distance"] = metrics.frechet_distance(self.real, features)

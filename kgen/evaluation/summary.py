@@ -1,11 +1,11 @@
-"""Evaluations side by side: one row a run, and beside a figure why it may not be trusted."""
+"""Evaluations side by side: one row per run, with doubts about its figures."""
 
 from dataclasses import dataclass
 
-LEAST_ACCURACY = 0.85  # of an encoder that classifies
-IMAGES_PER_FEATURE = 10  # a covariance of d features estimated from fewer than 10 d images is noise
+LEAST_ACCURACY = 0.85  # of a classifier used as encoder
+IMAGES_PER_FEATURE = 10  # the covariance of d features needs at least 10 d images
 SAMPLES, FLOOR, CEILING = "samples", "real images (floor)", "noise (ceiling)"
-IDENTITY = "sources (identity)"  # of a model that is given images: these images themselves
+IDENTITY = "sources (identity)"  # the source images of an image-to-image model
 
 # The figures that depend on the encoder.
 OF_FEATURES = (
@@ -22,9 +22,9 @@ OF_FEATURES = (
 
 
 def doubts(row, found):
-    """{letter: why} for the figures of one row of `found.rows`, an `Evaluation`'s.
+    """{letter: reason} of doubts about one row of `found.rows`; `found` is an `Evaluation`.
 
-    "a" concerns the distances, "e" and "f" all figures that depend on the encoder.
+    "a" concerns Frechet distances; "e" and "f" all figures that depend on the encoder.
     """
     used, reasons = found.used, {}
     distance, ceiling = (found.rows[name]["frechet_distance"] for name in (row, CEILING))
@@ -92,7 +92,7 @@ EXPLANATION = (
 
 @dataclass(frozen=True)
 class Cell:
-    """A text, and the letters of the doubts about it."""
+    """A cell of a table: its text, and the letters of the doubts about it."""
 
     text: str
     letters: str = ""
@@ -103,12 +103,14 @@ class Cell:
 
 @dataclass(frozen=True)
 class Group:
-    """The summary of runs that were measured alike, and of those of the same images beside them.
+    """Comparable runs: the same images and the same encoder.
+
+    Runs of the same images without samples belong to the group, too.
 
     Attributes:
-        used: what they were measured with, as of `Evaluation.used`.
+        used: how they were measured, see `Evaluation.used`.
         evaluations: {name of the run: `Evaluation`}.
-        reference: an `Evaluation` of the group whose floor and ceiling are those of all; or None.
+        reference: an `Evaluation` of the group, whose floor and ceiling hold for all; or None.
     """
 
     used: dict
@@ -116,14 +118,14 @@ class Group:
     reference: object = None
 
     def figures(self):
-        """{row: all figures of it}: one row a run, the floor and the ceiling once."""
+        """{row: its figures}: one row per run, the floor and the ceiling once."""
         rows = {name: figures_of(found) for name, found in self.evaluations.items()}
         if self.reference:
             rows |= {name: self.reference.rows[name] for name in (FLOOR, CEILING)}
         return rows
 
     def reasons(self):
-        """{row: {letter: why}} of what stands in `figures`."""
+        """{row: {letter: reason}} of the doubts about `figures`."""
         rows = {
             name: doubts(SAMPLES, found) if found.rows else {}
             for name, found in self.evaluations.items()
@@ -138,7 +140,7 @@ class Group:
         return [(row, cells(figures, reasons[row])) for row, figures in self.figures().items()]
 
     def legend(self):
-        """{letter: why} of all letters in the table, in alphabetical order."""
+        """{letter: reason} of all letters in the table, in alphabetical order."""
         found = {}
         for reasons in self.reasons().values():
             found |= reasons
@@ -146,7 +148,7 @@ class Group:
 
 
 def figures_of(found):
-    """{name: figure} of an `Evaluation`; what was not measured is not in it."""
+    """{name: figure} of an `Evaluation`, without those that were not measured."""
     sampling, count = found.seconds.get("sampling"), found.used["images"]
     figures = {
         "parameters": found.used.get("parameters"),
@@ -159,7 +161,7 @@ def figures_of(found):
 
 
 def cells(figures, reasons, columns=COLUMNS):
-    """A `Cell` for each column; "-" for what could not be measured."""
+    """A `Cell` for each column; "-" for a figure that could not be measured."""
     return [
         Cell("-") if figures.get(name) is None else Cell(text(figures), letters(name, reasons))
         for name, text in columns.values()
@@ -167,10 +169,10 @@ def cells(figures, reasons, columns=COLUMNS):
 
 
 def groups(evaluations):
-    """[`Group`] of {name: `Evaluation`}: figures of two groups do not compare.
+    """[`Group`] of {name: `Evaluation`}. Figures of different groups are not comparable.
 
-    Runs are together that were measured on the same images with the same encoder. Those without
-    samples join the first group of their images.
+    Runs measured on the same images with the same encoder form a group. Runs without samples join
+    the first group of their images.
     """
     keys = {}
     for name, found in sorted(evaluations.items(), key=lambda item: not item[1].rows):

@@ -1,4 +1,4 @@
-"""Evaluations in words and figures, for the terminal and for a page."""
+"""Evaluations as tables of text, for the terminal and the HTML page."""
 
 from kgen.evaluation import summary
 from kgen.evaluation.summary import CEILING, FLOOR, IDENTITY, SAMPLES, Cell
@@ -24,11 +24,11 @@ EXPLANATION = (
 
 
 def cells(figures, reasons=()):
-    """A `Cell` for each of `COLUMNS`; "-" for what could not be measured.
+    """A `Cell` for each of `COLUMNS`; "-" for a figure that could not be measured.
 
     Args:
         figures: {name: figure or None}.
-        reasons: letters of the doubts about them, as of `summary.doubts`.
+        reasons: the doubts about them, see `summary.doubts`.
     """
     return [
         Cell("-")
@@ -39,7 +39,7 @@ def cells(figures, reasons=()):
 
 
 def as_text(evaluations):
-    """One table with a row a run, then what is known of each, in lines of plain text.
+    """Plain text: one table with a row per run, then the details of each run.
 
     Args:
         evaluations: {name of the run: `Evaluation`}.
@@ -59,7 +59,7 @@ def as_text(evaluations):
 
 
 def title(group):
-    """What the runs of a `summary.Group` were measured with."""
+    """A line: what the runs of a `summary.Group` were measured with."""
     used = group.used
     words = f"{used['data']}, split {used['split']}, {used['images']:,} images, seed {used['seed']}"
     return f"{words}; {encoder_in_words(used)}" if "encoder" in used else words
@@ -85,7 +85,7 @@ def _aligned(headings, rows):
 
 
 def _column(cells):
-    """Texts to the right, the letters of doubts behind them."""
+    """Right-aligned texts, followed by the letters of their doubts."""
     width = max(len(cell.text) for cell in cells)
     space = max(len(cell.letters) for cell in cells)
     behind = 1 + space if space else 0
@@ -93,7 +93,7 @@ def _column(cells):
 
 
 def notes(found):
-    """{title: text} of what stands below the table."""
+    """{title: text} of the notes below the table."""
     used = found.used
     texts = {"likelihood": likelihood_in_words(found.likelihood)}
     for row in (SAMPLES, IDENTITY):

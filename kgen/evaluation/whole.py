@@ -1,4 +1,4 @@
-"""One model, evaluated: its samples' quality and its likelihood, with what they were found by."""
+"""`evaluate`: sample quality and likelihood of one model, with how they were measured."""
 
 import contextlib
 import math
@@ -21,21 +21,21 @@ COPIES_PICTURED = 10
 
 @dataclass
 class Evaluation:
-    """What is known of one model.
+    """The evaluation of one model.
 
     Attributes:
-        rows: {"samples", "real images (floor)", "noise (ceiling)": {name: figure}}, as of
-            `kgen.evaluation.quality`; empty for a model that cannot sample. Of a model that is
-            given images "samples" have the figures of `kgen.metrics.pair_figures`, too, and there
-            is "sources (identity)".
-        likelihood: as of `kgen.evaluation.likelihood`; None where there is none.
+        rows: {"samples", "real images (floor)", "noise (ceiling)": {name: figure}}, see
+            `kgen.evaluation.quality`; empty for a model that cannot sample. For an image-to-image
+            model, "samples" also have the figures of `kgen.metrics.pair_figures`, and there is a
+            row "sources (identity)".
+        likelihood: see `kgen.evaluation.likelihood`; None for a model without likelihood.
         used: encoder and its hash, numbers of images and of features, split, k, seed, EMA,
             trainable parameters.
-        seconds: {part: seconds}; "training", too, where `kgen.evaluate` measured a run.
-        samples: the first 64 of them, uint8; None for a model that cannot sample.
-        reference: the `Reference` it was compared with; None for a model that cannot sample.
-        copies: uint8 (10, 2, height, width, channels): the samples that are nearest to training
-            images, each beside its nearest; None for a model that cannot sample.
+        seconds: {part: seconds}; with "training" if `kgen.evaluate` measured a run.
+        samples: the first 64 samples, uint8; None for a model that cannot sample.
+        reference: the `Reference` of the comparison; None for a model that cannot sample.
+        copies: uint8 (10, 2, height, width, channels): the samples nearest to training images, each
+            with that training image; None for a model that cannot sample.
     """
 
     rows: dict = field(default_factory=dict)
@@ -47,7 +47,7 @@ class Evaluation:
     copies: np.ndarray | None = None
 
     def as_json(self):
-        """The figures as plain values, without the images; with why some may not be trusted."""
+        """The figures as plain values, with doubts about them, without the images."""
         names = ("rows", "likelihood", "used", "seconds")
         reasons = doubts(SAMPLES, self) if self.rows else {}
         return {**{name: getattr(self, name) for name in names}, "doubts": list(reasons.values())}
@@ -65,19 +65,19 @@ def evaluate(
     progress=None,
     sampling=None,
 ):
-    """Samples compared with real images, and the likelihood of real images.
+    """Compare a model's samples with real images, and measure the likelihood of real images.
 
     Args:
-        model: a trained model. One with an average of its weights (`ema`) samples from that.
+        model: a trained model. With `ema` it samples from its averaged weights.
         data: the `kgen.data.Dataset` to compare with, of the same shape and levels.
-        samples: images drawn and compared, and images whose likelihood is taken, from 2; fewer
-            where a split has fewer.
+        samples: number of samples, of real images to compare with, and of images for the
+            likelihood, from 2; fewer if a split has fewer.
         split: "test" or "train".
-        seed: of the samples, of the images chosen, and of a bound's noise.
+        seed: of the samples, of the choice of images, and of a bound's noise.
         encoder: callable, uint8 images -> features (n, d); None for `kgen.encoders.for_data(data)`.
-        bound_samples: k of a likelihood that is a bound.
-        reference: what an earlier evaluation on the same data, with the same arguments, found out
-            about the real images; None to find it out.
+        bound_samples: k of an importance weighted bound.
+        reference: the `Reference` of an earlier evaluation on the same data with the same
+            arguments; None to compute it.
         progress: called with a number of images after each part, or None.
         sampling: further arguments of `model.sample`, such as {"temperature": 0.7}; recorded in
             `used`, with the defaults of the others.
@@ -86,8 +86,8 @@ def evaluate(
         An `Evaluation`.
 
     Raises:
-        KgenError: for another split, numbers out of their bounds, or data that are not what the
-            model models: of another shape or other levels, without the labels it needs.
+        KgenError: for an unknown split, numbers out of their bounds, or data that do not fit the
+            model: another shape, other levels, or missing labels.
 
     Examples:
         >>> data = kgen.data.load("digits").limit(100)
@@ -138,7 +138,7 @@ def evaluate(
 def _measure_samples(model, found, progress):
     reference, sampling = found.reference, found.used["sampling"]
 
-    def sample(rows, seed):  # a conditional model is given what the real images are given
+    def sample(rows, seed):  # a conditional model gets the conditions of the real images
         condition = None if model.condition_space is None else rows_of(reference.condition, rows)
         return model.sample(rows.stop - rows.start, condition, seed, **sampling)
 
@@ -195,7 +195,7 @@ def _default_encoder(data):
 
 
 def _identity(encoder):
-    """What is printed of an encoder; one of the user's own is called by its own name."""
+    """The name, hash and accuracy of an encoder; the user's own is named as in Python."""
     own = getattr(encoder, "__name__", type(encoder).__name__)
     identity = {"encoder": getattr(encoder, "name", own)}
     identity["encoder_sha256"] = getattr(encoder, "sha256", None)
@@ -206,7 +206,7 @@ def _identity(encoder):
 
 @contextlib.contextmanager
 def timed(seconds, part):
-    """Adds the seconds of the block to `seconds[part]`."""
+    """Context manager: add the seconds of the block to `seconds[part]`."""
     started = time.perf_counter()
     yield
     seconds[part] = seconds.get(part, 0.0) + time.perf_counter() - started

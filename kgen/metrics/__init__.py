@@ -1,14 +1,13 @@
-"""How good samples are, from the features of real and of generated images.
+"""Metrics of sample quality, computed from features of real and generated images.
 
     from kgen import metrics
     metrics.frechet_distance(real, generated)
     mean, deviation = metrics.kernel_distance(real, generated)
     precision, recall = metrics.precision_recall(real, generated)
 
-Features are arrays (n, d): one row an image, whatever encoder they come from. All functions work in
-float64, with bounded memory, and import no framework. Figures are comparable only between equal
-encoders and equal numbers of images. `pair_figures` alone takes images: each beside the one that it
-should be.
+Features are arrays (n, d), one row per image, from any encoder. All functions work in float64 with
+bounded memory and import no framework. Figures are comparable only for equal encoders and equal
+numbers of images. Only `pair_figures` takes images: pairs of a generated image and its target.
 """
 
 from kgen.metrics.frechet import (

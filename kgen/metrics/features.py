@@ -1,18 +1,22 @@
-"""What the metrics accept: rows of finite numbers, equally long."""
+"""Checks of features: arrays (n, d) of finite numbers."""
 
 import numpy as np
 
 from kgen.errors import KgenError
 
-LARGEST = 1e20  # the squared deviation of kernel distances, a 12th power, fits into float64
+LARGEST = 1e20  # its 12th power, in the variance of kernel distances, fits into float64
 
 
 def checked_features(at_least=1, **sets):
-    """Feature sets as float64 arrays (n, d), of one d; `sets` are named for the messages.
+    """Feature sets as float64 arrays (n, d) of equal d.
+
+    Args:
+        at_least: smallest number of rows.
+        sets: the arrays, named for error messages.
 
     Raises:
-        KgenError: for another shape, no real numbers, fewer rows than `at_least`, values that are
-            not finite (or beyond 1e20), or rows of different lengths.
+        KgenError: for a wrong shape, other than real numbers, too few rows, values that are not
+            finite (or beyond 1e20), or different d.
     """
     arrays = [_checked(name, features, at_least) for name, features in sets.items()]
     lengths = [array.shape[1] for array in arrays]

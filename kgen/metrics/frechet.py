@@ -1,4 +1,4 @@
-"""The Frechet distance between Gaussians fitted to features, and its limit for many samples.
+"""The Frechet distance (FID with Inception features), and its limit for infinitely many samples.
 
 Martin Heusel, Hubert Ramsauer, Thomas Unterthiner, Bernhard Nessler, Sepp Hochreiter: GANs Trained
 by a Two Time-Scale Update Rule Converge to a Local Nash Equilibrium. 2017, arXiv:1706.08500.
@@ -7,10 +7,11 @@ Min Jin Chong, David Forsyth: Effectively Unbiased FID and Inception Score and w
 
     d^2 = |m_r - m_g|^2 + tr(C_r) + tr(C_g) - 2 tr((C_r C_g)^(1/2))
 
-The product C_r C_g is never formed, nor its square root, which becomes complex or NaN where the
-covariances are nearly singular. With C = A^T A for each, the last trace is the sum of the singular
-values of A_r A_g^T: real, not negative, and as exact as the features themselves. Of features, A is
-the triangular factor of the centred rows, also where there are fewer rows than dimensions.
+The means m and covariances C are those of the real (r) and generated (g) features. The square root
+of C_r C_g would become complex or NaN for nearly singular covariances, so it is never computed.
+With C = A^T A, the last trace is the sum of the singular values of A_r A_g^T: real, not negative,
+and as exact as the features. A is the triangular factor of a QR decomposition of the centred
+features, which also works with fewer rows than dimensions.
 """
 
 import numpy as np
@@ -19,19 +20,20 @@ from kgen.errors import KgenError
 from kgen.metrics.features import checked_features
 
 POINTS = 15  # of the extrapolation, as in the paper
-ROWS_PER_DIMENSION = 3  # with fewer, the distance is no line in 1/N at all
+ROWS_PER_DIMENSION = 3  # with fewer, the distance is not linear in 1/N
 ASYMMETRY = 1e-5  # of a covariance, relative to its largest entry
 
 
 def frechet_distance(real, generated):
-    """d^2, not negative, in squared units of the features; 0 for equal means and covariances.
+    """The squared Frechet distance d^2 >= 0; 0 for equal means and covariances.
 
-    Covariances have the divisor n - 1. The estimate is too high for few images: compare equal
-    numbers only, or see `frechet_distance_infinity`.
+    Its unit is the squared unit of the features. Covariances have the divisor n - 1. The estimate
+    is too high for few images: compare equal numbers of images, or use
+    `frechet_distance_infinity`.
 
     Args:
-        real, generated: features (n, d) and (m, d), at least 2 rows of each; n and m may differ,
-            and be smaller than d.
+        real, generated: features (n, d) and (m, d), at least 2 rows each; n and m may differ, and
+            may be smaller than d.
 
     Raises:
         KgenError: for features of a wrong shape or type, too few, or not finite.
@@ -46,11 +48,11 @@ def frechet_distance(real, generated):
 
 
 def frechet_distance_of_moments(real_mean, real_covariance, generated_mean, generated_covariance):
-    """As `frechet_distance`, from means (d,) and covariances (d, d), for instance published ones.
+    """`frechet_distance` from means (d,) and covariances (d, d), such as published ones.
 
     Raises:
-        KgenError: for other shapes, values that are not finite, or a covariance that is not
-            symmetric or has negative eigenvalues (beyond rounding, which is set to 0).
+        KgenError: for wrong shapes, values that are not finite, or a covariance that is not
+            symmetric or has negative eigenvalues (those of rounding are set to 0).
 
     Examples:
         >>> zero, one = np.zeros(2), np.eye(2)
@@ -68,25 +70,25 @@ def frechet_distance_of_moments(real_mean, real_covariance, generated_mean, gene
 
 
 def frechet_distance_infinity(real, generated, seed=0):
-    """The Frechet distance that infinitely many generated images would have, extrapolated.
+    """The Frechet distance extrapolated to infinitely many generated images (FID-infinity).
 
-    The bias of the distance is linear in 1/N to first order. So it is computed for 15 random parts
-    of the generated features, N evenly spaced up to all of them, against all real ones, and the
-    intercept of the line through distance against 1/N is returned: it can be slightly negative. The
-    smallest N is a tenth of all as in the paper (5,000 of 50,000), but at least 2 d (the paper has
-    2.4 d). What bias there is from the number of real images remains.
+    To first order the bias of the distance is linear in 1/N. So the distance is computed for 15
+    random subsets of the generated features, with sizes N evenly spaced up to all of them, against
+    all real features. The result is the intercept of a line fitted to distance against 1/N; it can
+    be slightly negative. The smallest N is a tenth of all as in the paper (5,000 of 50,000), but at
+    least 2 d (the paper has 2.4 d). The bias from the number of real images remains.
 
-    With few rows the line is bent, and the intercept too low: where the truth was 0.64, in 64
-    dimensions, 3 d rows gave 0.09 in the mean, 10 d 0.57, 30 d 0.64 (`frechet_distance`: 6.72,
-    2.41, 1.24). From 10 d rows on it can be trusted.
+    With few rows the relation is not linear, and the intercept is too low. In 64 dimensions, with a
+    true distance of 0.64, the mean result was 0.09 for 3 d rows, 0.57 for 10 d, and 0.64 for 30 d
+    (`frechet_distance`: 6.72, 2.41, 1.24). It can be trusted from 10 d rows on.
 
     Args:
         real: features (n, d), at least 2 rows.
         generated: features (m, d), at least 3 d and 30 rows.
-        seed: of the parts drawn.
+        seed: of the random subsets.
 
     Raises:
-        KgenError: as `frechet_distance`.
+        KgenError: as in `frechet_distance`.
 
     Examples:
         >>> generator = np.random.default_rng(0)
@@ -117,7 +119,7 @@ def frechet_distance_infinity(real, generated, seed=0):
 
 
 def _moments(features):
-    """The mean (d,), and a factor A (min(n, d), d) of the covariance A^T A."""
+    """The mean (d,) and a factor A (min(n, d), d) of the covariance A^T A."""
     mean = features.mean(axis=0)
     centred = (features - mean) / np.sqrt(len(features) - 1)
     return mean, np.linalg.qr(centred, mode="r")

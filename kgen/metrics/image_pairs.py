@@ -1,4 +1,4 @@
-"""How near generated images are to the very images they stand for, pair by pair.
+"""L1, PSNR and SSIM between generated images and their targets.
 
 Zhou Wang, Alan Bovik, Hamid Sheikh, Eero Simoncelli: Image quality assessment: from error
 visibility to structural similarity. IEEE Transactions on Image Processing 13, 2004 (SSIM).
@@ -10,26 +10,26 @@ import numpy as np
 
 from kgen.errors import KgenError
 
-SIGMA, RADIUS = 1.5, 5  # of the window of SSIM: 11x11 pixels
-K1, K2 = 0.01, 0.03  # of its stabilising constants
+SIGMA, RADIUS = 1.5, 5  # of the Gaussian window of SSIM: 11x11 pixels
+K1, K2 = 0.01, 0.03  # the stabilising constants of SSIM
 IMAGES_AT_A_TIME = 500  # to bound the memory of float64 images
 
 
 def pair_figures(images, targets, levels):
-    """Means over pairs of images.
+    """Mean L1, PSNR and SSIM over pairs of images.
 
     Args:
-        images: whole numbers (n, height, width, channels), values 0..levels-1.
-        targets: as many: the image that each should be.
-        levels: values per pixel.
+        images: integers (n, height, width, channels), values 0..levels-1.
+        targets: an array like `images`: the target of each image.
+        levels: number of pixel values.
 
     Returns:
-        {"l1": mean absolute difference as a fraction of the range, "psnr": decibels, of the squared
-        error's mean over all pairs (a mean of decibels would be infinite where one pair is equal),
-        "ssim": up to 1}.
+        {"l1": mean absolute difference as a fraction of the range, "psnr": in dB, from the squared
+        error averaged over all pairs (a mean of dB would be infinite if one pair is equal), "ssim":
+        at most 1}.
 
     Raises:
-        KgenError: for images of another number or shape than the targets.
+        KgenError: if the shapes of images and targets differ.
 
     Examples:
         >>> images = kgen.data.load("digits").test.images[:10]
@@ -53,7 +53,7 @@ def pair_figures(images, targets, levels):
 
 
 def _ssim(images, targets):
-    """Mean over windows that lie inside the image, and over channels; range 0..1."""
+    """SSIM of images with range 0..1: the mean over windows inside the image, and channels."""
     mean, other_mean = _blurred(images), _blurred(targets)
     variance = _blurred(images**2) - mean**2
     other_variance = _blurred(targets**2) - other_mean**2
@@ -64,7 +64,7 @@ def _ssim(images, targets):
 
 
 def _blurred(images):
-    """Means weighted by a normal density, of the windows inside; smaller ones in small images."""
+    """Gaussian blur at the positions whose window lies inside; small images get small windows."""
     for axis in (1, 2):
         radius = min(RADIUS, (images.shape[axis] - 1) // 2)
         weights = np.exp(-0.5 * (np.arange(-radius, radius + 1) / SIGMA) ** 2)

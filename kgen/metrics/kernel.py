@@ -1,12 +1,12 @@
-"""The kernel distance between two sets of features.
+"""The kernel distance between two sets of features (KID with Inception features).
 
 Mikolaj Binkowski, Danica J. Sutherland, Michael Arbel, Arthur Gretton: Demystifying MMD GANs.
 2018, arXiv:1801.01401.
 
     MMD^2 = mean of k(x, x') + mean of k(y, y') - 2 mean of k(x, y),   k(x, y) = (x.y / d + 1)^3
 
-over pairs of different rows x, x' of the one set, y, y' of the other: an estimate without bias,
-which can therefore be slightly negative.
+over pairs of different rows x, x' of one set and y, y' of the other. The estimate is unbiased, so
+it can be slightly negative.
 """
 
 import numpy as np
@@ -16,19 +16,19 @@ from kgen.metrics.features import checked_features
 
 
 def kernel_distance(real, generated, subsets=100, subset_size=1000, seed=0):
-    """Mean and standard deviation of MMD^2 over random subsets: the kernel inception distance.
+    """Mean and standard deviation of MMD^2 over random subsets (kernel inception distance, KID).
 
-    The subsets are those of torch-fidelity for equal seeds, and the deviation has, as there, the
-    divisor `subsets`; it is the spread of one subset's estimate, not the error of the mean.
+    For equal seeds the subsets are those of torch-fidelity. As there, the deviation has the divisor
+    `subsets`. It is the spread of one subset's estimate, not the error of the mean.
 
     Args:
-        real, generated: features (n, d) and (m, d), at least `subset_size` rows of each.
-        subsets: pairs of subsets drawn, each without replacement.
-        subset_size: rows of a subset, from 2.
+        real, generated: features (n, d) and (m, d), at least `subset_size` rows each.
+        subsets: number of pairs of subsets, each drawn without replacement.
+        subset_size: rows per subset, from 2.
         seed: of the subsets, from 0.
 
     Returns:
-        (mean, standard deviation), without units but for the kernel's.
+        (mean, standard deviation), in units of the kernel.
 
     Raises:
         KgenError: for features of a wrong shape or type, too few for a subset, or not finite.

@@ -1,11 +1,11 @@
-"""Does a model repeat its training images?
+"""Memorization: does a model copy its training images?
 
 Casey Meehan, Kamalika Chaudhuri, Sanjoy Dasgupta: A Non-Parametric Test to Detect Data-Copying in
 Generative Models. 2020, arXiv:2004.05675.
 
-New images of the same kind lie at some distance from the nearest training image: the held-out ones
-show at which. Generated ones that lie nearer are copies. The paper's test statistic (section 3) is
-that of Mann and Whitney, here as a probability, over all of space as one cell, not normalised.
+Held-out images show how far new images of the same kind lie from their nearest training image.
+Generated images that lie nearer are copies. The paper's test statistic (section 3) is that of Mann
+and Whitney; here it is given as a probability, with all of space as one cell, not normalised.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ import numpy as np
 from kgen.metrics.features import checked_features
 from kgen.metrics.ranks import auroc
 
-NEAREST = 1  # per cent of the held-out images: what lies nearer than they do is a copy
+NEAREST = 1  # percentile of the held-out distances below which a generated image is a copy
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,9 +23,9 @@ class Memorization:
     """Distances to the nearest training image, in units of the features.
 
     Attributes:
-        distances: of the generated images, (m,).
-        nearest: index of the nearest training image of each generated one, (m,).
-        held_out_distances: of the held-out images, (h,).
+        distances: distances of the generated images, (m,).
+        nearest: index of the training image nearest to each generated image, (m,).
+        held_out_distances: distances of the held-out images, (h,).
     """
 
     distances: np.ndarray
@@ -44,29 +44,29 @@ class Memorization:
 
     @property
     def copies(self) -> float:
-        """Share of generated images nearer than the held-out images' 1st percentile.
+        """Fraction of generated images nearer than the held-out images' 1st percentile.
 
-        0.01 is expected of new images; more says that some are copies.
+        0.01 is expected without copying; a larger value means that some images are copies.
         """
         return float(np.mean(self.distances < np.percentile(self.held_out_distances, NEAREST)))
 
     @property
     def nearer(self) -> float:
-        """Probability that a generated image is nearer than a held-out one, ties counted half.
+        """Probability that a generated image is nearer than a held-out one; ties count half.
 
-        0.5: as near as new images are; towards 1: copies; towards 0: far from all data.
+        0.5: like new images; towards 1: copies; towards 0: far from all data.
         """
         return auroc(self.held_out_distances, self.distances)
 
 
 def memorization(training, held_out, generated):
-    """How near generated images come to the training images, against held-out ones: see above.
+    """Distances of generated and of held-out images to their nearest training images.
 
-    For a picture of the nearest pairs: `order = result.distances.argsort()`, the generated images
+    To show the nearest pairs: with `order = result.distances.argsort()`, put the generated images
     `order[:k]` beside the training images `result.nearest[order[:k]]`.
 
     Args:
-        training, held_out, generated: features (n, d), (h, d), (m, d); a row at least of each.
+        training, held_out, generated: features (n, d), (h, d), (m, d), at least one row each.
 
     Returns:
         A `Memorization`.
@@ -91,5 +91,5 @@ def _nearest(training, others):
     from sklearn.metrics import pairwise_distances_argmin
 
     nearest = pairwise_distances_argmin(others, training)
-    # Again from the differences: scikit-learn's are not quite 0 for a copy.
+    # Computed again from the differences: scikit-learn's distances are not quite 0 for a copy.
     return np.linalg.norm(others - training[nearest], axis=1), nearest

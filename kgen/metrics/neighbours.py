@@ -1,19 +1,19 @@
-"""Fidelity and diversity apart: precision and recall, density and coverage.
+"""Fidelity and diversity, measured apart: precision and recall, density and coverage.
 
 Tuomas Kynkaanniemi, Tero Karras, Samuli Laine, Jaakko Lehtinen, Timo Aila: Improved Precision and
 Recall Metric for Assessing Generative Models. 2019, arXiv:1904.06991.
 Muhammad Ferjad Naeem, Seong Joon Oh, Youngjung Uh, Yunjey Choi, Jaejun Yoo: Reliable Fidelity and
 Diversity Metrics for Generative Models. 2020, arXiv:2002.09797.
 
-Around every row stands a ball that reaches to its k-th nearest neighbour in its own set. As in the
-code of the second paper (prdc), a row on the surface of a ball is outside.
+Every row has a ball around it whose radius is the distance to the k-th nearest neighbour in its own
+set. As in the code of the second paper (prdc), a row on the surface of a ball is outside.
 
-    precision   share of generated rows inside any real ball
-    recall      share of real rows inside any generated ball
-    density     real balls a generated row is inside, in the mean, divided by k
-    coverage    share of real balls with a generated row inside
+    precision   fraction of generated rows inside any real ball
+    recall      fraction of real rows inside any generated ball
+    density     mean number of real balls that a generated row is inside, divided by k
+    coverage    fraction of real balls with a generated row inside
 
-A row with k copies in its own set has a ball of radius 0, which holds nothing.
+A row with k copies in its own set has a ball of radius 0, which contains nothing.
 """
 
 import numpy as np
@@ -25,18 +25,18 @@ BLOCK = 64  # MiB of distances at a time
 
 
 def precision_recall(real, generated, neighbours=3):
-    """Precision and recall (Kynkaanniemi 2019), each from 0 to 1, 1 being best.
+    """Precision and recall (Kynkaanniemi et al. 2019), each from 0 to 1 (best).
 
     Args:
-        real, generated: features (n, d) and (m, d), more than `neighbours` rows of each.
-        neighbours: k; 3 in the paper, 5 in Naeem's.
+        real, generated: features (n, d) and (m, d), more than `neighbours` rows each.
+        neighbours: k; 3 in the paper, 5 in Naeem et al.
 
     Returns:
         (precision, recall)
 
     Raises:
-        KgenError: for features of a wrong shape or type, too few, not finite, or real ones that
-            are all equal.
+        KgenError: for features of a wrong shape or type, too few, not finite, or if all real
+            features are equal.
 
     Examples:
         >>> real = np.random.default_rng(0).normal(size=(1000, 2))
@@ -53,19 +53,19 @@ def precision_recall(real, generated, neighbours=3):
 
 
 def density_coverage(real, generated, neighbours=5):
-    """Density, from 0, 1 for equal distributions, and coverage, from 0 to 1 (Naeem 2020).
+    """Density, from 0 (1 for equal distributions), and coverage, from 0 to 1 (Naeem et al. 2020).
 
-    Unlike precision and recall they are robust to single outliers, among real or generated images.
+    Unlike precision and recall they are robust to single outliers among real or generated images.
 
     Args:
-        real, generated: features (n, d) and (m, d), more than `neighbours` rows of each.
+        real, generated: features (n, d) and (m, d), more than `neighbours` rows each.
         neighbours: k; 5 in the paper.
 
     Returns:
         (density, coverage)
 
     Raises:
-        KgenError: as `precision_recall`.
+        KgenError: as in `precision_recall`.
 
     Examples:
         >>> real = np.random.default_rng(0).normal(size=(1000, 2))
@@ -98,7 +98,7 @@ def _checked(real, generated, neighbours):
 
 
 def _distances(rows, others=None):
-    """Blocks (slice of `rows`, Euclidean distances (block, m)) to all others, or of all rows."""
+    """Yield (slice of `rows`, Euclidean distances (block, m) to `others`); None: to `rows`."""
     from sklearn.metrics import pairwise_distances_chunked
 
     start = 0
@@ -108,7 +108,7 @@ def _distances(rows, others=None):
 
 
 def _radii(features, neighbours):
-    """Distance (n,) of every row to its k-th nearest neighbour; the nearest of all is itself."""
+    """Distance (n,) of every row to its k-th nearest neighbour, not counting itself."""
     blocks = [  # copies: a view would keep the block
         np.partition(distances, neighbours, axis=1)[:, neighbours].copy()
         for _, distances in _distances(features)

@@ -1,4 +1,4 @@
-"""How well one number tells two groups apart: the area under the ROC curve."""
+"""AUROC, the area under the ROC curve: how well a score separates two groups."""
 
 import numpy as np
 from scipy.stats import rankdata
@@ -7,17 +7,16 @@ from kgen.errors import KgenError
 
 
 def auroc(positives, negatives):
-    """The probability that a positive is above a negative, ties counted half: 1 tells them apart.
+    """The probability that a positive's score is above a negative's; ties count half.
 
-    0.5 is chance, 0 has them in the wrong order. Computed from ranks: it is U / (n m), U being
-    the statistic of Mann and Whitney (1947, doi:10.1214/aoms/1177730491).
+    1 separates the groups, 0.5 is chance, 0 orders them wrongly. Computed from ranks as U / (n m)
+    with the statistic U of Mann and Whitney (1947, doi:10.1214/aoms/1177730491).
 
     Args:
-        positives, negatives: numbers (n,) and (m,), at least one of each; infinite ones may be
-            among them.
+        positives, negatives: scores (n,) and (m,), at least one each; they may be infinite.
 
     Raises:
-        KgenError: for other shapes, none, or NaN.
+        KgenError: for other shapes, an empty group, or NaN.
 
     Examples:
         >>> kgen.metrics.auroc([3.0, 4.0], [1.0, 3.0])

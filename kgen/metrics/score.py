@@ -1,12 +1,12 @@
-"""The inception score: do images show one thing each, and all of them together many?
+"""The inception score: high if each image has a clear class and all classes occur.
 
 Tim Salimans, Ian Goodfellow, Wojciech Zaremba, Vicki Cheung, Alec Radford, Xi Chen: Improved
 Techniques for Training GANs. 2016, arXiv:1606.03498.
 
     exp( mean over images x of KL( p(y|x) || p(y) ) ),   p(y) = mean over images of p(y|x)
 
-The mean divergence is computed as H(p(y)) minus the mean H(p(y|x)), H being the entropy: equal, and
-finite for every row.
+The mean divergence is computed as the entropy H(p(y)) minus the mean entropy H(p(y|x)): the same
+value, but finite for every row.
 """
 
 import itertools
@@ -21,15 +21,15 @@ ROUNDING = 1e-3  # of the sum of a row: probabilities may come from float16
 
 
 def inception_score(probabilities, splits=10):
-    """Mean and standard deviation of the score over parts of the images.
+    """Mean and standard deviation of the score over splits of the images.
 
-    From 1 (every image alike to the classifier) to the number of classes. It looks at generated
-    images only, and means something only for a classifier of the data's classes.
+    The score ranges from 1 (the classifier sees no difference) to the number of classes. It uses
+    generated images only, and needs a classifier of the data's classes.
 
     Args:
-        probabilities: p(y|x) of generated images, (n, classes); rows sum to 1. Parts are taken in
+        probabilities: p(y|x) of generated images, (n, classes); rows sum to 1. Splits are taken in
             the order of the rows.
-        splits: parts, all with nearly equal numbers of images.
+        splits: number of splits, of nearly equal size.
 
     Returns:
         (mean, standard deviation with the divisor `splits`)

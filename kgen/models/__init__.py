@@ -6,7 +6,6 @@ import importlib.util
 from dataclasses import dataclass
 
 from kgen.errors import KgenError
-from kgen.spaces import parts_of
 
 
 @dataclass(frozen=True)
@@ -210,6 +209,8 @@ def arguments_of(model_class, data):
     Raises:
         KgenError: if the model cannot take such items or such conditions.
     """
+    from kgen.spaces import parts_of  # which imports NumPy: the registry is read without
+
     known = importlib.import_module("kgen.training.parameters").constructor_parameters(model_class)
     found = data.space.arguments()
     if not set(found) <= set(known):

@@ -1,9 +1,11 @@
-"""What the command line asks samples to be given, as arrays of the model's spaces.
+"""Parse `--condition` of the command line to arrays of the model's condition space.
 
-Labels are numbers or names. Texts stand one in an argument, or in a file.txt of one a line.
-Attributes are names with commas between them, each with =NUMBER where it is not 1; "none" says
-none. Images are files and folders, vectors numbers with commas between them. A file.npy holds an
-array of any space, a file.npz one for each of several.
+- Labels: numbers or names.
+- Texts: one per argument, or a file.txt with one per line.
+- Attributes: comma-separated names, each with =NUMBER unless it is 1; "none" for none.
+- Images: files and folders.
+- Vectors: comma-separated numbers.
+- Any space: a file.npy with an array; a file.npz with one array per name for several conditions.
 """
 
 from pathlib import Path
@@ -19,12 +21,12 @@ def asked_condition(space, words, label_names=None):
     """The words after `--condition` as an array of `space`, or a dict of arrays.
 
     Args:
-        space: of the model's condition; None where nothing is given.
-        words: strings; see above.
-        label_names: of labels, or None.
+        space: the model's condition space; None for an unconditional model.
+        words: strings, see above.
+        label_names: names of the labels, or None.
 
     Raises:
-        KgenError: for words that are none of this space.
+        KgenError: for words that do not fit the space.
     """
     if space is None:
         raise KgenError(

@@ -1,9 +1,9 @@
-"""Checkpoints: all that training continues from, whole, verified, the last two of them.
+"""Checkpoints: everything that training continues from, written atomically and verified.
 
-A checkpoint is a folder that holds a saved model, with the optimizer's slots, the seeds and the
-epoch's means among its variables, and `checkpoint.json`: how far training had come, its history,
-and the checksums of all of it. The data order needs no more than that position: it is a pure
-function of it (`order.py`).
+A checkpoint is a folder with a saved model and `checkpoint.json`. The model's variables include the
+optimizer's slots, the seeds and the epoch's means. The JSON file holds the position (stage, epoch,
+step), the history, and checksums of everything. The data order is a pure function of the position
+(`order.py`). The last two checkpoints are kept.
 """
 
 import dataclasses
@@ -35,7 +35,7 @@ RECORD = "checkpoint.json"
 KEPT = 2
 LONGEST = 1e9  # seconds, 32 years
 MOST_TERMS = 100
-MOST = 10**9  # epochs, or steps of one: less than that
+MOST = 10**9  # epochs, and steps of an epoch, are fewer
 NAME = re.compile(r"(?:stage-(\d{1,3})-)?epoch-(\d{1,9})-step-(\d{1,9})")
 FILE = re.compile(r"\w[\w.-]{0,99}", re.ASCII)
 
@@ -44,15 +44,15 @@ logger = logging.getLogger("kgen")
 
 @dataclass
 class Progress:
-    """How far a run has come: what training continues from besides the variables.
+    """The progress of a run: what training continues from, besides the variables.
 
     Attributes:
-        epoch: epochs that are trained.
-        step: steps of the next epoch that are trained, less than it has.
-        seconds: spent on it, without what was lost by a process that was killed.
-        history: {term: [its mean in each epoch]}.
-        batch_size: of the steps; None for what was not trained by `kgen.fit`.
-        stage: that these epochs are of, from 0; the stages before it are done.
+        epoch: number of completed epochs.
+        step: number of completed steps of the next epoch; fewer than it has.
+        seconds: training time, without time lost when a process was killed.
+        history: {term: [mean of each epoch]}.
+        batch_size: items per step; None if the model was not trained by `kgen.fit`.
+        stage: the current stage, from 0; earlier stages are complete.
     """
 
     epoch: int = 0
@@ -69,7 +69,7 @@ class Progress:
 
     @property
     def name(self):
-        """Of the folder of its checkpoint."""
+        """The name of the checkpoint's folder."""
         stage = f"stage-{self.stage}-" if self.stage else ""
         return f"{stage}epoch-{self.epoch}-step-{self.step}"
 
@@ -80,32 +80,32 @@ class Progress:
         return f"after {' and '.join(counted)}"
 
     def count_seconds(self):
-        """Add what has passed since it was last called, or this was made."""
+        """Add the time since the last call, or since construction, to `seconds`."""
         now = time.monotonic()
         self.seconds, self._counted = self.seconds + now - self._counted, now
 
     def content(self):
-        """As plain values, for JSON: the arguments of another one."""
+        """The constructor arguments as plain values, for JSON."""
         content = dataclasses.asdict(self)
         del content["_counted"]
         return {**content, "seconds": round(self.seconds, 1)}
 
 
 class Store:
-    """The checkpoints of a run, in `folder`; made when the first is written."""
+    """The checkpoints of a run in `folder`, which is created with the first one."""
 
     def __init__(self, folder):
         self.folder = Path(folder)
 
     def write(self, progress, save):
-        """Add a checkpoint, and remove all but the last two up to it.
+        """Write a checkpoint, and remove all but the last two up to it.
 
         Args:
-            progress: `Progress`.
-            save: writes the model into the folder it is called with.
+            progress: a `Progress`.
+            save: function of a folder that writes the model into it.
 
         Raises:
-            KgenError: if it cannot be written; those that were there still are.
+            KgenError: if it cannot be written; earlier checkpoints stay.
         """
         write(self.folder / progress.name, progress, save)
         so_far = [other for other in self._paths() if _position(other) <= progress.position]
@@ -113,7 +113,7 @@ class Store:
             shutil.rmtree(other, ignore_errors=True)
 
     def newest(self):
-        """The last good checkpoint: (its folder, `Progress`); damaged ones are reported by a line.
+        """The last intact checkpoint: (its folder, `Progress`); damaged ones are logged.
 
         Raises:
             KgenError: if there is none.
@@ -142,7 +142,7 @@ def _position(path):
 
 
 def write(path, progress, save):
-    """Write one checkpoint, the folder `path`, whole; arguments and errors are `Store.write`'s."""
+    """Write one checkpoint atomically to the folder `path`; arguments as of `Store.write`."""
     with atomic_folder(path) as temporary:
         save(temporary)
         files = {file.name: checksum(file) for file in temporary.iterdir()}
@@ -152,14 +152,14 @@ def write(path, progress, save):
 
 
 def read(path, position=None):
-    """The `Progress` of the checkpoint `path`, all of whose checksums hold.
+    """The `Progress` of the checkpoint `path`, after its checksums are verified.
 
     Args:
         path: a folder.
-        position: (stage, epoch, step) that it must have, or None.
+        position: the required (stage, epoch, step), or None.
 
     Raises:
-        KgenError: what is wrong with it, in words that are part of a sentence.
+        KgenError: says what is wrong, as a part of a sentence.
     """
     try:
         if path.is_symlink():
@@ -190,14 +190,14 @@ def _files(files):
 
 
 def _check_size(path):
-    """Before it is read: a file of strangers is as large as it has to be, and all there."""
+    """Raise KgenError for a file of a wrong size, before it is read: it may be a stranger's."""
     check_regular_file(path)
     check_no_hole(path)
     if path.suffix == ".json" and path.stat().st_size > LARGEST_JSON:
         raise KgenError(f"{path.name} is larger than {LARGEST_JSON:,} bytes")
     if path.suffix == ".safetensors":
         try:
-            with safe_open(path, framework="numpy"):  # the length that its header says
+            with safe_open(path, framework="numpy"):  # checks the length that its header states
                 pass
         except SafetensorError as error:
             raise KgenError(f"{path.name}: {error}") from error
@@ -222,7 +222,7 @@ def _check(progress, position):
 
 
 def check_terms(progress, expected):
-    """Raise KgenError unless a history is of the terms that a training of this model logs."""
+    """Raise KgenError unless the history has exactly the terms that training this model logs."""
     received = set(progress.history)
     if received != (set(expected) if progress.epoch else set()):
         raise KgenError(
@@ -233,7 +233,7 @@ def check_terms(progress, expected):
 
 
 def _restore_non_finite(history):
-    """JSON has null for the epochs in which a mean was no number, such as one not measured."""
+    """Replace None by NaN: JSON has null for means that are not finite or were not measured."""
     for means in history.values():
         means[:] = [math.nan if mean is None else mean for mean in means]
 

@@ -1,4 +1,4 @@
-"""The callback that writes checkpoints while `fit` trains."""
+"""The Keras callback that writes checkpoints during `fit`."""
 
 import kgen.chosen_backend  # noqa: F401  # before Keras
 
@@ -15,26 +15,26 @@ from kgen.errors import KgenError
 from kgen.training.loss_components import NonFiniteLossError, check_finite
 from kgen.training.variables import named_variables
 
-SECONDS_BETWEEN = 600.0  # checkpoints inside of a long epoch
+SECONDS_BETWEEN = 600.0  # between checkpoints within a long epoch
 
 logger = logging.getLogger("kgen")
 
 
 class Checkpoints(keras.callbacks.Callback):
-    """Writes checkpoints while `fit` trains.
+    """Keras callback: writes checkpoints during `fit`.
 
-    One that cannot be written is reported, once; training goes on, and the last good one stays.
-    Nor does a state that is not finite take its place: training stops.
+    A checkpoint that cannot be written is logged once; training goes on, and the last good one
+    stays. A non-finite state is never written: training stops.
 
     Args:
         store: a `Store`.
         save: (model, folder) -> None; writes the model into the folder.
-        progress: where `fit` begins; kept up to date, except for its history and seconds.
-        every: steps from one to the next; None for each epoch's end, and every ten minutes.
-        stopping: () -> whether training is about to be stopped after this step.
+        progress: the `Progress` where `fit` begins; updated here, except history and seconds.
+        every: steps between checkpoints; None for each epoch's end, and every ten minutes.
+        stopping: () -> whether training will stop after this step.
 
     Raises:
-        NonFiniteLossError: names the term, or else the variable, that is not finite.
+        NonFiniteLossError: names the loss term or the variable that is not finite.
     """
 
     reads_batch_logs = False
@@ -54,7 +54,7 @@ class Checkpoints(keras.callbacks.Callback):
         self.steps += batch + 1 - self.progress.step
         self.progress.step = batch + 1
         in_time = self.every is None and time.monotonic() >= self.time + SECONDS_BETWEEN
-        # After an epoch's last step its validation is due, which takes its means: then, not now.
+        # After an epoch's last step the checkpoint waits for the validation, see `on_epoch_end`.
         inside = self.progress.step < self.params["steps"]
         if inside and (in_time or self._enough_steps() or self.stopping()):
             check_finite(self.model.loss_components, self.progress.epoch + 1)
@@ -70,7 +70,7 @@ class Checkpoints(keras.callbacks.Callback):
         return self.every is not None and self.steps >= self.every
 
     def _write(self):
-        model = self.model  # reading it brings the state home on JAX
+        model = self.model  # reading it syncs the state on JAX
         self._check_variables(model)
         self.progress.count_seconds()
         try:

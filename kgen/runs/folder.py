@@ -1,4 +1,4 @@
-"""The folder of a run: made, used by one process at a time, read with caution, found again."""
+"""The folder of a run: create it, lock it for one process, and read it with checks."""
 
 import contextlib
 import itertools
@@ -15,7 +15,7 @@ from kgen.files import cannot_read, cannot_write, kind, read_json, remove_partia
 
 REMEDY = "take another copy of the folder"
 Word = Annotated[str, Bounds(1, 1_000, remedy=REMEDY)]
-# What is read of `run.json`, where it is there, besides the options of `kgen.runs.options`.
+# The entries of `run.json` that are read if present, besides those of `kgen.runs.options`.
 READ = {
     "status": Word,
     "seconds": Annotated[float, Bounds(0, 10**9, remedy=REMEDY)],
@@ -25,7 +25,8 @@ READ = {
     "resumed": list,
 }
 RECORD, MODEL, CHECKPOINTS, LOCK = "run.json", "model", "checkpoints", ".lock"
-# Where a run is written, and what (regular expressions): a killed process leaves them half-written.
+# {place in a run: regular expression of the files written there}: a killed process may leave
+# temporary files of these names.
 WRITTEN = {
     "": r"run\.json|history(-\w+)?\.csv|losses(-\w+)?\.png|samples\.\w+|model",
     CHECKPOINTS: r"(stage-\d+-)?epoch-\d+-step-\d+",
@@ -38,12 +39,13 @@ logger = logging.getLogger("kgen")
 
 @contextlib.contextmanager
 def begun(out, name):
-    """A new folder for this process alone: `out`, or runs/NAME, runs/NAME-2, ..., the first free.
+    """Context manager: a new, locked run folder: `out`, or the first free of runs/NAME, NAME-2, ...
 
-    Unless a run is begun in it, what this process made goes again: the folder, too, if it did.
+    If no `run.json` is written in it, everything that this process made is removed again, including
+    the folder if this process created it.
 
     Raises:
-        KgenError: if `out` is no empty folder, or it cannot be written.
+        KgenError: if `out` exists and is no empty folder, or cannot be written.
     """
     folder, made = _new(out, name)
     try:
@@ -56,12 +58,12 @@ def begun(out, name):
                     (folder / LOCK).unlink(missing_ok=True)
     finally:
         if made:
-            with contextlib.suppress(OSError):  # it is not empty: a run, or somebody else's files
+            with contextlib.suppress(OSError):  # not empty: a run, or somebody else's files
                 folder.rmdir()
 
 
 def _new(out, name):
-    """(an empty folder, whether it was made here)."""
+    """(an empty folder, whether it was created here)."""
     if out is not None:
         candidates = [out]
     else:
@@ -75,19 +77,19 @@ def _new(out, name):
             return folder, True
         except FileExistsError:
             continue
-        except (OSError, ValueError) as error:  # ValueError: of a name that is none
+        except (OSError, ValueError) as error:  # ValueError: an invalid name
             raise cannot_write(folder, error) from error
     raise KgenError(f"Expected a new folder, but {out} exists already: choose another --out.")
 
 
 @contextlib.contextmanager
 def locked(folder):
-    """The folder is this process's; the lock ends with the process, however that ends.
+    """Context manager: lock the folder for this process; the lock always ends with the process.
 
-    The lock's file stays, unless it was made here and the block refuses to go on.
+    The lock file stays, unless it was created here and the block raises KgenError.
 
     Raises:
-        KgenError: if another process uses it, or it cannot be written.
+        KgenError: if another process uses the folder, or it cannot be written.
     """
     import filelock
 
@@ -115,7 +117,7 @@ def locked(folder):
 
 
 def _check_lock(path):
-    """Whether the lock is yet to be made; KgenError if its place is taken by somebody's file."""
+    """Whether the lock file does not exist yet; KgenError if another file has its name."""
     try:
         status = os.lstat(path)
     except FileNotFoundError:
@@ -131,7 +133,7 @@ def _check_lock(path):
 
 
 def check(folder):
-    """Raise KgenError unless `folder` is a folder that leads nowhere else, whoever made it."""
+    """Raise KgenError unless `folder` is a run folder without symbolic links."""
     _check_folder(folder)
     for parent, folders, files in os.walk(folder, onerror=_refuse):
         for path in (Path(parent, name) for name in (*folders, *files)):
@@ -155,18 +157,18 @@ def _check_folder(folder):
 
 
 def _refuse(error):
-    """What is gone belongs to a process that trains in the folder."""
+    """Raise KgenError, except for a missing file: a process that trains here may remove files."""
     if not isinstance(error, FileNotFoundError):
         raise cannot_read(error.filename, error) from error
 
 
 def read_record(folder):
-    """What `run.json` says: plain values, of which those of `READ` are checked.
+    """The content of `run.json`: plain values, of which those in `READ` are checked.
 
-    Its `options` are checked as they are read, by `kgen.runs.options`.
+    `kgen.runs.options` checks its `options`.
 
     Raises:
-        KgenError: if there is none, or it is damaged.
+        KgenError: if it is missing or damaged.
     """
     try:
         record = read_json(folder / RECORD)
@@ -193,10 +195,10 @@ def _check_record(record, path):
 
 
 def trained_model(folder):
-    """A run's newest model: (its folder, for `kgen.load`; how far it is trained, in words).
+    """A run's newest model: (its folder, for `kgen.load`; its progress in words).
 
-    That is `model/`, written as training ends, unless it is missing, damaged or older than the last
-    good checkpoint.
+    It is `model/`, which is written when training ends, unless that is missing, damaged or older
+    than the last intact checkpoint.
 
     Raises:
         KgenError: if there is neither.
@@ -206,7 +208,7 @@ def trained_model(folder):
     check(folder)
     model, states = folder / MODEL, []
     if kind(folder / CHECKPOINTS) == "folder":
-        with contextlib.suppress(KgenError):  # each damaged one is reported by a line
+        with contextlib.suppress(KgenError):  # damaged ones are logged
             states.append(checkpoint.Store(folder / CHECKPOINTS).newest())
     if kind(model / checkpoint.RECORD):
         try:
@@ -220,6 +222,6 @@ def trained_model(folder):
             f"Expected {folder} to be a run of kgen.fit, but there is no good {model} and no good "
             "checkpoint: train it, or name another folder."
         )
-    # Of two that are as far the last one, the model.
+    # If both are equally far: the last one, the model.
     path, progress = max(reversed(states), key=lambda state: state[1].position)
     return path, f"{folder}: {path.relative_to(folder)}, {progress}"

@@ -14,19 +14,19 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interruption(keras.callbacks.Callback):
-    """Ctrl-C and SIGTERM end training after the step they come in, a second one at once.
+    """Ctrl-C and SIGTERM end training after the current step; a second signal ends it at once.
 
-    A context around `fit` and what follows it, and the last of its callbacks. In the middle of a
-    step there would be nothing to save on JAX: the old state is given away when the step begins,
-    the new one arrives when it ends. Nor at an epoch's last step: what its validation is about to
-    reset would be lost.
+    Use it as a context manager around `fit` and what follows, and as the last callback. On JAX
+    there is no state to save within a step: the old state is donated when the step begins, and the
+    new one arrives when it ends. Training does not stop after an epoch's last step, but after its
+    validation, which resets the epoch's means.
 
     Args:
-        advice: how to continue, for the one line that is printed.
+        advice: how to continue, for the line that is printed.
 
     Attributes:
-        requested: the first signal that came, or None.
-        at_once: whether a second one came.
+        requested: the first signal received, or None.
+        at_once: whether a second one was received.
     """
 
     reads_batch_logs = False
@@ -39,7 +39,7 @@ class Interruption(keras.callbacks.Callback):
     def __enter__(self):
         self.handlers = {number: signal.getsignal(number) for number in SIGNALS}
         for number, handler in self.handlers.items():
-            if handler is not signal.SIG_IGN:  # as Ctrl-C is for a process in the background
+            if handler is not signal.SIG_IGN:  # background processes ignore Ctrl-C
                 signal.signal(number, self._request)
         return self
 
@@ -49,7 +49,7 @@ class Interruption(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         if self.requested and batch + 1 < self.params["steps"]:
-            _ = self.model  # reading it brings the state home on JAX
+            _ = self.model  # reading it syncs the state on JAX
             self._stop(between_steps=True)
 
     def on_epoch_end(self, epoch, logs=None):
@@ -58,7 +58,7 @@ class Interruption(keras.callbacks.Callback):
 
     def _request(self, number, frame):
         before, self.requested = self.requested, self.requested or number
-        if before and not self.at_once:  # what the second one began, a third would disturb
+        if before and not self.at_once:  # a third signal must not disturb the second one's exit
             self.at_once = True
             self._stop(between_steps=False)
 

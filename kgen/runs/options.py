@@ -1,4 +1,4 @@
-"""The options of `kgen.fit`: read from the command line, kept in `run.json`, and read again."""
+"""The options of `kgen.fit`: parsed, stored in `run.json`, and read again by `--resume`."""
 
 from pathlib import Path
 
@@ -8,8 +8,8 @@ from kgen.errors import KgenError
 
 STEPS_OF_A_SHORT_RUN = 3000
 DEFAULTS = {"model": "vae", "data": "digits", "batch_size": 64, "seed": 0, "set": []}
-# What a run is continued with; `run.json` keeps it as it was given. A path of the user's own is not
-# kept: whoever sends a run could have files read that the user never named.
+# The options that `run.json` stores for `--resume`. A path to the user's own images is not stored:
+# a run from a stranger could then read files that the user never named.
 KEPT = (
     *("model", "data", "limit", "size", "color", "grayscale", "epochs", "batch_size", "seed"),
     *("evaluate_every", "checkpoint_every", "learning_rate", "set"),
@@ -99,7 +99,7 @@ def parser():
 
 
 def with_defaults(options):
-    """The options of a new run: what was not given is as `--help` says."""
+    """The options of a new run, with the defaults that `--help` states."""
     for name, default in DEFAULTS.items():
         if getattr(options, name) is None:
             setattr(options, name, default)
@@ -107,7 +107,7 @@ def with_defaults(options):
 
 
 def check_changes(options):
-    """Raise KgenError if a run is to be continued in another way than it can be."""
+    """Raise KgenError for options that `--resume` cannot change."""
     given = {name for name, value in vars(options).items() if value is not None}
     named_again = {"model"} if options.model and models.is_own(options.model) else set()
     unchangeable = given - {"resume", *named_again, *CHANGEABLE}
@@ -119,7 +119,7 @@ def check_changes(options):
 
 
 def kept(options):
-    """The options that a run is continued with, as plain values."""
+    """The options to store for `--resume`, as plain values."""
     given = {name: getattr(options, name) for name in KEPT}
     if not data.is_named(given["data"]):
         del given["data"]
@@ -127,10 +127,10 @@ def kept(options):
 
 
 def stored_options(record, folder):
-    """The options a run began with, checked as if they were given again.
+    """The options stored in `run.json`, checked like those of the command line.
 
     Raises:
-        KgenError: if they are not options of a run.
+        KgenError: if they are no options of a run.
     """
     stored = record.get("options")
     needed = {"model", "epochs", "batch_size"}
@@ -159,10 +159,10 @@ def stored_options(record, folder):
 
 
 def given_again(record, changes):
-    """`stored_options`, and the changes to them.
+    """`stored_options` with the changes of the command line.
 
     Raises:
-        KgenError: if they are not options of a run, or its images are the user's own and not named.
+        KgenError: if they are no options of a run, or if the user's own images are not named again.
     """
     again = stored_options(record, changes.resume)
     _check_named_again(again.model, changes)
@@ -179,7 +179,7 @@ def given_again(record, changes):
 
 
 def _check_named_again(model, changes):
-    """Raise KgenError unless a model of somebody's own is named by the user, too: its code runs."""
+    """Raise KgenError unless the user names a run's own model class again: its code will run."""
     if models.is_own(model) and changes.model is None:
         raise KgenError(
             f"Expected the model of {changes.resume}, {model[:60]}, to be named by you, for its "

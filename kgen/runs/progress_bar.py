@@ -1,4 +1,4 @@
-"""The progress that `kgen.fit` shows: one bar over all steps of a run."""
+"""The progress bar of `kgen.fit`, over all steps of a run."""
 
 import kgen.chosen_backend  # noqa: F401  # before Keras
 
@@ -14,15 +14,15 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 
 class ProgressBar(keras.callbacks.Callback):
-    """One bar over all steps of a run, with the time that is left; a context around `fit`.
+    """Keras callback and context manager around `fit`: one bar over all steps of a run.
 
-    What kgen logs meanwhile is printed above the bar.
+    It shows the remaining time. kgen's log lines are printed above the bar.
 
     Args:
-        progress: `kgen.runs.checkpoint.Progress` where `fit` begins.
+        progress: the `kgen.runs.checkpoint.Progress` where `fit` begins.
 
     Attributes:
-        epochs: seconds of each epoch, with its validation, without what is drawn and saved after.
+        epochs: seconds of each epoch, including validation, without pictures and checkpoints.
     """
 
     reads_batch_logs = False
@@ -41,7 +41,7 @@ class ProgressBar(keras.callbacks.Callback):
     def __exit__(self, *error):
         self.above_the_bar.__exit__(*error)
         if self.bar is not None:
-            self.bar.close()  # before anything is printed below it
+            self.bar.close()  # before other output
 
     def on_train_begin(self, logs=None):
         steps = self.params["steps"]

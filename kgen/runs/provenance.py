@@ -1,4 +1,4 @@
-"""What a figure depends on besides the options: versions, commit, machine and time."""
+"""The environment of a run: versions, commit, machine and time."""
 
 import os
 import platform
@@ -15,7 +15,7 @@ SOURCE = Path(kgen.__file__).parent
 
 
 def environment():
-    """Versions, commit, machine and time: what a figure of this run depends on."""
+    """A dict of command, backend, device, versions, commit, machine and start time."""
     packages = ("keras", "numpy")
     versions = {package: metadata.version(package) for package in packages}
     versions[backend.name()] = backend.version()
@@ -33,7 +33,7 @@ def environment():
 def commit():
     """The git commit of kgen's source, with "-dirty" if its files differ; None outside git.
 
-    Other files do not count: a results file that a measurement appends to, for one.
+    Only files below `kgen/` count, not, for example, a results file.
     """
 
     def git(*arguments):

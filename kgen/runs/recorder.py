@@ -1,4 +1,4 @@
-"""The record that `kgen.fit` keeps while it trains."""
+"""The Keras callback that writes a run's record: `run.json`, history, pictures and model."""
 
 import kgen.chosen_backend  # before Keras
 
@@ -20,34 +20,34 @@ from kgen.runs import checkpoint
 from kgen.runs.folder import MODEL, RECORD
 from kgen.spaces import Pixels, count_of, default_condition, rows_of
 
-PICTURES = 20  # at most so many sample grids a run
+PICTURES = 20  # sample grids per run, at most
 IMAGES_PER_PICTURE = 64
 LONGEST_REASON = 300  # characters of a warning
-SAMPLE_SEED = 0  # the same latents in every picture of a run, so that one sees them change
+SAMPLE_SEED = 0  # all pictures of a run use the same latents, so that they can be compared
 
 logger = logging.getLogger("kgen")
 
 
 class Recorder(keras.callbacks.Callback):
-    """Writes a run's folder; used as a context around `fit`, and as one of its callbacks.
+    """Writes a run's folder; use it as a context manager around `fit`, and as a callback.
 
-    When training ends, or is interrupted between two steps, the model is saved as it is, with how
-    far it is trained, as in a checkpoint; in the middle of a step, or when a loss becomes
-    non-finite, it is not. `run.json` says which of these happened. A picture or a table that cannot
-    be made is reported once; training goes on.
+    When training ends, or is interrupted between two steps, the model and its progress are saved as
+    in a checkpoint. They are not saved after an interruption within a step, or a non-finite loss.
+    `run.json` says how training ended. A picture or table that cannot be made is logged once, and
+    training goes on.
 
     Args:
         folder: an existing folder.
-        record: what was asked for, for `run.json`; of a run that is continued all that it said.
-        progress: `kgen.runs.checkpoint.Progress`, whose history is written here.
-        epochs: how many will be trained.
-        model: what the run is about: of several stages all of them.
-        held_out: a `kgen.data.Split` of what it models; a model that cannot sample, or not before
-            its last stage, shows these reconstructed.
-        stage: `kgen.runs.stages.Stage` that is trained.
+        record: the run's options, for `run.json`; for a resumed run, its whole earlier content.
+        progress: the `kgen.runs.checkpoint.Progress` whose history is written here.
+        epochs: number of epochs to train.
+        model: the run's model, which contains all stages.
+        held_out: a `kgen.data.Split` of its items. Pictures show their reconstructions if the model
+            cannot sample, or not before its last stage.
+        stage: the `kgen.runs.stages.Stage` that is trained.
 
     Attributes:
-        picture: path of the last sample grid, None before the first.
+        picture: path of the last sample grid; None before the first.
     """
 
     def __init__(self, folder, record, progress, epochs, model, held_out, stage):
@@ -66,7 +66,7 @@ class Recorder(keras.callbacks.Callback):
         return self
 
     def __exit__(self, kind, error, traceback):
-        ended = kind or self.stage.is_last  # else its next stage begins
+        ended = kind or self.stage.is_last  # else the next stage begins
         status = _status(kind, error) if ended else "running"
         self.progress.count_seconds()
         try:
@@ -98,7 +98,7 @@ class Recorder(keras.callbacks.Callback):
         return f"{stage}epoch-{epoch:03d}{pictures.suffix_of(self.whole_model.space)}"
 
     def _whole(self):
-        """The run's model; reading the one that is trained brings its state home on JAX."""
+        """The run's model; reading `self.model` syncs its state on JAX."""
         return self.model and self.whole_model
 
     def _save(self, folder):
@@ -107,7 +107,7 @@ class Recorder(keras.callbacks.Callback):
     def _attempt(self, name, write, *arguments):
         try:
             write(self.folder / name, *arguments)
-        # Whatever a plotting library or a framework raises: no picture is worth a training.
+        # Any error of a plotting library or a framework: a picture must not end training.
         except Exception as error:
             kind, reason = write.__name__, " ".join(str(error).split())[:LONGEST_REASON]
             if kind not in self.failed:
@@ -143,12 +143,12 @@ class Recorder(keras.callbacks.Callback):
         last = {name: values[-1] for name, values in self.history.items()}
         seconds = round(self.progress.seconds, 1)
         outcome = {"status": status, "seconds": seconds, "last_epoch": last}
-        record = {**outcome, **self.record, **outcome}  # a continued run's has an earlier outcome
+        record = {**outcome, **self.record, **outcome}  # a resumed run's record has an old outcome
         write_json(self.folder / RECORD, record)
 
 
 def condition_to_picture(model, held_out):
-    """What the samples of a picture are given: what the space chooses, else held-out conditions."""
+    """The conditions of a picture's samples: the space's defaults, else held-out conditions."""
     if model.condition_space is None:
         return None
     try:
@@ -158,12 +158,12 @@ def condition_to_picture(model, held_out):
 
 
 def held_out_rows(held_out):
-    """Held-out items or conditions for a picture, repeated where there are too few."""
+    """Held-out items or conditions for a picture, repeated if there are too few."""
     return rows_of(held_out, np.arange(IMAGES_PER_PICTURE) % count_of(held_out))
 
 
 def makes_images_of_images(model):
-    """Whether a model's items and what it is given are images."""
+    """Whether both the items and the condition of a model are images."""
     return isinstance(model.condition_space, Pixels) and isinstance(model.space, Pixels)
 
 

@@ -1,4 +1,4 @@
-"""The stages of a run: models trained one after the other, each on data that the last prepared."""
+"""The training stages of a run: models trained in turn, each on data the earlier ones prepare."""
 
 import kgen.chosen_backend  # before Keras
 
@@ -24,14 +24,14 @@ from kgen.training import GenerativeModel, set_learning_rate
 
 @dataclass(frozen=True)
 class Stage:
-    """What is trained, and on what.
+    """A training stage: a model and its data.
 
     Attributes:
         number: from 0.
-        name: of the stage; "" where a model has only one.
-        model: that is trained; of a model of one stage it is the model itself.
-        train, test: what it is trained and validated on.
-        is_last: whether the model is whole after it.
+        name: of the stage; "" if the run's model has only one.
+        model: the model trained in this stage; with one stage, the run's model itself.
+        train, test: the splits for training and validation.
+        is_last: whether it is the last stage.
     """
 
     number: int
@@ -43,15 +43,15 @@ class Stage:
 
     @property
     def suffix(self):
-        """Of the names of files that each stage writes for itself: none for the first."""
+        """Suffix of the names of this stage's files; "" for the first stage."""
         return f"-{self.name}" if self.number else ""
 
 
 def compile_stages(model, learning_rate=None):
-    """Compile what each stage of a model trains, by its recommended optimizers.
+    """Compile the models of all stages with their recommended optimizers.
 
     Args:
-        learning_rate: a constant one for all of them, or None.
+        learning_rate: a constant rate for all of them, or None.
     """
     for _, stage, _ in model.stages():
         stage.compile()
@@ -59,14 +59,14 @@ def compile_stages(model, learning_rate=None):
 
 
 def set_learning_rates(model, learning_rate):
-    """Give every stage a constant learning rate; None changes nothing."""
+    """Set a constant learning rate in every stage; None changes nothing."""
     if learning_rate:
         for _, stage, _ in model.stages():
             set_learning_rate(stage, learning_rate)
 
 
 def stage_of(model, data, number):
-    """The stage of that number, its data prepared; KgenError if there is none."""
+    """The `Stage` of a number, with prepared data; KgenError if there is none."""
     stages = model.stages()
     if number >= len(stages):
         raise KgenError(
@@ -80,7 +80,7 @@ def stage_of(model, data, number):
 
 
 def terms_logged(stage, measurements):
-    """The names in the history of a stage; samples are measured in the last one."""
+    """The names in a stage's history; sample quality is measured in the last stage."""
     measured = [name for one in measurements for name in one.logged if stage.is_last]
     tracked = stage.model.metric_names
     return [*tracked, *(f"val_{name}" for name in tracked), *measured]
@@ -108,12 +108,12 @@ def train(model, images, folder, options, record, progress, measurements):
 
 
 def own_model(options):
-    """The option by which a user names a model of their own again."""
+    """The command line option that names the user's own model, as a list; [] for kgen's models."""
     return ["--model", options.model] if models.is_own(options.model) else []
 
 
 def train_stage(stage, model, images, folder, options, record, progress, measurements):
-    """Train one stage; returns the path of its last picture, None if there is none."""
+    """Train one stage; return the path of its last picture, or None."""
     steps = math.ceil(len(images.train) / options.batch_size)
     title = f"{options.model}, {stage.name}," if stage.name else options.model
     print(f"{title} on {images.name}: {options.epochs} epochs of {steps} steps")

@@ -1,14 +1,18 @@
-"""The models of runs, loaded for the verbs."""
+"""Load the models of runs, for `kgen.sample` and `kgen.evaluate`."""
 
 from kgen.errors import KgenError
 from kgen.runs.folder import trained_model
 
 
 def load_models(folders, own):
-    """{folder: model} of runs; `own` are the classes of models that are not kgen's, by name.
+    """{folder: model} of runs.
+
+    Args:
+        folders: run folders.
+        own: the user's own model classes, "module:Class".
 
     Raises:
-        KgenError: for a class that is no model, or that none of the runs is of.
+        KgenError: for a class that is no model, or that none of the runs uses.
     """
     import kgen
 

@@ -1,4 +1,4 @@
-"""What every model shares: the training step, its optimizers, terms, data order and checkpoints."""
+"""The training step of all models: base classes, optimizers, loss terms and data order."""
 
 import kgen.chosen_backend  # noqa: F401  # before Keras
 from kgen.training.image_model import ImageModel

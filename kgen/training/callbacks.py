@@ -1,4 +1,4 @@
-"""Keras' callback list without a wait for the device after every batch."""
+"""Keras' callback list, without a device sync after every batch."""
 
 import importlib.util
 import logging
@@ -20,41 +20,42 @@ logger = logging.getLogger("kgen")
 
 
 class CallbackList(keras.callbacks.CallbackList):
-    """Calls the callbacks of a `fit` or `evaluate`; fetches a batch's logs only if they are read.
+    """The callback list of a `fit` or `evaluate`; fetches a batch's logs only if they are read.
 
-    Keras converts every log of every batch to a Python float, which waits for the device. Here a
-    batch's logs are fetched every batch only if a callback other than the progress bar has a batch
-    hook. Otherwise it is now and then those of the batch before, while the device is busy with this
-    one, and callbacks see `logs=None` in between. A callback whose batch hook needs no logs, or not
-    those of this batch, says so by the attribute `reads_batch_logs`.
+    Keras converts every log of every batch to a Python float, which waits for the device. Here,
+    logs are fetched every batch only if a callback other than the progress bar has a batch hook.
+    Otherwise the previous batch's logs are fetched every 0.25 s, and callbacks get `logs=None` in
+    between. A callback whose batch hook needs no logs, or older ones, sets the attribute
+    `reads_batch_logs = False`.
 
-    It also tells the data which epoch begins, stops training at a non-finite loss, and continues
-    the epoch that a checkpoint was written in: its batches are numbered on, its means go on.
+    The list also tells the data which epoch begins, and stops training at a non-finite loss. After
+    a resume within an epoch it continues the numbers of the batches and the epoch's means.
 
-    A non-finite loss raises `NonFiniteLossError`; beside a `keras.callbacks.TerminateOnNaN`, which
-    asks for it, its message is logged and training ends as after `model.stop_training = True`.
+    A non-finite loss raises `NonFiniteLossError`. If `keras.callbacks.TerminateOnNaN` is among the
+    callbacks, the message is logged instead, and training ends as after
+    `model.stop_training = True`.
 
     Args:
         callbacks: list of callbacks, as `fit` takes it.
-        batches: `kgen.training.order.Batches` to tell the epoch, or None.
-        initial_step: batches of the first epoch that are trained already.
-        params: as of `keras.callbacks.CallbackList`.
+        batches: the `kgen.training.order.Batches` to tell the epoch, or None.
+        initial_step: number of batches of the first epoch that are trained already.
+        params: arguments of `keras.callbacks.CallbackList`.
 
     Raises:
-        KgenError: for a callback that could not do its work with this model's optimizer, or here.
+        KgenError: for a callback that cannot work with this model's optimizer or installation.
     """
 
     def __init__(self, callbacks, batches=None, initial_step=0, **params):
         check_callbacks(keras.tree.flatten(callbacks or []), params["model"])
         super().__init__(callbacks, **params)
         self.batches = batches
-        self.first = 0  # batch of this epoch that is the first to be trained here
+        self.first = 0  # first batch of this epoch that is trained here
         self.initial_step = initial_step
         self.means = [ops.convert_to_numpy(v).copy() for v in params["model"].metrics_variables]
-        self.epoch = None  # the epoch that is being trained, from 1
+        self.epoch = None  # current epoch, from 1
         self.check_trainable = params["model"].check_trainable
         self.next_read = 0.0
-        self.earlier = None  # logs of the batch before, not fetched
+        self.earlier = None  # logs of the previous batch, not fetched
         self.at_batch_begin = [c for c in self.callbacks if _has(c, "batch_begin")]
         self.at_batch_end = [c for c in self.callbacks if _has(c, "batch_end")]
 
@@ -64,9 +65,9 @@ class CallbackList(keras.callbacks.CallbackList):
             self._go_on_from_backup()
 
     def _go_on_from_backup(self):
-        """What Keras leaves out: the order of the images, and the batches of an epoch begun.
+        """Restore what `BackupAndRestore` leaves out: data order, and place within an epoch.
 
-        That epoch's means are those of the batches that were left, for the file holds none.
+        The means of that epoch cover only its remaining batches, because the file holds none.
         """
         self.batches.seed = self.model.seed
         for callback in self.callbacks:
@@ -80,8 +81,8 @@ class CallbackList(keras.callbacks.CallbackList):
     def on_train_end(self, logs=None):
         model = self.model
         if any(member.use_ema for member in members_of(model.optimizer)):
-            # Keras has set the weights to their averages. On JAX both would be one buffer, which
-            # the next step cannot be given twice.
+            # Keras has set the weights to their averages. On JAX both share one buffer, which
+            # cannot be donated twice to the next step.
             for variable in model.optimizer.variables:
                 variable.assign(ops.copy(variable))
         super().on_train_end(logs)
@@ -89,20 +90,20 @@ class CallbackList(keras.callbacks.CallbackList):
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch, self.earlier = epoch + 1, None
         self.first, self.initial_step = self.initial_step, 0
-        if self.first:  # Keras has just reset them
+        if self.first:  # Keras has just reset the means
             for variable, value in zip(self.model.metrics_variables, self.means, strict=True):
                 variable.assign(value)
         if self.batches is not None:
             self.batches.epoch, self.batches.first = epoch, self.first
         super().on_epoch_begin(epoch, logs)
-        self.check_trainable()  # a callback may have changed it, now or at the last epoch's end
+        self.check_trainable()  # a callback may have frozen layers, now or at the last epoch's end
 
     def on_epoch_end(self, epoch, logs=None):
         self._check_finite()
         super().on_epoch_end(epoch, logs)
 
     def on_test_begin(self, logs=None):
-        self._check_finite()  # validation is about to reset the terms
+        self._check_finite()  # validation resets the terms
         self.epoch = self.earlier = None
         super().on_test_begin(logs)
 
@@ -111,8 +112,8 @@ class CallbackList(keras.callbacks.CallbackList):
         super().on_test_end(logs)
 
     def on_train_batch_begin(self, batch, logs=None):
-        # The rest of an epoch is shorter than Keras expects. On TensorFlow the step after the last
-        # one would still count in seeds and optimizers before it finds no batch.
+        # The rest of a resumed epoch is shorter than Keras expects. On TensorFlow a step too many
+        # would advance seeds and optimizers before it finds no batch.
         if self.first and self.first + batch >= self.batches.steps_per_epoch:
             raise StopIteration
         for callback in self.at_batch_begin:
@@ -150,11 +151,11 @@ class CallbackList(keras.callbacks.CallbackList):
                 raise
             logger.warning("kgen: %s", error)
             self.model.stop_training = True
-            self.epoch = None  # it is said once
+            self.epoch = None  # log it once
 
 
 def check_callbacks(callbacks, model):
-    """Raise KgenError for one of Keras' callbacks that would fail during the training."""
+    """Raise KgenError for a Keras callback that would fail during training."""
     for callback in callbacks:
         name, members = type(callback).__name__, members_of(model.optimizer)
         rates = keras.callbacks.LearningRateScheduler, keras.callbacks.ReduceLROnPlateau
@@ -188,8 +189,8 @@ def _follows_a_schedule(optimizer):
 
 
 def _place_within_epoch(backup):
-    """Steps of an epoch after which `BackupAndRestore` wrote, None for whole epochs or no file."""
-    path = Path(backup.backup_dir, "training_metadata.json")  # the name is Keras' own affair
+    """Number of steps after which `BackupAndRestore` wrote; None for whole epochs or no file."""
+    path = Path(backup.backup_dir, "training_metadata.json")  # a private name of Keras
     if backup.save_freq == "epoch" or kind(path) is None:
         return None
     return read_json(path)["batch"] + 1
@@ -200,7 +201,7 @@ def _ends_at_nan(callback):
 
 
 def _has(callback, hook):
-    """Whether a callback defines `on_<hook>` or one of its kinds, such as `on_train_<hook>`."""
+    """Whether a callback defines `on_<hook>`, `on_train_<hook>` or `on_test_<hook>`."""
     names = (f"on_{hook}", f"on_train_{hook}", f"on_test_{hook}")
     default = keras.callbacks.Callback
     return any(

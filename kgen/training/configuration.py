@@ -1,4 +1,4 @@
-"""How a model is written down as plain values, and made again from them."""
+"""A model's configuration: its constructor arguments as plain values, and a model from these."""
 
 import keras
 import numpy as np
@@ -7,15 +7,15 @@ from keras import ops
 from kgen.errors import KgenError
 from kgen.training.parameters import constructor_parameters, unknown, with_checked_arguments
 
-# float16 needs loss scaling, which a step of several players does not have; weights in bfloat16
-# lose most updates to rounding; float64 is float32 on JAX, and some layers lack it on TensorFlow.
+# float16 needs loss scaling, which a step of several players does not have. Weights in bfloat16
+# lose most updates to rounding. float64 is float32 on JAX, and some TensorFlow layers lack it.
 POLICIES = ("float32", "mixed_bfloat16")
 
-SEEDS = "seeds"  # in files of Keras' formats, beside the numbers of the model's own variables
+SEEDS = "seeds"  # the key of seed states in Keras' files, beside the model's own variables
 
 
 def check_policy(name):
-    """Raise KgenError for a dtype policy under which models do not train as in float32."""
+    """Raise KgenError unless models train under this dtype policy as in float32."""
     if name not in POLICIES:
         raise KgenError(
             f"Expected the dtype policy {' or '.join(POLICIES)}, received {str(name)[:60]!r}: "
@@ -24,9 +24,9 @@ def check_policy(name):
 
 
 def _of_any_backend(config):
-    """A serialised object in which optimizers are the public ones.
+    """A serialised object with Keras' public optimizer classes.
 
-    On PyTorch Keras writes down classes of its own, which fail on the other backends.
+    On PyTorch, Keras serialises private subclasses, which fail on the other backends.
     """
     if isinstance(config, list):
         return [_of_any_backend(entry) for entry in config]
@@ -39,13 +39,13 @@ def _of_any_backend(config):
 
 
 class Configured(keras.Model):
-    """A model whose configuration is its constructor's arguments, kept as attributes.
+    """A Keras model whose configuration is its constructor arguments, kept as attributes.
 
-    Keras' automatic configuration records the defaults of a subclassed `Model`, whatever it was
-    made with.
+    (Keras' automatic configuration of a subclassed `Model` records the defaults, not the arguments
+    that were passed.)
 
-    Every argument is held against its annotation (`kgen.bounds`) before anything is built, whether
-    it comes from Python, `--set` or a file.
+    Every argument is checked against its annotation (`kgen.bounds`) before anything is built,
+    whether it comes from Python, `--set` or a file.
     """
 
     def __init_subclass__(cls, **kwargs):
@@ -53,16 +53,16 @@ class Configured(keras.Model):
         with_checked_arguments(cls)
 
     def constructed(self):
-        """Called when every `__init__` is done."""
+        """Hook: called after the outermost `__init__` has returned."""
 
     def compile_from_config(self, config):
-        """Called by `keras.saving.load_model`; Keras' own skips models with their own `compile`."""
+        """Called by `keras.saving.load_model`, which skips models that override `compile`."""
         config = keras.saving.deserialize_keras_object(_of_any_backend(config))
         names = ("optimizer", "steps_per_execution", "jit_compile", "run_eagerly")
         self.compile(**{name: config[name] for name in names})
 
     def get_config(self):
-        """The constructor's arguments, each read from the attribute of the same name."""
+        """The constructor arguments, each read from the attribute of the same name."""
         settings = {name: getattr(self, name) for name in constructor_parameters(type(self))}
         return {**settings, "name": self.name, "dtype": self.dtype_policy.name}
 
@@ -71,8 +71,7 @@ class Configured(keras.Model):
         """A model from `get_config()`, built under the dtype policy it was saved with.
 
         Raises:
-            KgenError: for arguments that the constructor does not take, of another type, or out of
-                their bounds.
+            KgenError: for unknown arguments, arguments of a wrong type, or out of their bounds.
         """
         config = dict(config)
         name = config.pop("name", None)
@@ -91,13 +90,16 @@ class Configured(keras.Model):
             keras.config.set_dtype_policy(before)
 
     def save_own_variables(self, store):
-        """Called by `save`, `save_weights` and Keras' callbacks, which leave out seeds."""
+        """Save variables and seed states; Keras' `save`, `save_weights` and callbacks call it.
+
+        Keras alone would leave the seed states out.
+        """
         super().save_own_variables(store)
         states = [ops.convert_to_numpy(state) for state in self._seed_states()]
         store[SEEDS] = np.asarray(states, "int64")  # (k, 2)
 
     def load_own_variables(self, store):
-        """Called when such a file is read; one of an earlier kgen holds no seeds, and sets none."""
+        """Load what `save_own_variables` wrote; files of an earlier kgen hold no seed states."""
         names = list(store.keys())
         super().load_own_variables({name: store[name] for name in names if name != SEEDS})
         if SEEDS not in names:
@@ -112,6 +114,6 @@ class Configured(keras.Model):
             state.assign(value)
 
     def _seed_states(self):
-        """Of this model and its layers (of dropout, for one), in the order of `variables`."""
+        """The seed states of this model and its layers (such as dropout), in variable order."""
         weights = set(map(id, self.weights))
         return [variable for variable in self.variables if id(variable) not in weights]

@@ -1,4 +1,4 @@
-"""`ImageModel`: the base class of models of images."""
+"""`ImageModel`: the base class of image models."""
 
 from keras import ops
 
@@ -9,12 +9,12 @@ from kgen.training.model import GenerativeModel
 
 
 class ImageModel(GenerativeModel):
-    """A generative model of images with `levels` discrete values per pixel and channel.
+    """Base class of generative models of images with discrete pixel values 0..levels-1.
 
     Args:
         image_shape: (height, width, channels).
-        levels: values per pixel and channel, 0..levels-1: 2 for binary images, 256 for 8-bit ones.
-        kwargs: as of `GenerativeModel`.
+        levels: number of values per pixel and channel: 2 for binary images, 256 for 8-bit images.
+        kwargs: arguments of `GenerativeModel`.
     """
 
     def __init__(self, image_shape: ImageShape, levels: Levels, **kwargs):
@@ -26,9 +26,9 @@ class ImageModel(GenerativeModel):
         return Pixels(self.image_shape, self.levels)
 
     def scale(self, images):
-        """Levels 0..levels-1 as float32 in [-1, 1]."""
+        """Pixel values 0..levels-1 scaled to float32 in [-1, 1]."""
         return ops.cast(images, "float32") * (2.0 / (self.levels - 1)) - 1.0
 
     def to_levels(self, values):
-        """Floats in [-1, 1] as the nearest of the levels 0..levels-1."""
+        """Floats in [-1, 1] rounded to the nearest pixel values 0..levels-1."""
         return nearest_level(values, self.levels)

@@ -1,4 +1,4 @@
-"""Methods of a model compiled for inference, and computed in chunks."""
+"""Compiled inference methods, and their computation in chunks of bounded memory."""
 
 import functools
 import math
@@ -11,24 +11,27 @@ from kgen import backend
 from kgen.errors import KgenError
 from kgen.spaces import rows_of
 
-IMAGES_PER_CHUNK = 100  # of a bound: 2,000 latents at a time
+IMAGES_PER_CHUNK = 100  # of a bound; with SAMPLES_PER_CHUNK 2,000 latents at a time
 SAMPLES_PER_CHUNK = 20
 STEPS_PER_BLOCK = 50  # of an iterative sampler
-VALUES_PER_CHUNK = 2**22  # of one array: 256 images of 64x64 in colour have fewer
+VALUES_PER_CHUNK = 2**22  # of one array; 256 colour images of 64x64 have fewer
 
 
 def inference(method=None, *, loop=False):
-    """Compile a method of a model that maps arrays to tensors; called with and returning NumPy.
+    """Decorator: compile a model's method; callers pass and receive NumPy arrays.
 
-    The method may read the model's variables and assigns none; randomness enters as an argument.
-    `loop=True` says that it is a long loop of small operations.
+    The method maps arrays to tensors. It may read the model's variables but must assign none.
+    Random numbers are an argument.
+
+    Args:
+        loop: True for a long loop of small operations.
     """
     if method is None:
         return functools.partial(inference, loop=loop)
 
     @functools.wraps(method)
     def call(self, *arrays):
-        # Not `setattr`: neither Keras nor PyTorch need to track compiled functions.
+        # Not `setattr`: Keras and PyTorch need not track compiled functions.
         functions = self.__dict__.setdefault("inference_functions", {})
         if method.__qualname__ not in functions:
             bound = functools.partial(method, self)
@@ -40,9 +43,9 @@ def inference(method=None, *, loop=False):
 
 
 def keras_sampler(model, images_of):
-    """`images_of(latents, condition)` as a Keras model, which shares its weights with `model`.
+    """`images_of(latents, condition)` as a Keras model that shares its weights with `model`.
 
-    Where samples are of averaged weights, it has a copy of those as they are now.
+    In a model with `ema` it has a copy of the current averaged weights.
     """
     latents = keras.Input((model.latent_size,), name="latents")
     condition = _inputs(model.condition_space)
@@ -57,7 +60,7 @@ def keras_sampler(model, images_of):
 
 
 def _inputs(space):
-    """The Keras inputs of a condition: None, one, or a dict of several."""
+    """The Keras inputs of a condition: None, one input, or a dict of inputs."""
     if space is None:
         return None
     if isinstance(space, dict):
@@ -70,9 +73,12 @@ def _input(space, name):
 
 
 def in_chunks(function, *arrays, size=256):
-    """`function(*arrays)` computed `size` rows at a time and concatenated, to bound memory.
+    """`function(*arrays)` computed in chunks of `size` rows and concatenated, to bound memory.
 
-    Rows of large images are fewer at a time. Of a dict every array is divided; None stays None.
+    Args:
+        function: takes and returns arrays, or dicts of arrays, with as many rows each.
+        arrays: arrays, dicts of arrays, or None, which stays None.
+        size: rows per chunk; fewer for large images.
 
     Raises:
         KgenError: if there are no rows.
@@ -92,17 +98,17 @@ def in_chunks(function, *arrays, size=256):
 
 
 def iterated(block, start, schedule, seed=None, condition=None):
-    """Items after many steps, each on all of an item, as diffusion and Langevin samplers take them.
+    """Run an iterative sampler (diffusion, Langevin): many steps, each on the whole item.
 
-    The steps run in compiled blocks, each with a block's noise of NumPy, so that equal seeds give
-    equal items on every backend, and memory holds the noise of one block of a chunk of rows.
+    The steps run in compiled blocks. NumPy draws the noise of one block at a time, so equal seeds
+    give equal items on every backend, and memory stays bounded.
 
     Args:
-        block: (x, schedule, noise, condition) -> x, an `inference(loop=True)` method that takes the
-            steps of a part of the schedule, such as by `backend.scan`: `noise` is standard normal,
-            float32 (steps, rows, ...).
-        start: array (n, ...), what the first step begins with.
-        schedule: array (steps, ...), what each step is told, such as its noise level.
+        block: (x, schedule, noise, condition) -> x, an `inference(loop=True)` method that runs the
+            steps of one part of the schedule, for example by `backend.scan`. `noise` is standard
+            normal, float32 (steps, rows, ...).
+        start: array (n, ...), the input of the first step.
+        schedule: array (steps, ...), one entry per step, such as its noise level.
         seed: of the noise; None for new noise.
         condition: n rows, or None.
 
@@ -123,7 +129,7 @@ def iterated(block, start, schedule, seed=None, condition=None):
 
 
 def repeated(condition, times):
-    """A condition of `times` as many rows, all of them once, then again; None of None."""
+    """A condition tiled `times` times along its rows; None for None."""
     if condition is None:
         return None
     return keras.tree.map_structure(
@@ -132,16 +138,16 @@ def repeated(condition, times):
 
 
 def importance_weighted_bound(log_weights, samples, noise, x, condition=None):
-    """log 1/k sum_k exp(w_k) in nats per item, (n,) in float64, with k = `samples`.
+    """The importance weighted bound log 1/k sum_k exp(w_k), nats per item, float64 (n,).
 
-    For w_k = log p(x, z_k) - log q(z_k|x), z_k ~ q, a lower bound of log p(x) that rises with k
-    (Burda et al. 2015, arXiv:1509.00519, equation 8).
+    With w_k = log p(x, z_k) - log q(z_k|x) and z_k ~ q it is a lower bound of log p(x) that rises
+    with k (Burda et al. 2015, arXiv:1509.00519, equation 8).
 
     Args:
         log_weights: (x, noise, condition) -> (k, n), an `inference` method.
         samples: k, from 1.
-        noise: (k, n) -> the noise of k samples for n items, an array (k, n, ...).
-        x, condition: n rows.
+        noise: (k, n) -> noise of k samples for n items, an array (k, n, ...).
+        x, condition: arrays of n rows.
 
     Raises:
         KgenError: if there are no samples or no images.

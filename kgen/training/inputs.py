@@ -1,7 +1,7 @@
-"""What `fit` and `evaluate` are given: arrays of any kind, or batches that somebody else makes.
+"""The inputs of `fit` and `evaluate`: arrays, or batches that the user makes.
 
-Arrays are checked whole, before anything is computed. Of batches (tf.data, PyTorch DataLoader,
-PyDataset, generators) the kind is checked as they come, their values in the step
+Arrays are checked completely before anything is computed. For batches (tf.data, PyTorch DataLoader,
+PyDataset, generators), dtype and shape are checked as they arrive, and values inside the step
 (`loss_components.py`).
 """
 
@@ -25,9 +25,9 @@ KINDS = "{what}, a kgen.data.Split, or batches (tf.data, DataLoader, PyDataset, 
 
 
 def given(model, x, y=None):
-    """`(x, condition)` of arrays, checked; `(batches, None)` of batches, whose kind is checked.
+    """Checked arrays `(x, condition)`, or `(batches, None)` whose dtype and shape are checked.
 
-    The condition comes as what is given to the model: None where nothing is.
+    The condition is None for an unconditional model.
 
     Args:
         x, y: as `fit` takes them.
@@ -56,7 +56,7 @@ def given(model, x, y=None):
 
 
 def checked_arrays(model, x, y):
-    """Items and condition as arrays, checked; the condition None where nothing is given."""
+    """Checked arrays (items, condition); the condition of an unconditional model is None."""
     x = model.space.check(x)
     if model.condition_space is not None:
         return x, check_condition(model.condition_space, y, len(x))
@@ -69,7 +69,7 @@ def checked_arrays(model, x, y):
 
 
 def checked_validation(model, validation_data):
-    """`validation_data` of `fit` as what Keras' `fit` takes, checked; None if there is none."""
+    """`validation_data` of `fit`, checked, in the form Keras' `fit` takes; None for None."""
     if validation_data is None:
         return None
     try:
@@ -106,7 +106,7 @@ def split_validation(x, condition, fraction):
 
 
 def refuse(**arguments):
-    """Raise KgenError if one of Keras' arguments is given that no generative model obeys."""
+    """Raise KgenError if an argument of Keras is given that kgen does not support."""
     for name, value in arguments.items():
         if value is not None:
             raise KgenError(
@@ -116,7 +116,7 @@ def refuse(**arguments):
 
 
 def refuse_for_batches(**arguments):
-    """Raise KgenError if an argument is given that is about arrays."""
+    """Raise KgenError if an argument is given that applies to arrays only."""
     for name, value in arguments.items():
         if value:
             raise KgenError(
@@ -129,24 +129,24 @@ def refuse_for_batches(**arguments):
 
 
 def are_batches(x):
-    """Whether `x` hands out batches, as Keras' `fit` takes them."""
+    """Whether `x` yields batches, as Keras' `fit` takes them."""
     if isinstance(x, keras.utils.PyDataset | types.GeneratorType):
         return True
-    # Strings, lists and arrays can be walked along, too.
+    # Strings, lists and arrays are iterable, too.
     array_like = isinstance(x, str | bytes | dict | list | tuple) or hasattr(x, "__array__")
     return hasattr(x, "__iter__") and not array_like and not hasattr(x, "shape")
 
 
 def checked_batches(model, x):
-    """The same batches; each is checked when it comes where it comes by way of the host."""
+    """The same batches, each checked as it arrives if it passes through Python."""
     check = BatchCheck(model)
     if isinstance(x, keras.utils.PyDataset):
         if x.num_batches == 0:
             raise KgenError(
                 "Expected at least one batch, received a PyDataset of none: add images."
             )
-        checked_arrays(model, *check(x[0]))  # Keras looks at it, too
-    elif hasattr(x, "element_spec"):  # a tf.data.Dataset: its kind is known beforehand
+        checked_arrays(model, *check(x[0]))  # Keras reads the first batch, too
+    elif hasattr(x, "element_spec"):  # a tf.data.Dataset: dtype and shape are known beforehand
         check(x.element_spec)
     elif isinstance(x, types.GeneratorType):
         return (check.as_tuple(batch) for batch in x)
@@ -157,14 +157,17 @@ def checked_batches(model, x):
 
 
 class BatchCheck:
-    """Checks number, dtype and shape of what a batch consists of; its own, to travel to workers."""
+    """Callable: checks number, dtype and shape of a batch's parts.
+
+    It holds spaces, not the model, so that it can be pickled for a DataLoader's workers.
+    """
 
     def __init__(self, model):
         self.space, self.condition_space = model.space, model.condition_space
         self.name = type(model).__name__
 
     def __call__(self, batch):
-        """A batch as (x, condition), the condition None where nothing is given to the model."""
+        """A batch as (x, condition); the condition of an unconditional model is None."""
         try:
             x, condition, weights = keras.utils.unpack_x_y_sample_weight(batch)
         except ValueError as error:
@@ -200,13 +203,13 @@ class BatchCheck:
             space.check_batch(_tensor(condition), count)
 
     def as_tuple(self, batch):
-        """A checked batch in the form that every backend of Keras takes."""
+        """A checked batch as a tuple (x,) or (x, condition), which every Keras backend takes."""
         x, condition = self(batch)
         return (x,) if condition is None else (x, condition)
 
 
 class Collate:
-    """A DataLoader's `collate_fn` whose batches are checked, and tuples of one or two tensors."""
+    """A DataLoader's `collate_fn` with checked batches, returned as tuples of 1 or 2 tensors."""
 
     def __init__(self, collate, check):
         self.collate, self.check = collate, check

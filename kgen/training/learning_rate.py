@@ -1,20 +1,20 @@
-"""A constant learning rate in place of an optimizer's own, without losing what it has learned."""
+"""Change an optimizer's learning rate to a constant and keep its state."""
 
 from kgen.bounds import LearningRate, checked
 from kgen.training.optimizers import OptimizerGroup, members_of
 
 
 def set_learning_rate(model, rate):
-    """Train on at a constant learning rate; the optimizer's slots and iterations go on.
+    """Set a constant learning rate; keep the optimizer's slots and iterations.
 
-    A schedule is replaced by the constant; of a model of several players every player has it.
+    The constant replaces a schedule. In a model of several players it is every player's rate.
 
     Args:
-        model: compiled.
+        model: a compiled model.
         rate: above 0, up to 10.
 
     Raises:
-        KgenError: for another rate.
+        KgenError: for a rate out of this range.
 
     Examples:
         >>> model = kgen.GAN((8, 8, 1), levels=17)
@@ -32,7 +32,7 @@ def set_learning_rate(model, rate):
 
 
 def with_learning_rate(optimizer, rate):
-    """A new optimizer like this one, but for a constant rate; of a group, every member's."""
+    """A new optimizer of the same configuration with a constant rate (each member's in a group)."""
     if isinstance(optimizer, OptimizerGroup):
         members = optimizer.members.items()
         return OptimizerGroup({player: with_learning_rate(m, rate) for player, m in members})
@@ -40,6 +40,6 @@ def with_learning_rate(optimizer, rate):
 
 
 def _state(optimizer):
-    """Its variables without the rate, which is one of them where it is constant."""
+    """The optimizer's variables, without the learning rate (a variable if it is constant)."""
     rate = optimizer.learning_rate
     return [variable for variable in optimizer.variables if variable is not rate]

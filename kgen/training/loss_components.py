@@ -1,4 +1,4 @@
-"""The means that `fit` prints, and the first step at which one was no longer a number."""
+"""Epoch means of the loss and its terms, and the first step at which one became non-finite."""
 
 import keras
 import numpy as np
@@ -6,25 +6,25 @@ from keras import ops
 
 
 class LossComponents(keras.metrics.Metric):
-    """Means of the loss and its terms over an epoch's images, each batch weighted by its size.
+    """Keras metric: epoch means of the loss and its terms, each batch weighted by its size.
 
-    They stand in one vector: a dozen operations on a number for each of them took a twentieth of
-    the vae's step on TensorFlow.
+    All terms are one vector: a dozen scalar operations per term took a twentieth of the VAE's step
+    on TensorFlow.
 
-    Besides the sums and the number of images it counts, for each term, the steps whose running sum
-    was finite. A sum that is once infinite or NaN stays so: after a failure at step s the count
-    says s - 1, whenever somebody looks, and no step has to wait for the host.
+    It also counts, per term, the steps with a finite running sum. NaN and infinity persist in a
+    sum, so after a failure at step s the count is s - 1 and gives the first bad step without a
+    device sync per step.
 
-    Batches that nobody could check before they came are checked in the same way: `see` notes the
-    range of their values, and from the first one outside of what the model knows all means are NaN.
+    Batches that could not be checked beforehand are checked in the same way: `see` records the
+    range of their values. From the first value outside of a space, all means are NaN.
 
     Args:
-        names: of the terms.
-        spaces: of what a batch consists of, its items first.
+        names: names of the terms.
+        spaces: the spaces of a batch's parts, the items first.
 
     Attributes:
-        seen: (largest, - smallest) value of each space whose values have limits, 0 at first.
-        looked_at: whether a batch came that nobody could check before.
+        seen: (largest, -smallest) value of each space with limits, 0 at first.
+        looked_at: whether a batch arrived that could not be checked beforehand.
     """
 
     def __init__(self, names, spaces=(), dtype="float32"):
@@ -41,19 +41,18 @@ class LossComponents(keras.metrics.Metric):
             self.seen = self.add_variable(shape, initializer="zeros", name="ranges")
 
     def see(self, spaces, parts):
-        """Note the ranges of a batch's values; returns the parts, as what the model computes with.
+        """Record the ranges of a batch's values; return the parts in the model's dtypes.
 
-        Whole numbers beyond their limits are moved into them: an embedding fails on others, on each
-        backend in its own words.
+        Integers (labels, tokens) are clipped to their limits: an embedding fails on others, with
+        another error on each backend.
 
         Args:
-            spaces: of the parts, as at construction.
+            spaces: the spaces of the parts, as at construction.
             parts: tensors, one of each space.
         """
         if self.limited:
             limited = [part for space, part in zip(spaces, parts, strict=True) if space.limits]
-            # As floats: TensorFlow takes 170 us for the largest of 50,000 uint8 values, 10 for
-            # these.
+            # TensorFlow's maximum of 50,000 values takes 170 us in uint8, 10 us in float32.
             floats = [ops.cast(part, "float32") for part in limited]
             seen = ops.stack([ops.stack([ops.max(part), -ops.min(part)]) for part in floats])
             self.seen.assign(ops.maximum(self.seen, seen))
@@ -61,7 +60,7 @@ class LossComponents(keras.metrics.Metric):
         return [_computed_with(space, part) for space, part in zip(spaces, parts, strict=True)]
 
     def check_seen(self):
-        """Raise KgenError if a value was none that the model knows."""
+        """Raise KgenError if a recorded value was outside of its space."""
         if not self.looked_at:
             return
         for space, seen in zip(self.limited, ops.convert_to_numpy(self.seen), strict=True):
@@ -71,7 +70,7 @@ class LossComponents(keras.metrics.Metric):
             space.check_range(-negated, largest)
 
     def update_state(self, values, images):
-        """Add a batch: `values` {name: mean over its images}, `images` their number."""
+        """Add a batch: `values` is {name: mean over its images}, `images` their number."""
         images = ops.cast(images, "float32")
         means = ops.stack([ops.cast(values[name], "float32") for name in self.names])
         if self.looked_at:
@@ -83,13 +82,13 @@ class LossComponents(keras.metrics.Metric):
         self.finite_steps.assign_add(ops.cast(ops.isfinite(total), "float32"))
 
     def result(self):
-        """{name: mean}."""
+        """{name: mean over the images so far}."""
         means = ops.unstack(self.total / ops.maximum(self.count, 1.0), len(self.names))
         return dict(zip(self.names, means, strict=True))
 
 
 def _computed_with(space, part):
-    """A tensor in the dtype of its space, tokens and labels within their limits."""
+    """A tensor in the dtype of its space; tokens and labels are clipped to their limits."""
     if space.dtype == "int32":
         return ops.clip(ops.cast(part, "int32"), *space.limits)
     return ops.cast(part, "float32") if space.dtype == "float32" else part
@@ -100,10 +99,10 @@ class NonFiniteLossError(FloatingPointError):
 
 
 def check_finite(terms, epoch):
-    """Raise `NonFiniteLossError` that names the first term, epoch (from 1) and step (from 1).
+    """Raise `NonFiniteLossError` if a term is non-finite; it names term, epoch and step (from 1).
 
     Raises:
-        KgenError: if values of the images or labels are what the terms became non-finite of.
+        KgenError: if the cause is a value of the images or labels outside of its space.
     """
     terms.check_seen()
     totals, steps = (ops.convert_to_numpy(v) for v in (terms.total, terms.finite_steps))

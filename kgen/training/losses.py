@@ -1,4 +1,4 @@
-"""What layers add to the loss of a model by themselves."""
+"""Regularization losses: weight and activity regularizers, and `add_loss`."""
 
 import contextlib
 
@@ -7,11 +7,11 @@ from kgen import backend
 
 @contextlib.contextmanager
 def regularization(networks, variables):
-    """Gathers what `networks` add to a loss that is computed meanwhile.
+    """Context manager: collect the regularization losses of `networks` and `variables`.
 
-    Yields a function that returns the scalars: what layers of the networks `add_loss`, regularizers
-    of activities included, and those of `variables`. What layers of other
-    networks add is dropped: it is theirs to learn from.
+    Yields a function that returns a list of scalars: the `add_loss` calls of the networks' layers
+    within the context (activity regularizers included), and the weight regularizers of `variables`.
+    Losses of other networks' layers are dropped.
     """
     with backend.added_losses() as found:
 

@@ -1,4 +1,4 @@
-"""`GenerativeModel`: the base class of every model, with the one training step."""
+"""`GenerativeModel`: the base class of every model, with its training step."""
 
 import keras
 import numpy as np
@@ -28,40 +28,40 @@ from kgen.training.trained import Trained
 
 
 class GenerativeModel(Lacking, Trained):
-    """A generative model of items of one `space`; `ImageModel` is that of images.
+    """Base class of generative models of the items of one `space`; see `ImageModel` for images.
 
-    To write a model with one loss, subclass, build every layer in `__init__` (which takes plain
-    numbers, strings and tuples and keeps each as an attribute of the same name) and define
+    To write a model with one loss, subclass it and build every layer in `__init__`. The constructor
+    takes plain numbers, strings and tuples, and keeps each as an attribute of the same name. Define
 
     - `objective(x, condition, training) -> (loss, {term: value})`,
     - `recommended_optimizer() -> Keras optimizer`,
     - `sample(count=None, condition=None, seed=None) -> items`,
-    - `metric_names`, the names of the loss ("loss") and of the terms, in the order to print them.
+    - `metric_names`, the names of the loss ("loss") and of its terms, in the order to print them.
 
-    What the model is given beside its items - labels, attributes, texts, images, or a dict of
-    several - is its `condition_space`, a property made of arguments that `__init__` keeps before it
-    calls `super().__init__`. A condition is an array, or a dict of arrays.
+    A condition is an array or a dict of arrays: labels, attributes, texts or images.
+    `condition_space` describes it. Write it as a property of arguments that `__init__` keeps before
+    it calls `super().__init__`.
 
-    A game of several players names them in `players`, in the order in which they move: each the
-    attribute that holds the player's network, or {player: attributes} where one has several. It
-    returns `{player: optimizer}` from `recommended_optimizer` and overrides `train_step` and
-    `test_step`, in ordinary stateful style, with one `minimize(loss_function, player, ...)` per
-    move and `track(...)` at the end.
+    A model of several players (a GAN) names them in `players`, in the order of their updates. Each
+    name is the attribute that holds the player's network; {player: attributes} gives a player
+    several networks. Return `{player: optimizer}` from `recommended_optimizer`. Override
+    `train_step` and `test_step` in ordinary stateful style, with one
+    `minimize(loss_function, player, ...)` per update and `track(...)` at the end.
 
-    What else a model can do is said by the attributes of `Lacking`.
+    The attributes of `Lacking` say what else a model can do.
 
     Args:
-        ema: decay of an exponential moving average of the weights (of `averaged`), which everything
-            but training and validation uses; warmed up over the first steps; 0 turns it off.
+        ema: decay of an exponential moving average of the weights (of `averaged`). Everything but
+            training and validation uses the average. It is warmed up over the first steps; 0 turns
+            it off.
 
     Attributes:
-        space: a `kgen.spaces.Space`: what the model models.
-        condition_space: what it is given: a space, a dict of spaces, or None.
+        space: the `kgen.spaces.Space` of the items.
+        condition_space: the space of the condition, a dict of spaces, or None.
         averaged: the attributes of the networks whose weights `ema` averages; None for all.
-        averages: with `ema` only: the averaged weights.
-        sampling: "direct" where items are drawn by one pass through networks; "sequential" where
-            one part of an item is drawn after the other; "iterative" where an item is drawn by
-            many steps on all of it.
+        averages: the averaged weights; only with `ema`.
+        sampling: "direct" (one pass through networks), "sequential" (one part of an item after the
+            other) or "iterative" (many steps, each on the whole item).
     """
 
     metric_names = ("loss",)
@@ -75,7 +75,7 @@ class GenerativeModel(Lacking, Trained):
         super().__init__(**kwargs)
         check_policy(self.dtype_policy.name)
         if self.dtype_policy.name != keras.config.dtype_policy().name:
-            raise KgenError(  # it would not reach the layers
+            raise KgenError(  # a dtype given to the model alone would not reach its layers
                 f"Expected no dtype, received {self.dtype_policy.name!r}: set it for all layers, "
                 f"keras.config.set_dtype_policy({self.dtype_policy.name!r})."
             )
@@ -92,11 +92,12 @@ class GenerativeModel(Lacking, Trained):
             self.averages = Averages(self, networks, self.ema)
 
     def stages(self):
-        """What `kgen.fit` trains, one after the other: [(name, model, prepare)].
+        """The training stages, in order: [(name, model, prepare)].
 
-        `prepare` makes of a `kgen.data.Split` the one that this stage's model is trained on, by the
-        stages before it. By default there is one stage, this model on the data as they are.
-        `model.fit` trains the first stage alone; the models of others hang on this one.
+        `kgen.fit` trains one after the other; `model.fit` trains only the first. `prepare` maps a
+        `kgen.data.Split` to the split that this stage trains on, using the stages before it. By
+        default there is one stage: this model, on the data as they are. The models of further
+        stages are attributes of this model.
         """
         return [("model", self, lambda split: split)]
 
@@ -104,23 +105,25 @@ class GenerativeModel(Lacking, Trained):
 
     @property
     def spaces(self):
-        """The spaces of a batch's parts: of the items, then of the condition."""
+        """The spaces of the parts of a batch: the items first, then the condition."""
         return [self.space, *parts_of(self.condition_space).values()]
 
     @property
     def step(self):
-        """Optimizer steps since `compile`, a float32 scalar, for schedules: 0 in the first."""
+        """Number of optimizer steps since `compile`, a float32 scalar; 0 in the first step.
+
+        Use it for schedules.
+        """
         count = self.steps_counted
         return ops.zeros(()) if count is None else ops.cast(count, "float32")
 
     def unpack(self, data):
-        """A batch as `(x, condition)`, tensors; the condition None where nothing is given.
+        """A batch as tensors `(x, condition)`; the condition of an unconditional model is None.
 
-        Values that the model does not know end `fit` and `evaluate` when they next look.
+        Values outside of a space are recorded; `fit` and `evaluate` raise at their next check.
 
         Raises:
-            KgenError: for items or conditions of another dtype or shape, missing conditions, or
-                sample weights.
+            KgenError: for a wrong dtype or shape, a missing condition, or sample weights.
         """
         x, condition = BatchCheck(self)(data)
         if condition is None:
@@ -132,18 +135,18 @@ class GenerativeModel(Lacking, Trained):
         return x, dict(zip(self.condition_space, parts, strict=True))
 
     def checked_items(self, x):
-        """Items for inference as an array (n, ...).
+        """Checked items for inference, an array (n, ...).
 
         Raises:
-            KgenError: for items of another dtype, shape or range.
+            KgenError: for items of a wrong dtype, shape or range.
         """
         return np.asarray(self.space.check(x))
 
     def checked_condition(self, condition, count):
-        """A condition for inference: an array or a dict of arrays of `count` rows, or None.
+        """A checked condition for inference: an array or dict of arrays of `count` rows, or None.
 
         Raises:
-            KgenError: for a missing or wrong condition, or one where nothing is given.
+            KgenError: for a missing or wrong condition, or any condition of an unconditional model.
         """
         if self.condition_space is not None:
             return check_condition(self.condition_space, condition, count)
@@ -155,15 +158,16 @@ class GenerativeModel(Lacking, Trained):
         return None
 
     def to_sample(self, count, condition, noise):
-        """What `sample` is to draw: (count, condition), checked.
+        """The checked arguments (count, condition) of `sample`, defaults filled in.
 
         Args:
-            count: None for the condition's rows.
-            condition: None for what the condition's space chooses (labels: the classes in turn).
-            noise: random numbers that each item is drawn from.
+            count: number of items; None for the number of the condition's rows.
+            condition: None for the default of its space (labels: the classes in turn).
+            noise: random numbers that one item is drawn from.
 
         Raises:
-            KgenError: for no whole number, a condition of other rows, or more than memory holds.
+            KgenError: for a count that is no whole number, a condition of another number of rows,
+                or more items than fit into memory.
         """
         if count is None:
             if condition is None:
@@ -181,27 +185,33 @@ class GenerativeModel(Lacking, Trained):
         return count, self.checked_condition(condition, count)
 
     def sampling_arguments(self, **given):
-        """What `sample` is called with beside count, condition and seed: its defaults, or `given`.
+        """The arguments of `sample` other than count, condition and seed: its defaults and `given`.
 
-        With the defaults it draws what `log_prob` scores, wherever there is a `log_prob`.
+        With the defaults, `sample` draws from the distribution that `log_prob` scores, if any.
 
         Raises:
-            KgenError: for an argument that it does not take, or a value out of its bounds.
+            KgenError: for an unknown argument, or a value out of its bounds.
         """
         return sampling_arguments(self, given)
 
     def normal(self, shape):
-        """Standard normal noise, new at every call and every step."""
+        """Standard normal noise, float32, new at every call and every step."""
         return backend.normal(shape, self.seed_generator)
 
     def uniform(self, shape):
-        """Uniform noise in [0, 1), new at every call and every step."""
+        """Uniform noise in [0, 1), float32, new at every call and every step."""
         return backend.uniform(shape, self.seed_generator)
 
     def minimize(self, loss_function, player=None, *args):
-        """One optimizer step on `loss_function(*args) -> (loss, {term: value})`.
+        """Run one optimizer step on `loss_function(*args) -> (loss, {term: value})`.
 
-        Only the networks of `player` change (all for None). Returns (loss, terms) of before.
+        Args:
+            loss_function: returns a scalar loss and its terms.
+            player: whose networks are updated; None for all.
+            args: passed to `loss_function`.
+
+        Returns:
+            (loss, terms) before the update.
         """
         variables = self.variables_of(player)
         others = [
@@ -221,16 +231,16 @@ class GenerativeModel(Lacking, Trained):
         return loss, terms
 
     def _is_averaged(self, player):
-        """Whether a move of the player changes weights that are averaged."""
+        """Whether an update of the player changes averaged weights."""
         if player is None or self.averaged is None:
             return True
         return not set(self.averaged).isdisjoint(self._names_of(player))
 
     def regularized(self, loss_function, player=None, *args):
-        """`loss_function(*args)`, with what layers of the player (None: of the model) add to it.
+        """`loss_function(*args)` plus the regularization losses of the player's layers.
 
-        That is the regularizers of weights and activities, and what layers `add_loss`, as Keras'
-        own steps add it. What is added is part of the loss, and of none of the other terms.
+        As in Keras' own steps, these are weight and activity regularizers and calls of `add_loss`.
+        They are added to the loss and to no other term. With player None all layers count.
         """
         with regularization(self.networks_of(player), self.variables_of(player)) as added:
             loss, terms = loss_function(*args)
@@ -246,7 +256,7 @@ class GenerativeModel(Lacking, Trained):
         return [getattr(self, name) for name in self._names_of(player)]
 
     def variables_of(self, player):
-        """The trainable variables of a player, each once; for None those of this stage."""
+        """The trainable variables of a player, without duplicates; for None, of this stage."""
         networks = self.networks_of(player)
         variables = [variable for network in networks for variable in network.trainable_variables]
         others = [stage for _, stage, _ in self.stages() if stage is not self]
@@ -254,7 +264,7 @@ class GenerativeModel(Lacking, Trained):
         return [v for v in {id(v): v for v in variables}.values() if id(v) not in left_out]
 
     def track(self, x, **values):
-        """Add this batch's terms, means over the items `x`, to the epoch's means; return those."""
+        """Add this batch's terms (means over the items `x`) to the epoch's means; return those."""
         if set(values) != set(self.metric_names):
             raise ValueError(
                 f"Expected the tracked terms {self.metric_names}, received {list(values)}."
@@ -265,20 +275,20 @@ class GenerativeModel(Lacking, Trained):
     # === What an author overrides ===
 
     def objective(self, x, condition, training):
-        """The loss to minimise, a scalar mean over the batch, and the terms it is made of."""
+        """(loss, {term: value}): the scalar mean loss of the batch, and its terms."""
         raise NotImplementedError(f"{type(self).__name__} defines no objective.")
 
     def recommended_optimizer(self):
-        """What `compile()` uses when no optimizer is given: a new one at every call."""
+        """A new optimizer, used by `compile()` when none is given; a dict for several players."""
         raise NotImplementedError(f"{type(self).__name__} recommends no optimizer.")
 
     def sample(self, count=None, condition=None, seed=None):
-        """New items, an array (count, ...), equal for equal seeds.
+        """New items, an array (count, ...). Equal seeds give equal items.
 
         Args:
-            count: how many; None for the rows of the condition.
-            condition: what each is given; None in an unconditional model, or for what its space
-                chooses.
+            count: number of items; None for the number of the condition's rows.
+            condition: one row per item; None in an unconditional model, or for the default of its
+                space.
             seed: of the noise; None for new noise.
         """
         raise NotImplementedError(f"{type(self).__name__} cannot sample.")

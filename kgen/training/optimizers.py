@@ -1,4 +1,4 @@
-"""One optimizer per player, held together as the single optimizer that Keras expects."""
+"""`OptimizerGroup`: one optimizer per player, as the single optimizer that Keras expects."""
 
 import keras
 
@@ -7,24 +7,24 @@ from kgen.errors import KgenError
 
 @keras.saving.register_keras_serializable("kgen")
 class OptimizerGroup(keras.optimizers.Optimizer):
-    """Optimizers of the players of a game, e.g. of a generator and a discriminator.
+    """The optimizers of several players, such as a generator and a discriminator.
 
-    A model keeps it in `model.optimizer`, so that Keras itself threads, donates and saves the slots
-    of every member; `group["generator"]` is that player's optimizer.
+    A model keeps it in `model.optimizer`, so that Keras threads, donates and saves the slots of
+    every member. `group["generator"]` is that player's optimizer.
 
-    Keras' callbacks treat it as they treat `keras.optimizers.MultiOptimizer`, player by player:
-    `LearningRateScheduler` calls its schedule with each player's own rate, `ReduceLROnPlateau`
-    multiplies each one's, `SwapEMAWeights` swaps the weights of those with `use_ema`, and the logs
-    have a `learning_rate_<player>`. To set the rate of one player, in a callback of your own:
+    Keras' callbacks treat it like `keras.optimizers.MultiOptimizer`, player by player:
+    `LearningRateScheduler` calls its schedule with each player's rate, `ReduceLROnPlateau`
+    multiplies each rate, `SwapEMAWeights` swaps the weights of members with `use_ema`, and the logs
+    have a `learning_rate_<player>`. To set the rate of one player in your own callback:
     `self.model.optimizer["generator"].learning_rate = 1e-4`.
 
     Args:
-        members: {player: Keras optimizer}, in the order in which the players move.
+        members: {player: Keras optimizer}, in the order in which the players are updated.
 
     Attributes:
-        optimizers: the members as those callbacks see them, each named after its player.
-        iterations: updates of the last player, the one who ends a round: the number of train steps
-            when it moves once a step.
+        optimizers: the members as these callbacks see them, each named after its player.
+        iterations: number of updates of the last player: the number of train steps, if it is
+            updated once a step.
     """
 
     def __init__(self, members, name="optimizer_group", **kwargs):
@@ -42,7 +42,7 @@ class OptimizerGroup(keras.optimizers.Optimizer):
         return [_Named(player, member) for player, member in self.members.items()]
 
     def build(self, variables):
-        """Create every member's slots; `variables` is {player: its trainable variables}."""
+        """Create the slots of every member; `variables` is {player: its trainable variables}."""
         for player, member in self.members.items():
             member.build(variables[player])
         self.built = True
@@ -67,7 +67,7 @@ class OptimizerGroup(keras.optimizers.Optimizer):
         raise TypeError("Expected optimizer[player].apply(...): a group has no update of its own.")
 
     def finalize_variable_values(self, var_list):
-        """Called by `fit` at its end; matters to members with an exponential moving average."""
+        """Called by `fit` at its end; has an effect on members with `use_ema`."""
         for member in self.members.values():
             member.finalize_variable_values(member._trainable_variables)
 
@@ -86,7 +86,10 @@ class OptimizerGroup(keras.optimizers.Optimizer):
 
 
 class _Named:
-    """An optimizer under another name: its own is part of its variables' names, in saved files."""
+    """An optimizer under another name; its own name is part of the variable names in saved files.
+
+    Every other attribute is the optimizer's.
+    """
 
     def __init__(self, name, optimizer):
         self.__dict__.update(name=name, optimizer=optimizer)
@@ -99,7 +102,11 @@ class _Named:
 
 
 def checked_optimizer(optimizer, players):
-    """What `compile` was given for `players` (none: a single loss), a dict made a group.
+    """The checked optimizer of `compile`; a dict becomes an `OptimizerGroup`.
+
+    Args:
+        optimizer: an optimizer, its name or configuration, or {player: optimizer}.
+        players: names of the players; empty for a model with a single loss.
 
     Raises:
         KgenError: for a missing or unknown player, or an optimizer that scales the loss.
@@ -120,12 +127,12 @@ def checked_optimizer(optimizer, players):
 
 
 def members_of(optimizer):
-    """The optimizers of the players, or the single one, in a list."""
+    """A list of the players' optimizers, or of the single one."""
     return list(getattr(optimizer, "members", {"": optimizer}).values())
 
 
 def _check_unscaled(optimizer):
-    """Only float16, which models do not compute in, needs a loss that is scaled."""
+    """Raise KgenError for loss scaling, which only float16 needs (kgen does not use it)."""
     is_wrapper = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
     if is_wrapper or optimizer.loss_scale_factor:
         received = type(optimizer).__name__ if is_wrapper else "loss_scale_factor"

@@ -8,20 +8,21 @@ from kgen.spaces import rows_of
 
 
 class Batches(keras.utils.PyDataset):
-    """Arrays in batches, shuffled anew every epoch.
+    """Batches of arrays, reshuffled every pass over the data.
 
-    Epochs are permutations drawn from (seed, epoch) laid end to end; `fit` walks along them,
-    `steps_per_epoch` batches at a time. The last batch of a permutation may be smaller.
+    Each pass is a permutation drawn from (seed, pass). An epoch of `fit` is the next
+    `steps_per_epoch` batches of these passes, one after the other. The last batch of a pass may be
+    smaller.
 
     Args:
-        x: array (n, ...), or an array-like whose method `at_epoch(e)` returns the array of epoch e
+        x: array (n, ...), or an array-like whose method `at_epoch(e)` returns the array of pass e
             (dynamic binarisation).
-        condition: array (n, ...), a dict of such, or None.
+        condition: array (n, ...), a dict of arrays, or None.
         batch_size: items per batch.
         seed: non-negative int.
         shuffle: False keeps the order of the arrays.
-        steps_per_epoch: batches an epoch of `fit` has; None for one pass over the data.
-        trained: epochs that lie before epoch 0 of this `fit`.
+        steps_per_epoch: batches per epoch of `fit`; None for one pass over the data.
+        trained: number of epochs trained before epoch 0 of this `fit`.
     """
 
     def __init__(
@@ -34,7 +35,7 @@ class Batches(keras.utils.PyDataset):
         self.steps_per_epoch = steps_per_epoch or self.batches_per_pass
         self.trained = trained
         self.epoch = 0
-        self.first = 0  # batch of this epoch to begin with: those before it are trained already
+        self.first = 0  # first batch of this epoch; the ones before it are trained already
         self._drawn = None
 
     @property
@@ -55,7 +56,7 @@ class Batches(keras.utils.PyDataset):
         return x[chosen], rows_of(self.condition, chosen)
 
     def _draw(self, passes):
-        # One attribute, replaced whole: TensorFlow's prefetching thread may still ask for the
+        # One attribute, replaced at once: TensorFlow's prefetching thread may still ask for the
         # previous epoch while the next one begins.
         drawn, place = self._drawn, (self.seed, passes)
         if drawn is None or drawn[0] != place:
@@ -69,7 +70,7 @@ class Batches(keras.utils.PyDataset):
 
 
 def check_number(x, at_least):
-    """Raise KgenError unless there are at least as many items as a batch has."""
+    """Raise KgenError if there are fewer than `at_least` items, one batch."""
     if len(x) < at_least:
         raise KgenError(
             f"Expected at least one batch of {at_least} images, received {len(x)}: "
@@ -78,7 +79,7 @@ def check_number(x, at_least):
 
 
 def number_of_batches(data, batch_size=None):
-    """Batches of one pass over arrays or over what `fit` takes instead; None if unknown."""
+    """Number of batches in one pass over arrays or user-made batches; None if unknown."""
     if hasattr(data, "shape"):
         return -(-len(data) // (batch_size or 32))
     try:

@@ -1,4 +1,4 @@
-"""The constructor arguments of a model: listed, read from the command line, checked."""
+"""The constructor arguments of a model: list, parse and check them."""
 
 import ast
 import contextlib
@@ -16,7 +16,7 @@ KERAS_ARGUMENTS = ("name", "dtype", "trainable", "autocast", "activity_regulariz
 
 
 def constructor_parameters(model_class):
-    """{name: inspect.Parameter} of a model class, with those of the bases its `**kwargs` reach."""
+    """{name: inspect.Parameter} of a model class and of the base classes its `**kwargs` reach."""
     parameters = {}
     for base in model_class.__mro__:
         if base is keras.Model:
@@ -31,7 +31,7 @@ def constructor_parameters(model_class):
 
 
 def check_constructor(model_class):
-    """Raise KgenError unless a class can be made for any images, and from its saved arguments."""
+    """Raise KgenError unless a class takes `image_shape`, `levels` and `**kwargs`."""
     taken = constructor_parameters(model_class)
     needed = [name for name in ("image_shape", "levels") if name not in taken]
     own = next(filter(None, map(_parameters, model_class.__mro__)))
@@ -44,12 +44,12 @@ def check_constructor(model_class):
 
 
 def _takes_more(parameters):
-    """Whether there is a `**kwargs` among them."""
+    """Whether one of them is `**kwargs`."""
     return any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
 
 
 def _parameters(base):
-    """Those of the class's own `__init__`, if it has one, without `self`."""
+    """The parameters of the class's own `__init__` without `self`; {} if it has none."""
     if "__init__" not in vars(base):
         return {}
     construct = inspect.unwrap(base.__init__)
@@ -62,9 +62,9 @@ def _parameters(base):
 
 
 def with_checked_arguments(model_class):
-    """Have the class's own `__init__`, if it has one, check its arguments before it does anything.
+    """Wrap the class's own `__init__`, if it has one, to check its arguments first.
 
-    Each is held against its annotation, and passed on as what `kgen.bounds.checked` makes of it.
+    Each argument is converted by `kgen.bounds.checked` according to its annotation.
     """
     if "__init__" not in vars(model_class):
         return
@@ -80,7 +80,7 @@ def with_checked_arguments(model_class):
         positional = [p for p in own.values() if p.kind is not p.KEYWORD_ONLY]
         args = [
             _checked(parameter, value) for parameter, value in zip(positional, args, strict=False)
-        ] + list(args[len(positional) :])  # too many: Python says so
+        ] + list(args[len(positional) :])  # for too many, Python raises
         kwargs = {
             name: _checked(own[name], value) if name in own else value
             for name, value in kwargs.items()
@@ -91,17 +91,16 @@ def with_checked_arguments(model_class):
             if outermost:
                 self.constructed()
 
-    # Keras looks at the signature in two ways, of which one does not see through `wraps`.
+    # One of the two ways in which Keras inspects the signature does not see through `wraps`.
     checked_construct.__signature__ = inspect.signature(construct)
     model_class.__init__ = checked_construct
 
 
 def sampling_arguments(model, given):
-    """The arguments of `model.sample` beside count, condition and seed: the given ones, checked,
-    and the defaults of the others.
+    """The arguments of `model.sample` other than count, condition and seed: given or default.
 
     Raises:
-        KgenError: for an argument that it does not take, or a value out of its bounds.
+        KgenError: for an unknown argument, or a value out of its bounds.
     """
     known = _own_arguments(type(model).sample, leave_out=("self", "count", "condition", "seed"))
     for name in given.keys() - known.keys():
@@ -125,7 +124,7 @@ def _checked(parameter, value, received=None):
 
 
 def unknown(model_class, name, known):
-    """The KgenError for an argument that the constructor does not take; names the nearest ones."""
+    """The KgenError for an unknown constructor argument; it suggests the nearest names."""
     nearest = difflib.get_close_matches(str(name), known, cutoff=0.5)
     hint = f"did you mean {' or '.join(nearest)}? " if nearest else ""
     return KgenError(
@@ -135,11 +134,11 @@ def unknown(model_class, name, known):
 
 
 def parse_settings(model_class, assignments):
-    """`["width=32", "hidden=(200, 200)"]` as {name: value}, checked against the annotations.
+    """Parse `["width=32", "hidden=(200, 200)"]` to {name: value}, checked by the annotations.
 
     Raises:
-        KgenError: for a misspelt name (with the nearest ones), or a value of another type or out of
-            its bounds.
+        KgenError: for an unknown name (it suggests the nearest), or a value of a wrong type or out
+            of its bounds.
     """
     parameters = constructor_parameters(model_class)
     settings = {}
@@ -151,7 +150,7 @@ def parse_settings(model_class, assignments):
 
 
 def assigned(option, assignments):
-    """`["width=32"]` as [("width", "32")]; KgenError for one without an =."""
+    """Split `["width=32"]` into [("width", "32")]; KgenError for one without an =."""
     for assignment in assignments:
         name, equals, text = assignment.partition("=")
         if not equals:
@@ -160,8 +159,8 @@ def assigned(option, assignments):
 
 
 def parsed(text):
-    """A text as the plain value that it is in Python; itself where it is none."""
+    """A text parsed as a Python literal; the text itself if it is none."""
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError, RecursionError, MemoryError):  # the last two: deep nesting
+    except (ValueError, SyntaxError, RecursionError, MemoryError):  # last two: deep nesting
         return text  # an unquoted string

@@ -1,4 +1,4 @@
-"""What a move of one player leaves alone in the others' networks."""
+"""Keep the batch-norm statistics of the players that are not being updated."""
 
 import contextlib
 
@@ -8,13 +8,15 @@ from keras import ops
 
 @contextlib.contextmanager
 def preserve_moving_statistics(networks, moving=()):
-    """Afterwards the moving statistics of `networks` are what they were before.
+    """Context manager: restore the moving averages of `networks` afterwards.
 
-    A network that takes part in another player's loss does so as it does in training, by the
-    statistics of the batch, but that is no reason to remember them: normalised by what was made for
-    another's move, samples would come from statistics nobody trained with. Seeds are not restored:
-    noise stays new at every call. What a network has in common with those that are `moving` is not
-    restored either.
+    While one player is updated, the others run in training mode, but their batch-norm moving
+    averages are restored afterwards: only a network's own updates change the statistics it samples
+    with. Seeds are not restored, so noise stays new at every call.
+
+    Args:
+        networks: networks of the players that are not updated.
+        moving: networks of the player that is updated; variables shared with them are not restored.
     """
     own = {id(variable) for network in moving for variable in network.variables}
     statistics = [

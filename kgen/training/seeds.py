@@ -1,4 +1,4 @@
-"""One call that seeds everything kgen draws from."""
+"""`set_seed`: seed every random generator that kgen uses."""
 
 import random
 
@@ -11,14 +11,14 @@ from kgen.bounds import Seed, checked
 def set_seed(seed):
     """Seed initial weights, noise and data order of the models created afterwards.
 
-    Seeds Python, NumPy and the running framework, and imports no other (as
-    `keras.utils.set_random_seed` does with TensorFlow).
+    Seeds Python, NumPy and the running framework. It imports no other framework, while
+    `keras.utils.set_random_seed` imports TensorFlow.
 
     Args:
         seed: from 0 to 4,294,967,295.
 
     Raises:
-        KgenError: for another seed.
+        KgenError: for a seed out of this range.
 
     Examples:
         >>> kgen.set_seed(1)

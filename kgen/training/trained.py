@@ -1,4 +1,4 @@
-"""Keras' front door: `compile`, `fit` and `evaluate` of a model that computes its own losses."""
+"""Keras' `compile`, `fit` and `evaluate` for models that compute their own losses."""
 
 import warnings
 
@@ -22,28 +22,29 @@ from kgen.training.variables import within_memory
 
 
 class Trained(Configured):
-    """A model that Keras' users train as they are used to; `GenerativeModel` says what it learns.
+    """A model with Keras' training interface; its subclass `GenerativeModel` defines the loss.
 
-    It has a `seed_generator`, the `terms` that its steps return, and for each of its `players` a
-    network of that name.
+    The subclass provides `seed_generator`, the `loss_components` that its steps return, and the
+    networks of its `players`.
     """
 
     def compile(
         self, optimizer=None, *, steps_per_execution=1, jit_compile="auto", run_eagerly=False
     ):
-        """Prepare for training, as Keras' `compile`; the losses are the model's own.
+        """Prepare for training, as Keras' `compile`. The model defines its own losses.
 
         Args:
-            optimizer: None for the recommended one, else a Keras optimizer (or its name), or for
-                several players a dict {player: optimizer}.
-            steps_per_execution: steps run in one compiled call on JAX and TensorFlow.
-            jit_compile: "auto": steps are compiled by XLA, recorded on PyTorch; True: samples too.
+            optimizer: None for the recommended one, a Keras optimizer or its name, or a dict
+                {player: optimizer} for several players.
+            steps_per_execution: number of steps in one compiled call, on JAX and TensorFlow.
+            jit_compile: "auto" compiles training steps by XLA where that is faster and records
+                them on PyTorch; True compiles sampling by XLA, too.
             run_eagerly: True runs the step uncompiled, for debugging.
 
         Raises:
             KgenError: for a missing or unknown player, or an optimizer that scales the loss.
         """
-        self.__dict__.pop("inference_functions", None)  # they know the last optimizer, and XLA
+        self.__dict__.pop("inference_functions", None)  # made for the last optimizer and XLA choice
         optimizer = self.recommended_optimizer() if optimizer is None else optimizer
         optimizer = checked_optimizer(optimizer, self.players)
         super().compile(
@@ -52,7 +53,7 @@ class Trained(Configured):
             jit_compile=jit_compile,
             run_eagerly=run_eagerly,
         )
-        self.compiled_how = (  # Keras keeps what "auto" stands for
+        self.compiled_how = (  # as given; Keras replaces "auto"
             ("steps_per_execution", steps_per_execution),
             ("jit_compile", jit_compile),
             ("run_eagerly", run_eagerly),
@@ -60,7 +61,7 @@ class Trained(Configured):
         self.jit_compile_inference = jit_compile is True
         if jit_compile == "auto" and not run_eagerly:
             self.jit_compile = backend.default_jit_compile(self)
-        # Now: TensorFlow cannot create variables inside the step, JAX threads those of before it.
+        # Before the step: TensorFlow cannot create variables inside it, nor can JAX thread them.
         with within_memory():
             if self.players:
                 self.optimizer.build({player: self.variables_of(player) for player in self.players})
@@ -69,14 +70,14 @@ class Trained(Configured):
         self.compiled_trainable = self._learned_variables()
 
     def _learned_variables(self):
-        """What identifies the trainable variables, player by player."""
+        """The ids of the trainable variables, player by player."""
         players = self.players or (None,)
         return tuple(tuple(map(id, self.variables_of(player))) for player in players)
 
     def check_trainable(self):
         """Raise KgenError if layers were frozen or unfrozen since `compile`.
 
-        The optimizer and the compiled step are made for the variables that were trainable then.
+        The optimizer and the compiled step were made for the variables trainable at that time.
         """
         if self.compiled_trainable != self._learned_variables():
             raise KgenError(
@@ -86,11 +87,11 @@ class Trained(Configured):
 
     @property
     def metrics(self):
-        # Exactly what the steps return, so that Keras logs epoch means and JAX threads their state.
+        # Exactly what the steps return: Keras then logs epoch means, and JAX threads their state.
         return [self.loss_components]
 
     def watchers(self):
-        """New Keras callbacks that warn when training goes wrong; `kgen.fit` uses them."""
+        """Keras callbacks that warn of training failures; `python -m kgen.fit` uses them."""
         return []
 
     def fit(
@@ -116,32 +117,32 @@ class Trained(Configured):
     ):
         """Train, as Keras' `fit`.
 
-        Arrays are shuffled by kgen: batch i of epoch e is a pure function of (seed, e, i), the seed
-        being drawn when the model is created (`kgen.set_seed`), so that a run is repeated by every
-        backend and continued by `initial_epoch`. Without it a further `fit` goes on where the last
-        one ended, until the model is compiled again. Other data keep their own order.
-        Validation draws its noise from the same seed, so that a training with it meets other noise
-        than one without.
+        kgen shuffles arrays itself: batch i of epoch e is a pure function of (seed, e, i). The seed
+        is drawn when the model is created (`kgen.set_seed`). So the data order is the same on every
+        backend, and `initial_epoch` continues a run. Without `initial_epoch` a further `fit`
+        continues where the last one ended, until the model is compiled again. Batches that you make
+        keep their own order. Validation draws noise from the same seed, so training with validation
+        sees other noise than training without it.
 
         Args:
             x: items of the model's space, such as uint8 images (n, height, width, channels) with
-                values 0..levels-1, as an array, a list, a tensor, an HDF5 data set (which is read
+                values 0..levels-1: an array, a list, a tensor, an HDF5 data set (which is read
                 into memory) or a `kgen.data.Split`; or batches `images`, `(images,)` or `(images,
-                condition)` as tf.data, PyTorch DataLoader, PyDataset or generator.
-            y: the condition of items given as an array: labels (n,), another array of n rows or a
-                dict of such; left out where nothing is given to the model.
-            batch_size, validation_split, y: of arrays only.
+                condition)` from tf.data, a PyTorch DataLoader, a PyDataset or a generator.
+            y: the condition of items given as an array: labels (n,), another array of n rows, or a
+                dict of arrays; None for an unconditional model.
+            batch_size, validation_split, y: for arrays only.
             shuffle: whether arrays are shuffled; batches keep their order.
             class_weight, sample_weight: refused, since the losses are means over images.
-            initial_step: batches of the initial epoch that this model was trained on before, in the
-                place where a checkpoint was written; its means go on from those in the model.
+            initial_step: number of batches of the initial epoch that this model was trained on
+                before the checkpoint was written; the epoch's means continue from the model's.
             epochs, verbose, callbacks, validation_data, initial_epoch, steps_per_epoch,
                 validation_steps, validation_batch_size, validation_freq: as in `keras.Model.fit`.
 
         Raises:
-            KgenError: for images or labels of a wrong number, dtype, shape or range, at once for
-                arrays, when they are met in batches; for an argument that is not obeyed; or if
-                layers were frozen since `compile`.
+            KgenError: for images or labels of a wrong number, dtype, shape or range (arrays are
+                checked at once, batches as they arrive); for an unsupported argument; or if layers
+                were frozen since `compile`.
             NonFiniteLossError: at the first non-finite loss; names the term, epoch and step.
         """
         self._assert_compiled()
@@ -168,7 +169,7 @@ class Trained(Configured):
         own = {"batches": batches, "initial_step": initial_step, "add_history": True}
         callbacks = self._callback_list(callbacks, verbose, epochs, steps, **own)
         with warnings.catch_warnings(), backend.training():
-            if batches is not None:  # Keras on PyTorch takes an epoch's remainder for a shortage
+            if batches is not None:  # on PyTorch, Keras warns about the rest of a resumed epoch
                 warnings.filterwarnings("ignore", message="Your input ran out of data")
             return super().fit(
                 x,
@@ -186,17 +187,17 @@ class Trained(Configured):
             )
 
     def _batches(self, x, y, batch_size, shuffle, steps_per_epoch, initial_epoch, initial_step):
-        """Arrays in the batches of a `fit` that begins at this epoch and step."""
+        """The `Batches` of a `fit` that begins at this epoch and step."""
         batch_size = batch_size or 32
         check_number(x, batch_size)
         batches = Batches(x, y, batch_size, self.seed, shuffle, steps_per_epoch)
-        if initial_epoch == 0:  # not named: on from where the optimizer is
+        if initial_epoch == 0:  # not given: continue from the optimizer's step count
             trained = max(0, self._steps_trained() - initial_step)
             batches.trained = -(-trained // batches.steps_per_epoch)
         return batches
 
     def _steps_trained(self):
-        """Train steps since `compile`, as the optimizer of the last player that learns counts."""
+        """Train steps since `compile`, as the last learning player's optimizer counts them."""
         optimizer = self.counting_optimizer
         return int(optimizer.iterations) * (optimizer.gradient_accumulation_steps or 1)
 
@@ -208,7 +209,7 @@ class Trained(Configured):
 
     @property
     def steps_counted(self):
-        """The variable that counts optimizer steps since `compile`; None before it."""
+        """The variable that counts optimizer steps since `compile`; None before `compile`."""
         return self.counting_optimizer.iterations if self.compiled else None
 
     def evaluate(
@@ -223,15 +224,15 @@ class Trained(Configured):
         return_dict=False,
         **kwargs,
     ):
-        """Means of the terms over images (and labels), as Keras' `evaluate`.
+        """Mean loss terms over images (and labels), as Keras' `evaluate`.
 
         Args:
-            x, y, batch_size: as of `fit`.
+            x, y, batch_size: as in `fit`.
             sample_weight: refused.
             verbose, steps, callbacks, return_dict: as in `keras.Model.evaluate`.
 
         Raises:
-            KgenError: as `fit`.
+            KgenError: as in `fit`.
         """
         self._assert_compiled()
         refuse(sample_weight=sample_weight)
@@ -251,17 +252,17 @@ class Trained(Configured):
             steps=steps,
             callbacks=callbacks,
             return_dict=return_dict,
-            **kwargs,  # Keras' own, of the validation within `fit`
+            **kwargs,  # private arguments of Keras, from the validation within `fit`
         )
 
     def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
-        """One step on a batch of images (and labels), as Keras' `train_on_batch`."""
+        """One train step on a batch of images (and labels), as Keras' `train_on_batch`."""
         self._assert_compiled()
         refuse(sample_weight=sample_weight, class_weight=class_weight)
         return super().train_on_batch(*given(self, x, y), return_dict=return_dict)
 
     def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
-        """The terms of a batch of images (and labels), as Keras' `test_on_batch`."""
+        """The loss terms of a batch of images (and labels), as Keras' `test_on_batch`."""
         self._assert_compiled()
         refuse(sample_weight=sample_weight)
         return super().test_on_batch(*given(self, x, y), return_dict=return_dict)
@@ -276,11 +277,11 @@ class Trained(Configured):
 
     @property
     def seed(self):
-        """The number all noise and the data order of this model start from."""
+        """The seed of this model's noise and data order."""
         return int(np.asarray(ops.convert_to_numpy(self.seed_generator.state))[0])
 
-    # Overridden because Keras' own expect a stateless `train_step(state, data)` on JAX, run
-    # `steps_per_execution` as a Python loop there, and refuse it on PyTorch.
+    # Overridden: on JAX, Keras' functions expect a stateless `train_step(state, data)` and run
+    # `steps_per_execution` as a Python loop; on PyTorch they refuse `steps_per_execution`.
 
     def make_train_function(self, force=False):
         self.check_trainable()

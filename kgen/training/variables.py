@@ -1,4 +1,4 @@
-"""Everything that training changes, by name; and a look at variables before they are made."""
+"""Everything that training changes, by name; and a memory check before variables are made."""
 
 import contextlib
 import math
@@ -14,7 +14,7 @@ GROUPS = ("model", "optimizer", "mean")
 
 @contextlib.contextmanager
 def looked_at(check):
-    """Call `check(shape)` before a Keras variable of that shape takes its memory."""
+    """Context manager: call `check(shape)` before a Keras variable is allocated."""
     create = keras.Variable.__init__
 
     def checked(variable, initializer, shape=(), *args, **kwargs):
@@ -26,8 +26,8 @@ def looked_at(check):
 
 
 def within_memory():
-    """A context in which variables are made: KgenError before they are more than memory holds."""
-    needed, free = 0, None  # bytes; what is free is asked once, for JAX takes its memory later
+    """Context manager: raise KgenError before the variables made in it exceed free memory."""
+    needed, free = 0, None  # bytes; `free` is read once, because JAX allocates its memory later
 
     def check(shape):
         nonlocal needed, free
@@ -42,10 +42,10 @@ def within_memory():
 
 
 def variable_groups(model):
-    """{group: {name: variable}}: the model's own, the optimizer's slots, the epoch's means.
+    """{group: {name: variable}} of the model, the optimizer's slots, and the epoch's means.
 
-    Names are equal in every process: Keras' counters (`dense_17`) are left out, the position in the
-    group makes them unique.
+    Names are equal in every process: Keras' counters (`dense_17`) are left out, and the position
+    in the group makes names unique.
     """
     stages = [stage for _, stage, _ in model.stages()]
     optimizers = [v for stage in stages if stage.compiled for v in stage.optimizer.variables]
@@ -61,11 +61,11 @@ def variable_groups(model):
 
 
 def _in_files(path):
-    """A variable's path without Keras' counters, and with the layers' names of kgen 0.1.0."""
+    """A variable's path without Keras' counters, with the layer names of kgen 0.1.0's files."""
     return re.sub(r"_[0-9]+(?=[/_]|$)", "", path).replace("upsample_conv", "doubling")
 
 
 def named_variables(model):
-    """{name: variable} of everything that training changes, except the epoch's means."""
+    """{name: variable} of all that training changes, except the epoch's means."""
     groups = variable_groups(model)
     return {**groups["model"], **groups["optimizer"]}
