@@ -1,5 +1,7 @@
-"""The one error type for mistakes that the user can mend, the end that a signal asks for, and how
-the text of both, and of what kgen logs, becomes one line that does nothing to a terminal."""
+"""Errors that the user can fix, interruption by a signal, and safe one-line messages.
+
+Error and log messages become one line without control characters, which could harm a terminal.
+"""
 
 import logging
 
@@ -7,10 +9,10 @@ LONGEST_WORD, LONGEST_LINE = 300, 2000  # characters
 
 
 class KgenError(ValueError):
-    """A mistake the user can mend.
+    """An error that the user can fix.
 
-    Its message is one line that says what was expected, what was received, and what to do.
-    The command-line verbs print that line and exit with status 2. Names in it may be strangers':
+    Its message is one line that says what was expected, what was received, and what to do. The
+    command-line verbs print that line and exit with status 2. Names in it may come from strangers:
     see `printable`.
 
     Examples:
@@ -27,8 +29,8 @@ class Interrupted(KeyboardInterrupt):
     """A signal ended training; the message says how to continue.
 
     Attributes:
-        status: with which the process ends, 128 and the signal's number.
-        between_steps: whether it came where the model's state is whole.
+        status: exit status of the process: 128 plus the signal's number.
+        between_steps: whether it came between two steps, where the model's state is complete.
     """
 
     def __init__(self, message, signal, between_steps=False):
@@ -38,9 +40,9 @@ class Interrupted(KeyboardInterrupt):
 
 
 def printable(text):
-    r"""Anybody's text as one line: control characters escaped, what is long without its middle.
+    r"""A text as one safe line: control characters escaped, long words and lines shortened.
 
-    Marks that turn the direction of writing count as control characters.
+    Marks that change the direction of writing count as control characters.
 
     Examples:
         >>> from kgen.errors import printable
@@ -54,7 +56,7 @@ def printable(text):
 
 
 def escaped(text, kept=""):
-    """The text with escapes, such as \\x1b, for what is neither printable nor among `kept`."""
+    """The text with escapes such as \\x1b for characters neither printable nor in `kept`."""
     return "".join(
         letter if letter.isprintable() or letter in kept else ascii(letter)[1:-1] for letter in text
     )

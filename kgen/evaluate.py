@@ -1,4 +1,4 @@
-"""`python -m kgen.evaluate RUN [RUN ...]`: how good trained models are, in one table or a page."""
+"""`python -m kgen.evaluate RUN [RUN ...]`: evaluate trained models, in one table or page."""
 
 from pathlib import Path
 
@@ -78,13 +78,13 @@ def main(arguments=None):
     try:
         for name, found in evaluate_all(sources, options):
             evaluations[name] = found
-    finally:  # what was measured before a run failed took its time, too
+    finally:  # report what was measured before a run failed
         if evaluations:
             report(evaluations, options)
 
 
 def report(evaluations, options):
-    """Print the tables, and write the files that were asked for."""
+    """Print the tables, and write the requested files."""
     from kgen.evaluation import tables
     from kgen.evaluation.exports import write_csv, write_latex
     from kgen.evaluation.page import write_page
@@ -104,15 +104,15 @@ def report(evaluations, options):
 
 
 def images_of(folder, options):
-    """The arguments of `kgen.data.load` for the images a run is measured on.
+    """The arguments of `kgen.data.load` for the images of a run.
 
     Raises:
-        KgenError: if it was trained on images of the user's own, and `--data` does not say where
-            they are. (A run may come from a stranger, who is not to choose what is read.) If
-            `run.json` holds no options of a run.
+        KgenError: if the run was trained on the user's own images and `--data` does not name them
+            (a run may come from a stranger, who must not choose what is read); or if `run.json`
+            holds no options of a run.
     """
     record = run_folder.read_record(folder)
-    again = stored_options(record, folder)  # whose data has what stands behind a colon, too
+    again = stored_options(record, folder)  # its data includes the words after a colon
     name = options.data or again.data or (record.get("data") or {}).get("name")
     if options.data is None and not data.is_named(name):
         raise KgenError(
@@ -128,13 +128,13 @@ def images_of(folder, options):
 
 
 def training_time(folder):
-    """{"training": seconds} as the run's record has it; {} if it does not say."""
+    """{"training": seconds} from the run's record; {} if it is not recorded."""
     seconds = run_folder.read_record(folder).get("seconds")
     return {} if seconds is None else {"training": float(seconds)}
 
 
 def evaluate_all(sources, options):
-    """(name, evaluation) of each run, in turn; runs on the same data share their real images."""
+    """Yield (name, evaluation) of each run; runs on the same data share one reference."""
     import tqdm
 
     from kgen import encoders
@@ -143,8 +143,8 @@ def evaluate_all(sources, options):
 
     given = {name: parsed(text) for name, text in assigned("--sampling", options.sampling)}
     runs = load_models(sources, options.model)
-    known = {}  # arguments: (images, encoder, what is known of them)
-    for folder, source in sources.items():  # all of them before the first takes its minutes
+    known = {}  # {arguments of load: (images, encoder, reference)}
+    for folder, source in sources.items():  # check all runs before the first takes minutes
         key = tuple(source.values())
         if key not in known:
             known[key] = data.load(**source), None, None

@@ -1,4 +1,4 @@
-"""Files and folders that are either whole or not there, and cautious reading of others'."""
+"""Atomic writing of files and folders, and careful reading of files from strangers."""
 
 import contextlib
 import errno
@@ -14,19 +14,19 @@ from pathlib import Path
 
 from kgen.errors import KgenError
 
-PARTIAL = ".partial-"  # how the temporary folders begin that a killed process leaves behind
-PARTIAL_NAME = re.compile(rf"{re.escape(PARTIAL)}(.+)\.[a-z0-9_]{{8}}")  # the end is mkdtemp's
-REPLACED = ".old"  # how a folder's name ends for as long as another one takes its place
+PARTIAL = ".partial-"  # prefix of temporary folders, which a killed process leaves behind
+PARTIAL_NAME = re.compile(rf"{re.escape(PARTIAL)}(.+)\.[a-z0-9_]{{8}}")  # mkdtemp adds the end
+REPLACED = ".old"  # suffix of a folder while another one replaces it
 NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 LARGEST_HOLE = 2**24  # bytes
-LARGEST_JSON = 2**24  # bytes; a configuration has a thousand, a history of 10,000 epochs a million
+LARGEST_JSON = 2**24  # bytes; a configuration has 1,000, a history of 10,000 epochs 1,000,000
 
 
 @contextlib.contextmanager
 def atomic_write(path):
-    """A temporary path beside `path`, which takes its place when the block succeeds.
+    """Context manager: a temporary path that replaces `path` when the block succeeds.
 
-    What is in place has reached the disk: it is there after a loss of power, too.
+    The data are flushed to disk first, so the file survives a loss of power.
 
     Raises:
         KgenError: if it cannot be written (no permission, full disk); nothing is left behind.
@@ -41,9 +41,9 @@ def atomic_write(path):
 
 @contextlib.contextmanager
 def atomic_folder(path):
-    """As `atomic_write`, for a folder of plain files, which replaces one of the same name.
+    """As `atomic_write`, for a folder of regular files, which replaces one of the same name.
 
-    Of the old one only what the new one does not have is kept: somebody else's.
+    Files of the old folder that the new one does not have are kept: they are somebody else's.
     """
     path = Path(path)
     with _temporary(path) as temporary:
@@ -74,10 +74,10 @@ def _temporary(path):
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f"{PARTIAL}{path.name}.", dir=path.parent))
-    except (OSError, ValueError) as error:  # ValueError: of a name that is none
+    except (OSError, ValueError) as error:  # ValueError: an invalid name
         raise cannot_write(path, error) from error
     try:
-        # In a folder of its own, so that it keeps its ending, by which writers tell the format.
+        # In its own folder, so that the file keeps its suffix, which tells writers the format.
         yield folder / path.name
     except OSError as error:
         raise cannot_write(path, error) from error
@@ -94,15 +94,15 @@ def _flush(path):
 
 
 def remove_partial(folder, names):
-    """Remove what a killed process left half-written in `folder`, of the files `names` (a regex).
+    """Remove temporary folders that a killed process left in `folder`, for files `names` (a regex).
 
-    Another folder that happens to be called so, and what lies deeper, stays.
+    Folders that hold anything else stay, and so do those of sub-folders.
     """
     for path in Path(folder).glob(f"{PARTIAL}*"):
         name = PARTIAL_NAME.fullmatch(path.name)
         if not name or not re.fullmatch(names, name[1]):
             continue
-        with contextlib.suppress(OSError):  # what is no folder, or cannot be looked into
+        with contextlib.suppress(OSError):  # no folder, or not readable
             if set(os.listdir(path)) <= {name[1], f"{name[1]}{REPLACED}"}:
                 shutil.rmtree(path)
 
@@ -116,16 +116,18 @@ def cannot_write(path, error):
 
 
 def cannot_read(path, error):
-    """The KgenError for a file or folder that could not be looked at."""
+    """The KgenError for a file or folder that could not be read."""
     reason = getattr(error, "strerror", None) or str(error)
     return KgenError(f"Expected to read {path}, but: {reason}. Change its rights, or name another.")
 
 
 def kind(path):
-    """ "file", "folder", "other" (a pipe, a device, ...), or None for nothing; links are followed.
+    """The kind of a path: "file", "folder", "other" (a pipe, a device, ...), or None if missing.
+
+    Links are followed.
 
     Raises:
-        KgenError: if nobody may look, or the path is none: too long, for one.
+        KgenError: if access is denied, or the path is invalid (for example too long).
     """
     try:
         mode = os.stat(path).st_mode
@@ -137,7 +139,7 @@ def kind(path):
 
 
 def expanded(path):
-    """The path with the home that its `~` stands for; KgenError if there is no such user."""
+    """The path with `~` expanded; KgenError if there is no such user."""
     try:
         return Path(path).expanduser()
     except RuntimeError as error:
@@ -147,14 +149,14 @@ def expanded(path):
 
 
 def check_regular_file(path, follow=False):
-    """Raise KgenError unless `path` is a file itself: no link to another, no pipe, no folder.
+    """Raise KgenError unless `path` is a regular file: no symbolic link, pipe or folder.
 
     Args:
-        path: what is about to be read. Reading a pipe would wait without end.
-        follow: whether a link to a file will do.
+        path: the file to be read. Reading a pipe could wait forever.
+        follow: whether a link to a file is allowed.
 
     Raises:
-        FileNotFoundError: if there is nothing.
+        FileNotFoundError: if the file does not exist.
     """
     try:
         mode = (os.stat if follow else os.lstat)(path).st_mode
@@ -170,11 +172,11 @@ def check_regular_file(path, follow=False):
 
 
 def open_plain(path, follow=False):
-    """A regular file opened for its bytes, also where it was exchanged since it was checked.
+    """Open a regular file for reading bytes; safe even if it is replaced after the check.
 
     Raises:
-        KgenError: as `check_regular_file`.
-        OSError: if it is not there, or cannot be opened.
+        KgenError: as in `check_regular_file`.
+        OSError: if it does not exist or cannot be opened.
     """
     check_regular_file(path, follow)
     opener = _open_without_waiting if follow else _open_no_link
@@ -194,9 +196,9 @@ def _open_no_link(path, flags):
 
 
 def check_no_hole(path):
-    """Raise KgenError if nine tenths of a large file are a hole: no room on disk, all in memory.
+    """Raise KgenError if nine tenths of a large file are a hole: small on disk, large in memory.
 
-    Of what kgen writes even a file system that makes holes of zeros keeps a third.
+    Of files that kgen writes, even a file system that stores zeros as holes keeps a third.
     """
     size = os.lstat(path).st_size
     if size > LARGEST_HOLE and hasattr(os, "SEEK_DATA") and not _holds(path, size // 10):
@@ -206,38 +208,38 @@ def check_no_hole(path):
 
 
 def _holds(path, enough):
-    """Whether at least so many bytes of a file lie on the disk."""
+    """Whether at least `enough` bytes of a file are stored on disk."""
     data = end = 0
     with open_plain(path) as file:
         while data < enough:
             try:
                 start = os.lseek(file.fileno(), end, os.SEEK_DATA)
             except OSError as error:
-                return error.errno != errno.ENXIO  # no data after it; else it cannot be asked
+                return error.errno != errno.ENXIO  # ENXIO: no more data; else SEEK_DATA failed
             end = os.lseek(file.fileno(), start, os.SEEK_HOLE)
             data += end - start
     return True
 
 
 def checksum(path):
-    """The SHA-256 of a file, read in pieces."""
+    """The SHA-256 (hexadecimal) of a file, read in chunks."""
     with open_plain(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_json(path, value, indent=2):
-    """Write plain values as JSON, the file whole or not there; see `as_json`."""
+    """Write plain values to a JSON file atomically; see `as_json`."""
     with atomic_write(path) as temporary:
         temporary.write_text(as_json(value, indent) + "\n")
 
 
 def as_json(value, indent=None):
-    """Plain values as JSON, which has neither NaN nor infinity: null stands for them."""
+    """Plain values as JSON text; NaN and infinity, which JSON does not have, become null."""
     return json.dumps(without_non_finite(value), indent=indent, allow_nan=False)
 
 
 def without_non_finite(value):
-    """Plain values with None in place of every float that is NaN or infinite."""
+    """Plain values with every NaN and infinite float replaced by None."""
     if isinstance(value, dict):
         return {key: without_non_finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -246,12 +248,12 @@ def without_non_finite(value):
 
 
 def read_json(path):
-    """The object in a JSON file from anywhere: strict, and of a bounded size.
+    """The object in an untrusted JSON file, parsed strictly, with a limit on its size.
 
     Raises:
-        KgenError: for what is no plain file of at most 16 MB, no JSON, or no object; for a key that
-            comes twice; for nesting too deep to read.
-        FileNotFoundError: if there is nothing.
+        KgenError: unless it is a regular file of at most 16 MB that holds a JSON object; for a
+            duplicate key; for nesting too deep to read.
+        FileNotFoundError: if the file does not exist.
     """
     check_regular_file(path)
     try:
@@ -259,7 +261,7 @@ def read_json(path):
             size = os.fstat(file.fileno()).st_size
             if size > LARGEST_JSON:
                 raise ValueError(f"more than {LARGEST_JSON:,} bytes")
-            content = file.read(size)  # as much as that is what Python takes memory for
+            content = file.read(size)  # bounds the memory, even if the file grows
         value = json.loads(content, object_pairs_hook=_unique)
         if not isinstance(value, dict):
             raise ValueError(f"a {type(value).__name__}")

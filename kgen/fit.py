@@ -1,4 +1,4 @@
-"""`python -m kgen.fit`: train a model on images, look at what it learned, continue later.
+"""`python -m kgen.fit`: train a model, write samples and checkpoints, resume a run.
 
 A run is a folder: `run.json` (what was run, with what), `checkpoints/` (the last two, for
 `--resume`), `model/` (for `kgen.sample` and `kgen.load`), `history.csv`, `losses.png` and
@@ -42,7 +42,7 @@ def show_list():
 def start(options):
     cli.choose_backend()
     make_known(options.model)
-    # Images and folder first: their mistakes show before a framework takes seconds to import.
+    # Images and folder first: errors then show before a framework takes seconds to import.
     images = load_images(options)
     name = f"{options.model.rpartition(':')[2]}-{images.name}"
     with run_folder.begun(options.out, name) as folder:
@@ -50,7 +50,7 @@ def start(options):
 
 
 def make_known(model):
-    """Import a model of the user's own; check the name of another."""
+    """Import the user's own model class, or check the name of one of kgen's models."""
     if models.is_own(model):
         models.import_own(model)
 
@@ -62,7 +62,7 @@ def make_known(model):
 
 
 def settings_of(options):
-    """The arguments of the model that `--set` gives, checked."""
+    """The checked model arguments of `--set`, {name: value}."""
     from kgen.training.parameters import parse_settings
 
     model_class = models.get(options.model)
@@ -86,8 +86,8 @@ def start_in(folder, options, images):
     steps = math.ceil(len(images.train) / options.batch_size)
     options.epochs = options.epochs or max(10, math.ceil(STEPS_OF_A_SHORT_RUN / steps))
     progress = Progress(batch_size=options.batch_size)
-    # Before `run.json`, so that what says it is a run can be continued; and before the first step,
-    # so that a place that cannot be written shows now.
+    # Before `run.json`, so that a folder with this file can be resumed; and before the first step,
+    # so that a folder that cannot be written fails now.
     store = Store(folder / run_folder.CHECKPOINTS)
     store.write(progress, lambda folder: kgen.save(model, folder))
     record = {
@@ -108,7 +108,7 @@ def start_in(folder, options, images):
 def resume(options):
     check_changes(options)
     folder = options.resume
-    # Before anything in the folder is touched: it may be no run, but full of somebody's files.
+    # Before anything in the folder is changed: it may be no run, but somebody's files.
     given_again(run_folder.read_record(folder), options)
     run_folder.check(folder)
     with run_folder.locked(folder):
@@ -126,7 +126,7 @@ def resume_in(folder, options, record):
     from kgen.runs.stages import set_learning_rates, stage_of, terms_logged, train
 
     checkpoint, progress = Store(folder / run_folder.CHECKPOINTS).newest()
-    # Stopped between its last checkpoint and its end, it has no epochs left and a model to save.
+    # A run stopped after its last checkpoint has no epochs left, but its model is not saved yet.
     finished = progress.epoch >= options.epochs and record.get("status") == "finished"
     if finished:
         raise KgenError(
@@ -188,7 +188,7 @@ def load_images(options):
 
 
 def check_models_data(model, data):
-    """Raise KgenError if `--set` made a model of other items or conditions than these data have."""
+    """Raise KgenError if the model, changed by `--set`, does not fit the data's spaces."""
     spaces = [(model.space, data.space)]
     if model.condition_space is not None:
         made, wanted = parts_of(model.condition_space), parts_of(data.condition_space)
@@ -202,7 +202,7 @@ def check_models_data(model, data):
 
 
 def measurements_of(images, options, model):
-    """The callbacks of `--evaluate-every`: before a run is begun, for they may find no encoder."""
+    """The callbacks of `--evaluate-every`; made before a run begins, as there may be no encoder."""
     from kgen.evaluation import SampleQuality
 
     every = options.evaluate_every
@@ -210,7 +210,7 @@ def measurements_of(images, options, model):
 
 
 def sampling_of_pictures(model):
-    """What the pictures' samples are drawn with, beside the defaults of `sample`."""
+    """The arguments of `sample` for the run's pictures; {} if the model cannot sample."""
     return model.sampling_arguments(**model.picture_arguments) if model.can_sample else {}
 
 

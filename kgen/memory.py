@@ -1,4 +1,4 @@
-"""What memory there is, and one line in place of an allocation that cannot succeed."""
+"""Free and total memory, and a KgenError before an allocation that cannot succeed."""
 
 import os
 from pathlib import Path
@@ -7,26 +7,26 @@ from kgen.errors import KgenError
 
 GIGABYTE = 10**9
 OF_AN_UNKNOWN_MACHINE = 8 * GIGABYTE
-LARGE = 2**26  # bytes; less is not looked at, for looking takes 50 us
-# How the frameworks, whose errors have no class in common, say that they got no memory.
+LARGE = 2**26  # bytes; smaller needs are not checked, because a check takes 50 us
+# Texts of the frameworks' out-of-memory errors, which have no common class.
 WORDS = (
     *("RESOURCE_EXHAUSTED", "OOM when allocating", "bad_alloc"),
     *("allocate memory", "out of memory", "Out of memory", "not enough memory"),
 )
-CGROUPS = (  # of version 2, and of version 1
+CGROUPS = (  # (limit, usage) of cgroups version 2 and version 1
     ("memory.max", "memory.current"),
     ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
 )
 
 
 def check_memory(needed, what, remedy, free=None):
-    """Raise KgenError if `what` takes more bytes than this process can still get.
+    """Raise KgenError if `what` needs more bytes than this process can still get.
 
     Args:
-        needed: bytes, at least.
-        what: "65,536 images", say.
-        remedy: what to do.
-        free: bytes; None: what is free now.
+        needed: bytes, a lower bound.
+        what: words for the message, such as "65,536 images".
+        remedy: what to do, for the message.
+        free: free bytes; None to measure them now.
     """
     if needed < LARGE:
         return
@@ -39,12 +39,12 @@ def check_memory(needed, what, remedy, free=None):
 
 
 def available():
-    """Bytes that this process can still get: of the machine, its container and its own limit."""
+    """Free bytes for this process: the least of machine, container and process limits."""
     return max(0, min(_of_the_machine(), *map(_of_a_container, CGROUPS), _of_the_process()))
 
 
 def total():
-    """Bytes of memory of this machine, or of the container that this process runs in."""
+    """Total memory in bytes of this machine, or of its container if that has less."""
     limits = (_lines(f"/sys/fs/cgroup/{limit}") for limit, _ in CGROUPS)
     numbers = [int(line) for lines in limits for line in lines if line.isdigit()]
     try:
@@ -55,7 +55,7 @@ def total():
 
 
 def is_shortage(error):
-    """Whether an error, of whichever framework, says that there was no memory."""
+    """Whether an error of Python or any framework is an out-of-memory error."""
     of_a_framework = isinstance(error, RuntimeError) or type(error).__module__.startswith("tensor")
     words = str(error)
     return isinstance(error, MemoryError) or (of_a_framework and any(w in words for w in WORDS))
@@ -81,7 +81,7 @@ def _of_a_container(names):
 
 
 def _of_the_process():
-    """What a limit on the address space (`ulimit -v`) leaves."""
+    """Free bytes below the limit on the address space (`ulimit -v`); infinity without limit."""
     try:
         import resource
     except ImportError:  # Windows

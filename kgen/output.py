@@ -1,7 +1,7 @@
-"""Standard output and standard error that never end what is under way.
+"""Standard output and standard error that never raise.
 
-A disk that is full, a pipe whose reader is gone, or a stream that was closed must not cost the
-training that prints to it.
+A full disk, a pipe without a reader, or a closed stream must not end the training that prints to
+it.
 """
 
 import contextlib
@@ -10,18 +10,18 @@ import sys
 
 from kgen.errors import escaped
 
-LAYOUT = "\n\t"  # what standard output may hold besides printable characters
+LAYOUT = "\n\t"  # characters allowed on standard output besides printable ones
 
 
 class Output:
-    """A text stream for one that may fail: from then on, what is written is lost.
+    """A text stream that drops everything once the stream below it has failed.
 
     Args:
-        stream: such as `sys.stdout`; None for one that was closed before Python began.
-        escapes: whether unprintable characters, which names from elsewhere may hold, are escaped.
+        stream: such as `sys.stdout`; None if it was closed before Python started.
+        escapes: whether to escape unprintable characters, which untrusted names may contain.
 
     Attributes:
-        error: the OSError that ended it, or None.
+        error: the OSError that ended the stream, or None.
     """
 
     def __init__(self, stream, escapes=False):
@@ -50,27 +50,27 @@ class Output:
             self._lose()
 
     def _lose(self):
-        """Have the stream end in nothing: Python itself flushes it once more when it ends."""
+        """Redirect the stream to the null device: Python flushes it once more at exit."""
         nowhere = os.open(os.devnull, os.O_WRONLY)
         try:
             os.dup2(nowhere, self._stream.fileno())
-        except OSError:  # it has no number, as where a notebook or a test catches it
+        except OSError:  # no file descriptor, as in a notebook or a test that captures output
             self._stream = _nothing()
         finally:
             os.close(nowhere)
 
 
 def _nothing():
-    return open(os.devnull, "w")  # for as long as the process is
+    return open(os.devnull, "w")  # open until the process ends
 
 
 @contextlib.contextmanager
 def unfailing():
-    """For the block `sys.stdout` and `sys.stderr` are `Output`s; gives them as (output, errors)."""
+    """Context manager: replace `sys.stdout` and `sys.stderr` by `Output`s; yields both."""
     _take_numbers()
     before = sys.stdout, sys.stderr
     for stream in before:
-        # A name in any script is shown, by escapes where the terminal has no letters for it.
+        # Characters that the terminal's encoding does not have are escaped.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     sys.stdout, sys.stderr = Output(sys.stdout, escapes=True), Output(sys.stderr)
@@ -81,7 +81,7 @@ def unfailing():
 
 
 def _take_numbers():
-    """Open 0, 1 and 2 where they are closed: a checkpoint's file would get the number of one."""
+    """Open file descriptors 0, 1 and 2 if closed; else a checkpoint's file could get one."""
     number = os.open(os.devnull, os.O_RDWR)
     while number <= 2:
         number = os.open(os.devnull, os.O_RDWR)
@@ -89,9 +89,9 @@ def _take_numbers():
 
 
 def lost(output, errors):
-    """One line about what could not be printed, for the stream that still can; "" if nothing.
+    """One line about output that could not be printed, for the other stream; "" if there is none.
 
-    A reader that went away, as `head` does, knows it, and wants no line.
+    A broken pipe is not reported: its reader, such as `head`, has ended on purpose.
     """
     lines = []
     for name, stream in (("standard output", output), ("standard error", errors)):

@@ -1,6 +1,6 @@
-"""Grids of images, and plots of losses and of what is found about a model, as files.
+"""Save grids of images, and plots of losses and analyses, as files.
 
-A file's ending says what is written: .png, .jpg, .webp, .tif or .pdf; .svg, too, for a plot.
+The suffix determines the format: .png, .jpg, .webp, .tif or .pdf; for plots also .svg.
 """
 
 import math
@@ -13,7 +13,7 @@ from kgen.files import atomic_write
 from kgen.memory import check_memory
 from kgen.spaces import Pixels, Tokens
 
-SMALLEST_SIDE = 56  # smaller images are enlarged to about this many screen pixels
+SMALLEST_SIDE = 56  # smaller images are enlarged to about this many pixels
 MOST_PANELS = 100
 TRIPLES_IN_A_ROW = 4
 BORDER = 2
@@ -22,15 +22,16 @@ FEWER = "choose fewer, or an array: --out samples.npy"
 
 
 def grid(images, levels, columns=None):
-    """Images side by side with a thin border, as one 8-bit PIL image.
+    """A grid of images with thin borders, as one 8-bit PIL image.
 
-    Small images are enlarged smoothly: an 8x8 digit shown as 64 squares is hard to read.
+    Small images are enlarged smoothly (bicubic), because an 8x8 digit of 64 squares is hard to
+    read.
 
     Args:
         images: uint8 (n, height, width, channels), values 0..levels-1, 1 or 3 channels; or
             (rows, columns, height, width, channels).
         levels: number of pixel values.
-        columns: images in a row; None for the rows given, or else the nearest to a square.
+        columns: images per row; None for those of a 5-dimensional array, else a square grid.
 
     Examples:
         >>> data = kgen.data.load("digits")
@@ -62,12 +63,12 @@ def grid(images, levels, columns=None):
 
 
 def save_grid(path, images, levels, columns=None, title=None):
-    """Write `grid(...)` to a file, whole or not at all.
+    """Write `grid(...)` to a file atomically.
 
-    A PNG keeps a `title` as its text of that name.
+    In a PNG, the `title` is stored as the text chunk "Title".
 
     Raises:
-        KgenError: if it cannot be written, or for another ending than those of images.
+        KgenError: if it cannot be written, or for a suffix that is no image format.
 
     Examples:
         >>> data = kgen.data.load("digits")
@@ -80,7 +81,7 @@ def save_grid(path, images, levels, columns=None, title=None):
 
 
 def _with_title(form, title):
-    """The arguments by which pillow writes a title into a PNG; none for other files."""
+    """The arguments of pillow that store a title in a PNG; {} for other formats."""
     if not title or form.lower() != "png":
         return {}
     from PIL.PngImagePlugin import PngInfo
@@ -91,7 +92,7 @@ def _with_title(form, title):
 
 
 def suffix_of(space):
-    """How the name of a file ends that shows items of a space: .png, or .txt for texts.
+    """The suffix of a file that shows items of a space: .png, or .txt for texts.
 
     Examples:
         >>> kgen.pictures.suffix_of(kgen.spaces.Pixels((8, 8, 1), levels=17))
@@ -101,14 +102,14 @@ def suffix_of(space):
 
 
 def save_items(path, items, space, title=None):
-    """Write items in the way that shows them: a grid of images, lines of text, or points.
+    """Write items to a file: images as a grid, texts as lines, vectors as a scatter plot.
 
     Args:
         path: of the file; see `suffix_of`.
-        items: an array of items of `space`; of vectors the first two numbers are drawn.
+        items: an array of items of `space`; the first two numbers of vectors are drawn.
         space: a `kgen.spaces.Space`.
-        title: what a reader must know, such as a temperature; None for nothing. In a PNG of images
-            it is the text "Title" of the file.
+        title: a note for readers, such as a temperature, or None. In a PNG of images it is the text
+            chunk "Title".
 
     Examples:
         >>> data = kgen.data.load("digits")
@@ -124,14 +125,14 @@ def save_items(path, items, space, title=None):
 
 
 def save_triples(path, sources, samples, targets, source_space, space, title=None):
-    """Write a grid of triples: a source image, the sample that a model makes of it, the target.
+    """Write a grid of triples: a source image, a model's sample for it, and the target.
 
     Args:
         path: of the file.
-        sources: images of `source_space`, shown in the size and the levels of the samples.
+        sources: images of `source_space`, shown in the size and levels of the samples.
         samples, targets: as many images of `space`.
         source_space, space: `kgen.spaces.Pixels`.
-        title: as of `save_grid`.
+        title: as in `save_grid`.
 
     Examples:
         >>> data = kgen.data.load("digits:edges")
@@ -146,10 +147,10 @@ def save_triples(path, sources, samples, targets, source_space, space, title=Non
 
 
 def save_loss_plot(path, history):
-    """Write the curves of `history` ({term: [value per epoch]}), one panel a term.
+    """Plot `history` ({term: [value per epoch]}) with one panel per term.
 
-    `val_<term>` is drawn beside its term. A value far from all others is not drawn: the panel's
-    title says so.
+    `val_<term>` is drawn in the panel of its term. Values far from all others are left out, and the
+    panel's title says so.
 
     Examples:
         >>> kgen.pictures.save_loss_plot("losses.png", {"loss": [3.0, 2.0], "val_loss": [3.1, 2.2]})
@@ -169,10 +170,10 @@ def save_loss_plot(path, history):
             low, high = plots.plain_range(*curves.values())
             for label, values in curves.items():
                 shown = (low <= values) & (values <= high)
-                # A line shows no epoch that stands alone.
+                # A line would not show an isolated epoch.
                 points = "" if shown.all() and len(shown) > 1 else "."
                 axes.plot(1 + np.flatnonzero(shown), values[shown], label=label, marker=points)
-            # NaN: not measured in that epoch.
+            # NaN means not measured in that epoch.
             values = np.concatenate(list(curves.values()))
             outside = plots.left_out(values[~np.isnan(values)], low, high)
             name = plots.shortened(term)
@@ -183,15 +184,15 @@ def save_loss_plot(path, history):
 
 
 def save_histograms(path, groups, quantity, title=None):
-    """Write the distributions of one quantity in several groups, over each other.
+    """Plot overlaid histograms of one quantity in several groups.
 
-    Values ten times as far from their group's quartiles as these are from each other are not drawn:
-    the legend says how many there are.
+    Values more than ten interquartile ranges beyond their group's quartiles are left out; the
+    legend counts them.
 
     Args:
         path: of the file.
-        groups: {name: numbers (n,)}, each drawn as shares of its group.
-        quantity: what the numbers are, with their unit.
+        groups: {name: numbers (n,)}, each drawn as fractions of its group.
+        quantity: label of the x axis, with the unit.
         title: above the plot, or None.
 
     Examples:
@@ -214,11 +215,11 @@ def save_histograms(path, groups, quantity, title=None):
 
 
 def save_confusion(path, labels, predicted, names=None, title=None):
-    """Write how many images of each label were given which one, as a square of numbers.
+    """Plot a confusion matrix: the number of images per true and predicted label.
 
     Args:
         path: of the file.
-        labels, predicted: the true and the given labels, whole numbers (n,) from 0.
+        labels, predicted: the true and the predicted labels, integers (n,) from 0.
         names: of the labels, or None for their numbers.
         title: above the plot, or None.
 
@@ -242,11 +243,12 @@ def save_confusion(path, labels, predicted, names=None, title=None):
 
 
 def save_scatter(path, points, labels, names=None, title=None):
-    """Write points of the plane (n, 2), coloured by their labels (n,), whole numbers.
+    """Scatter plot of points (n, 2), coloured by their labels (n,).
 
     Args:
         path: of the file.
-        points, labels: arrays.
+        points: numbers (n, 2).
+        labels: integers (n,).
         names: of the labels from 0 on, or None for their numbers.
         title: above the plot, or None.
 

@@ -1,4 +1,4 @@
-"""What all plots share: colours for any number of runs, legends beside the axes, ranges, files."""
+"""Helpers of all plots: colours for any number of runs, legends, ranges, files."""
 
 import contextlib
 import io
@@ -21,18 +21,18 @@ FORMATS = {
     ".svg": "svg",
 }
 PIXELS = tuple(suffix for suffix in FORMATS if suffix != ".svg")
-MARKERS = "osD^v<>ph*P"  # 11, so that with ten colours 110 pairs differ
+MARKERS = "osD^v<>ph*P"  # 11 markers, which with ten colours make 110 different pairs
 LONGEST_NAME = 40  # characters
-LINE, CHARACTER = 0.2, 0.075  # inches that a legend takes for each
-# How many interquartile ranges beyond the quartiles a value is cut off: nothing of a normal
-# distribution, nor of one with tails as heavy as a log-likelihood's.
+LINE, CHARACTER = 0.2, 0.075  # inches per line and per character of a legend
+# Values more than so many interquartile ranges beyond the quartiles are left out. No value of a
+# normal distribution is so far, nor one with the heavy tails of log-likelihoods.
 FAR = 10
-LARGEST = 1e100  # larger values are left out: their differences have to be finite
+LARGEST = 1e100  # larger values are left out, so that differences are finite
 LONGEST_BAR = 10  # times the median; longer ones are cut off
 
 
 def file_format(path, formats=tuple(FORMATS)):
-    """The format that a file's ending asks for; KgenError if it is none of `formats`."""
+    """The format of a file's suffix; KgenError if it is none of `formats`."""
     suffix = Path(path).suffix.lower()
     if suffix not in formats:
         raise KgenError(
@@ -43,7 +43,7 @@ def file_format(path, formats=tuple(FORMATS)):
 
 
 def new_figure(width, height):
-    """A Matplotlib figure of so many inches that no window shows."""
+    """A Matplotlib figure, width x height in inches, that opens no window."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -54,7 +54,7 @@ def new_figure(width, height):
 
 @contextlib.contextmanager
 def saved_figure(path, width, height):
-    """A figure that is written to `path`, in the format of its ending, when the block succeeds."""
+    """Context manager: a figure that is written to `path` when the block succeeds."""
     form = file_format(path)
     figure = new_figure(width, height)
     yield figure
@@ -63,7 +63,7 @@ def saved_figure(path, width, height):
 
 
 def _save(figure, target, **how):
-    """As `figure.savefig`; names are drawn as they are written, `$` and all."""
+    """As `figure.savefig`, with literal texts: `$` starts no formula."""
     from matplotlib.text import Text
 
     for text in figure.findobj(Text):
@@ -73,20 +73,20 @@ def _save(figure, target, **how):
 
 
 def printable(text):
-    """Text with escapes for what no font has: control characters and halves of a pair."""
+    """Text with escapes for characters that no font has: control characters, lone surrogates."""
     return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
 
 
 def svg(figure):
-    """The figure as an SVG element for a page."""
+    """The figure as an SVG element for an HTML page."""
     buffer = io.StringIO()
     _save(figure, buffer, format="svg")
     text = buffer.getvalue()
-    return text[text.index("<svg") :]  # without the XML declaration, which HTML has no place for
+    return text[text.index("<svg") :]  # without the XML declaration, which HTML does not allow
 
 
 def styles():
-    """{"color", "marker"} without end: 110 in a row differ, neighbours in both."""
+    """Yield {"color", "marker"} forever: 110 in a row differ, neighbours in both."""
     index = 0
     while True:
         yield {"color": f"C{index % 10}", "marker": MARKERS[index % len(MARKERS)]}
@@ -94,21 +94,21 @@ def styles():
 
 
 def shortened(name):
-    """A name of at most 40 characters, its middle left out where it has more."""
+    """A name of at most 40 characters; longer ones lose their middle."""
     name = str(name)
     half = LONGEST_NAME // 2
     return name if len(name) <= LONGEST_NAME else f"{name[:half]}…{name[1 - half :]}"
 
 
 def legend_beside(figure):
-    """One legend of all that the figure's axes show, right of them, where it covers nothing.
+    """Add one legend for all axes of the figure, to the right of them.
 
-    The figure becomes wider, and taller where the legend has many lines.
+    The figure becomes wider, and taller if the legend has many lines.
     """
     handles, names = [], []
     for axes in figure.axes:
         own = zip(*axes.get_legend_handles_labels(), strict=True)
-        new = [(handle, name) for handle, name in own if name not in names]  # one for all panels
+        new = [(handle, name) for handle, name in own if name not in names]  # each name once
         handles += [handle for handle, _ in new]
         names += [name for _, name in new]
     if not names:
@@ -120,10 +120,10 @@ def legend_beside(figure):
 
 
 def plain_range(*groups):
-    """(low, high) of what most of the values of each group lie in; what is far outside is cut off.
+    """The range (low, high) of the values of all groups, without far outliers (see `FAR`).
 
     Args:
-        groups: arrays of numbers, any of which may be empty, NaN or infinite.
+        groups: arrays of numbers; they may be empty, NaN or infinite.
     """
     lows, highs = [], []
     for values in groups:
@@ -132,7 +132,7 @@ def plain_range(*groups):
         if len(values):
             first, third = np.quantile(values, [0.25, 0.75])
             reach = FAR * (third - first)
-            # Of values that are nearly all equal: at least as far as a half-way usual range.
+            # If nearly all values are equal, the interquartile range is 0: use a mean distance.
             reach = reach or FAR * np.abs(values - first).mean()
             near = values[(first - reach <= values) & (values <= third + reach)]
             lows.append(near.min())
@@ -145,7 +145,7 @@ def plain_range(*groups):
 
 
 def left_out(values, low, high):
-    """In words, which of the values are not in low..high: "" or "2 below -310, 1 not finite"."""
+    """The values outside of low..high in words: "" or "2 below -310, 1 not finite"."""
     values = np.asarray(values, "float64")
     counts = {
         f"below {low:.4g}": np.sum(np.isfinite(values) & (values < low)),
@@ -156,14 +156,14 @@ def left_out(values, low, high):
 
 
 def bars(values, label, errors=None):
-    """A figure of horizontal bars with their numbers, and its axes.
+    """(figure, axes) of a horizontal bar chart with numbers.
 
-    A bar more than ten times as long as the median is cut off, and says so beside its number.
+    A bar more than ten times as long as the median is cut off, and marked beside its number.
 
     Args:
-        values: {name: number}; one that is not finite has no bar.
-        label: what the numbers are, with their unit.
-        errors: {name: standard error} or None.
+        values: {name: number}; a number that is not finite has no bar.
+        label: label of the x axis, with the unit.
+        errors: {name: standard error}, or None.
     """
     figure = new_figure(7, 1 + 0.35 * len(values))
     axes = figure.subplots()
@@ -191,7 +191,7 @@ def _in_short(number):
 
 
 def _longest(numbers):
-    """Where bars end, if some are ten times as long as the median: a bit beyond the others."""
+    """The length at which to cut off bars: 1.2 times the longest usual bar; infinity for none."""
     sizes = np.abs(numbers[np.isfinite(numbers)])
     usual = (
         sizes[sizes <= LONGEST_BAR * np.quantile(sizes, 0.5, method="lower")] if len(sizes) else []

@@ -1,8 +1,8 @@
-"""Makes kgen's classes known to Keras by name, before the modules that define them are imported.
+"""Register kgen's classes with Keras by name, before their modules are imported.
 
-`keras.saving.load_model` finds the classes of a file in Keras' registry, which decorators fill when
-a module is imported. `import kgen` imports neither Keras nor a model: here every name gets a
-placeholder, at once if Keras is there, else when Keras is imported.
+`keras.saving.load_model` looks classes up in Keras' registry, which decorators fill when a module
+is imported. `import kgen` imports neither Keras nor a model. So every name gets a placeholder, at
+once if Keras is imported already, else when it is.
 """
 
 import importlib
@@ -18,18 +18,18 @@ LAYERS = (
 
 
 class Placeholder:
-    """Stands for a class in Keras' registry; importing its module puts the class in its place."""
+    """Stands for a class in Keras' registry; importing the class's module replaces it."""
 
     def __init__(self, module, name):
         self.module, self.name = module, name
 
     def from_config(self, config):
-        """An object of the class, as Keras makes it from a file."""
+        """An object of the class, made from its configuration; Keras calls it for a file."""
         return getattr(importlib.import_module(self.module), self.name).from_config(config)
 
 
 def homes():
-    """{class name: module} of everything of kgen's that a Keras file can hold."""
+    """{class name: module} of all classes of kgen that a Keras file can contain."""
     from kgen import models
 
     layers = dict.fromkeys(LAYERS, "kgen.layers")
@@ -54,7 +54,7 @@ def register_with_keras():
 
 
 class _AfterKeras(importlib.abc.MetaPathFinder):
-    """Finds Keras as the other finders do, and calls `register` once it is imported."""
+    """An import finder that finds Keras by the other finders, and calls `register` afterwards."""
 
     def find_spec(self, name, path=None, target=None):
         if name != "keras":

@@ -1,4 +1,4 @@
-"""`python -m kgen.sample RUN`: samples of a trained run, on any backend."""
+"""`python -m kgen.sample RUN`: draw samples from a trained run, on any backend."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from kgen.files import atomic_write
 from kgen.runs import folder as run_folder
 from kgen.runs.trained_models import load_models
 
-MANY = 64  # samples, where nobody says how many
+MANY = 64  # default number of samples
 
 
 def parser():
@@ -87,7 +87,7 @@ def main(arguments=None):
 
 
 def sampling_of(model, assignments, as_array):
-    """The arguments of `model.sample`: given ones, else its defaults, or those of pictures."""
+    """The arguments of `model.sample`: the given ones; else its defaults, or those of pictures."""
     from kgen.training.parameters import assigned, parsed
 
     given = {name: parsed(text) for name, text in assigned("--sampling", assignments)}
@@ -95,10 +95,10 @@ def sampling_of(model, assignments, as_array):
 
 
 def asked(model, options):
-    """(count, condition) of the samples; conditions are repeated in turn where `-n` asks for more.
+    """(count, condition) of the samples; conditions are repeated if `-n` asks for more.
 
     Raises:
-        KgenError: for a condition that the model is not given.
+        KgenError: for a condition that does not fit the model.
     """
     import numpy as np
 
