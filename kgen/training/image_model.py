@@ -17,6 +17,8 @@ class ImageModel(GenerativeModel):
         kwargs: arguments of `GenerativeModel`.
     """
 
+    data_arguments = ("image_shape", "levels")
+
     def __init__(self, image_shape: ImageShape, levels: Levels, **kwargs):
         self.image_shape, self.levels = image_shape, levels
         super().__init__(**kwargs)

@@ -66,6 +66,7 @@ class GenerativeModel(Lacking, Trained):
 
     metric_names = ("loss",)
     players = ()
+    data_arguments = ()  # of the constructor, which every model of this kind takes
     averaged = None
     space: Space
     condition_space = None

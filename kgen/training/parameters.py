@@ -33,13 +33,14 @@ def constructor_parameters(model_class):
 def check_constructor(model_class):
     """Raise KgenError unless a class takes `image_shape`, `levels` and `**kwargs`."""
     taken = constructor_parameters(model_class)
-    needed = [name for name in ("image_shape", "levels") if name not in taken]
+    needed = [name for name in model_class.data_arguments if name not in taken]
     own = next(filter(None, map(_parameters, model_class.__mro__)))
     needed += [] if _takes_more(own) else ["**kwargs"]
     if needed:
         raise KgenError(
-            f"Expected {model_class.__name__} to take image_shape, levels and **kwargs, received a "
-            f"constructor without {', '.join(needed)}: add them, for super().__init__."
+            f"Expected {model_class.__name__} to take {', '.join(model_class.data_arguments)} and "
+            f"**kwargs, received a constructor without {', '.join(needed)}: add them, for "
+            "super().__init__."
         )
 
 
