@@ -22,11 +22,11 @@ from keras import layers, ops
 
 from kgen.bounds import Classes, ImageShape, Levels
 from kgen.models.autoencoders.vae import VAE
-from kgen.spaces import Labels
+from kgen.training import GivenLabels
 
 
 @keras.saving.register_keras_serializable("kgen")
-class CVAE(VAE):
+class CVAE(GivenLabels, VAE):
     """Conditional variational autoencoder (Sohn et al. 2015); `fit(images, labels)`.
 
     Kihyuk Sohn, Honglak Lee, Xinchen Yan: Learning Structured Output Representation using Deep
@@ -41,7 +41,6 @@ class CVAE(VAE):
     Metrics: `loss` = `reconstruction` + `kl`, all in nats per image.
     """
 
-    conditional = True
     small_arguments = {**VAE.small_arguments, "classes": 10}
 
     def __init__(
@@ -54,10 +53,6 @@ class CVAE(VAE):
     ):
         self.classes = classes  # before the networks are built, which have inputs for labels
         super().__init__(image_shape, levels, **kwargs)
-
-    @property
-    def condition_space(self):
-        return Labels(self.classes)
 
     def build_networks(self):
         super().build_networks(further_channels=1, further_latents=self.classes)

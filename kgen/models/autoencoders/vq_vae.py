@@ -46,12 +46,11 @@ from kgen.bounds import (
 from kgen.data import Split
 from kgen.distributions import pixel_distribution
 from kgen.layers import Codebook, Conv2D, UpsampleConv, pyramid_sizes
-from kgen.spaces import Labels
-from kgen.training import ImageModel, in_chunks, inference
+from kgen.training import GivenLabels, ImageModel, in_chunks, inference
 
 
 @keras.saving.register_keras_serializable("kgen")
-class VQVAE(ImageModel):
+class VQVAE(GivenLabels, ImageModel):
     """Vector-quantised variational autoencoder (van den Oord et al. 2017).
 
     Aaron van den Oord, Oriol Vinyals, Koray Kavukcuoglu: Neural Discrete Representation Learning.
@@ -79,7 +78,6 @@ class VQVAE(ImageModel):
 
     metric_names = ("loss", "reconstruction", "commitment_loss", "perplexity")
     likelihood = "bound"
-    conditional = True
     sampling = "sequential"
     averaged = ("encoder", "decoder")
     picture_arguments: ClassVar[dict] = {"mode": "median"}
@@ -124,10 +122,6 @@ class VQVAE(ImageModel):
             blocks=prior_blocks,
             classes=classes,
         )
-
-    @property
-    def condition_space(self):
-        return Labels(self.classes) if self.classes else None
 
     def stages(self):
         return [

@@ -29,11 +29,11 @@ from keras import layers, ops
 from kgen.bounds import Bounds, Count, ImageShape, Levels, Repeats
 from kgen.layers import HorizontalConv2D, VerticalConv2D
 from kgen.models.autoregressive.base import Autoregressive, built
-from kgen.spaces import Labels
+from kgen.training import GivenLabels
 
 
 @keras.saving.register_keras_serializable("kgen")
-class GatedPixelCNN(Autoregressive):
+class GatedPixelCNN(GivenLabels, Autoregressive):
     """Gated PixelCNN (van den Oord et al. 2016).
 
     Aaron van den Oord et al.: Conditional Image Generation with PixelCNN Decoders. 2016,
@@ -51,7 +51,6 @@ class GatedPixelCNN(Autoregressive):
     Metrics: `loss`, the negative log-likelihood in nats per image.
     """
 
-    conditional = True
     small_arguments = {"features": 6, "blocks": 2, "classes": 10}
 
     def __init__(
@@ -92,10 +91,6 @@ class GatedPixelCNN(Autoregressive):
         if classes:
             self.class_biases = layers.Embedding(classes, 2 * blocks * 2 * width)
             self.class_biases.build()
-
-    @property
-    def condition_space(self):
-        return Labels(self.classes) if self.classes else None
 
     def embed(self, condition=None):
         """The biases (n, 2 * width) of each layer for labels: (vertical list, horizontal list)."""

@@ -22,13 +22,13 @@ from keras import layers
 from kgen.bounds import Classes, ImageShape, Levels
 from kgen.models.gans.base import GANBase
 from kgen.models.gans.gan import GAN
-from kgen.spaces import Labels
+from kgen.training import GivenLabels
 
 LABEL_SIZE = 50  # dimensions of the generator's embedding of a label
 
 
 @keras.saving.register_keras_serializable("kgen")
-class CGAN(GAN):
+class CGAN(GivenLabels, GAN):
     """Conditional generative adversarial network (Mirza & Osindero 2014); `fit(images, labels)`.
 
     Mehdi Mirza, Simon Osindero: Conditional Generative Adversarial Nets. 2014, arXiv:1411.1784. The
@@ -43,7 +43,6 @@ class CGAN(GAN):
     Metrics: see `GAN`.
     """
 
-    conditional = True
     small_arguments = {**GANBase.small_arguments, "classes": 10}
 
     def __init__(
@@ -56,10 +55,6 @@ class CGAN(GAN):
     ):
         self.classes = classes  # before the networks are built, which have inputs for labels
         super().__init__(image_shape, levels, **kwargs)
-
-    @property
-    def condition_space(self):
-        return Labels(self.classes)
 
     def build_generator(self):
         network = super().build_generator(further_latents=LABEL_SIZE)
