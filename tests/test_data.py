@@ -30,7 +30,7 @@ def real(name, load_as=None):
     if not root:  # as on a user's machine; what needs no files is tested on files made here
         pytest.skip("KGEN_DATA_DIR is not set, so that no real files are at hand")
     if not (Path(root) / name).is_dir():
-        pytest.skip(f"KGEN_DATA_DIR has no folder {name}")
+        pytest.skip(f"KGEN_DATA_DIR has no folder {name}")  # it may hold some of the sets
     return load(load_as or name)
 
 

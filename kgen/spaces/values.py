@@ -76,8 +76,21 @@ class Labels(Space):
         return {"classes": self.classes}
 
 
+class Floats(Space):
+    """Base class: arrays of float32, to which other numbers are converted."""
+
+    dtype = "float32"
+    is_discrete = False
+
+    def _converted(self, array):
+        return array.astype("float32") if array.dtype.kind in "buif" else array
+
+    def _fits(self, dtype):
+        return dtype.startswith("float")
+
+
 @dataclass(frozen=True)
-class Attributes(Space):
+class Attributes(Floats):
     """What is true of an item, and how far: arrays (n, k) of numbers from 0 to 1.
 
     Args:
@@ -86,19 +99,11 @@ class Attributes(Space):
 
     names: tuple[str, ...]
     what: ClassVar[str] = "attributes"
-    dtype: ClassVar[str] = "float32"
     limits: ClassVar[tuple] = (0, 1)
-    is_discrete: ClassVar[bool] = False
 
     @property
     def shape(self):
         return (len(self.names),)
-
-    def _converted(self, array):
-        return array.astype("float32") if array.dtype.kind in "buif" else array
-
-    def _fits(self, dtype):
-        return dtype.startswith("float")
 
     def _advice(self, dtype, shape):
         return f"pass one number for each of {', '.join(self.names)}"
@@ -115,7 +120,7 @@ class Attributes(Space):
 
 
 @dataclass(frozen=True)
-class Vectors(Space):
+class Vectors(Floats):
     """Points: arrays (n, size) of numbers.
 
     Args:
@@ -124,9 +129,7 @@ class Vectors(Space):
 
     size: int
     what: ClassVar[str] = "vectors"
-    dtype: ClassVar[str] = "float32"
     limits: ClassVar[None] = None
-    is_discrete: ClassVar[bool] = False
 
     @property
     def shape(self):
@@ -137,12 +140,6 @@ class Vectors(Space):
         if not np.isfinite(values).all():
             raise KgenError("Expected finite vectors, received NaN or infinity: leave those out.")
         return values
-
-    def _converted(self, array):
-        return array.astype("float32") if array.dtype.kind in "buif" else array
-
-    def _fits(self, dtype):
-        return dtype.startswith("float")
 
     def arguments(self):
         return {"size": self.size}
