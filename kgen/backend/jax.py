@@ -127,6 +127,15 @@ def input_gradient(model, function, inputs):
     return gradient
 
 
+def value_and_vjp(function, inputs, vector):
+    """`function(inputs)`, and the product of `vector`, like its value, with its Jacobian.
+
+    For inference, also inside `scan`: `function` assigns no variables.
+    """
+    value, pull_back = jax.vjp(function, inputs)
+    return value, pull_back(vector)[0]
+
+
 def categorical_log_prob(values, logits):
     """log softmax(logits)[..., values], in nats: values int32 (...), logits (..., levels)."""
     chosen = values[..., None] == jax.numpy.arange(logits.shape[-1])

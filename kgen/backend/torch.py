@@ -146,6 +146,15 @@ def input_gradient(model, function, inputs):
     return gradient
 
 
+def value_and_vjp(function, inputs, vector):
+    """`function(inputs)` and a vector-Jacobian product, see `kgen.backend.jax.value_and_vjp`."""
+    with torch.enable_grad():
+        inputs = inputs.detach().requires_grad_()
+        value = function(inputs)
+        (product,) = torch.autograd.grad(value, inputs, vector)
+    return value.detach(), product
+
+
 def categorical_log_prob(values, logits):
     """log softmax(logits)[..., values], see `kgen.backend.jax.categorical_log_prob`."""
     logits = logits.reshape(-1, logits.shape[-1])  # PyTorch is fastest with classes last
