@@ -14,6 +14,7 @@ from kgen.layers.bijections import (
 from kgen.layers.codebook import Codebook
 from kgen.layers.convolution import Conv2D, Conv2DTranspose
 from kgen.layers.dropout import Dropout
+from kgen.layers.embeddings import ConditionEmbedding, TimeEmbedding
 from kgen.layers.masked import HorizontalConv2D, MaskedConv2D, VerticalConv2D, shifted_down
 from kgen.layers.normalisation import (
     AdaptiveGroupNormalization,
@@ -32,6 +33,7 @@ __all__ = [
     "Chain",
     "CheckerboardCoupling",
     "Codebook",
+    "ConditionEmbedding",
     "Conv2D",
     "Conv2DTranspose",
     "Dropout",
@@ -41,6 +43,7 @@ __all__ = [
     "MaskedConv2D",
     "NearestUpsampleConv",
     "SpectralNormalization",
+    "TimeEmbedding",
     "UNet",
     "UpsampleConv",
     "VerticalConv2D",
