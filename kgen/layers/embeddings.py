@@ -72,9 +72,13 @@ def embedding_of(space, size):
 
 def table(count, size):
     """A learned vector for each of `count` whole numbers, at first standard normal."""
-    embedding = layers.Embedding(count, size, keras.initializers.RandomNormal(stddev=1.0))
+    embedding = layers.Embedding(count, size, normal())
     embedding.build(())
     return embedding
+
+
+def normal():
+    return keras.initializers.RandomNormal(stddev=1.0)
 
 
 class TwoLayers(layers.Layer):
@@ -101,17 +105,16 @@ class TextEmbedding(layers.Layer):
     def __init__(self, space, size, **kwargs):
         super().__init__(**kwargs)
         self.words = table(space.vocabulary_size, size)
-        self.places = table(space.length, size)
+        self.places = self.add_weight(
+            shape=(space.length, size), initializer=normal(), name="places"
+        )
         self.last = layers.Dense(size)
         self.last.build((None, size))
         self.built = True
 
     def call(self, tokens):
-        is_word = ops.cast(ops.not_equal(tokens, 0), self.compute_dtype)[
-            ..., None
-        ]  # (n, length, 1)
-        places = self.places(np.arange(tokens.shape[1]))
-        placed = ops.silu(self.words(tokens) + places) * is_word  # (n, length, size)
+        is_word = ops.cast(ops.not_equal(tokens, 0), self.compute_dtype)[..., None]
+        placed = ops.silu(self.words(tokens) + self.places) * is_word  # (n, length, size)
         return self.last(ops.sum(placed, axis=1) / ops.maximum(ops.sum(is_word, axis=1), 1.0))
 
 
