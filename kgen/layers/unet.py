@@ -28,30 +28,34 @@ from kgen.layers.pyramid import NearestUpsampleConv
 class UNet(layers.Layer):
     """A U-Net: images and one embedding per image -> images of the same size, zero at the start.
 
-    `unet(x, embedding, training)` maps float32 (n, height, width, any channels) and (n, e) to
-    float32 (n, height, width, channels). Odd sizes are halved upwards, 7 -> 4 -> 2.
+    `unet(x, embedding, training)` maps float32 (n, height, width, channels) and (n, embedding_size)
+    to float32 (n, height, width, outputs). Odd sizes are halved upwards, 7 -> 4 -> 2.
 
     Unlike the paper's, it has as many blocks on the way up as on the way down, which halves the
     time of a step: the paper has one more at each size.
 
     Args:
-        channels: of the output.
+        image_shape: (height, width, channels).
         base_channels: channels at the full size.
         multipliers: of `base_channels`, one for each size; each size is half the one before.
         blocks: residual blocks at each size, on each way.
         attention: number of the smallest sizes with self-attention after each block; it is in the
             middle, too, unless this is 0.
+        embedding_size: numbers of an embedding.
+        outputs: channels of the output.
         dropout: fraction of each residual block's features that is dropped in training.
         groups: of channels in group normalisation; fewer where channels are no multiple of it.
     """
 
     def __init__(
         self,
-        channels,
-        base_channels=32,
-        multipliers=(1, 2, 2),
-        blocks=1,
-        attention=1,
+        image_shape,
+        base_channels,
+        multipliers,
+        blocks,
+        attention,
+        embedding_size,
+        outputs,
         dropout=0.0,
         groups=8,
         **kwargs,

@@ -22,8 +22,7 @@ class GivenLabels:
 class Given(GenerativeModel):
     """Base class of models that are given labels, attributes, captions, several or none of these.
 
-    Name it before the other base class, and pass `super().__init__` all arguments by their names:
-    `class MyModel(Given, ImageModel)`.
+    Name it before the other base class: `class MyModel(Given, ImageModel)`.
 
     The condition is an array if one of the three is given; else a dict of arrays with the names
     "labels", "attributes" and "captions".
@@ -33,14 +32,14 @@ class Given(GenerativeModel):
         attributes: names of the attributes; () for none.
         words: that captions consist of; () for no captions.
         length: most words of a caption.
-        kwargs: arguments of the other base class.
+        args, kwargs: arguments of the other base class.
     """
 
     conditional = True
 
     def __init__(
         self,
-        *,
+        *args,
         classes: NoClasses = 0,
         attributes: NoNames = (),
         words: NoWords = (),
@@ -54,7 +53,7 @@ class Given(GenerativeModel):
             )
         self.classes, self.attributes = classes, attributes
         self.words, self.length = words, length
-        super().__init__(**kwargs)
+        super().__init__(*args, **kwargs)
 
     @property
     def condition_space(self):
