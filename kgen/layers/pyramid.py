@@ -59,7 +59,7 @@ class NearestUpsampleConv(keras.layers.Layer):
         self.filters = filters
 
     def build(self, x_shape):
-        shape = (3, 3, self.filters, x_shape[-1])  # flipped, as transposed convolutions have it
+        shape = (3, 3, x_shape[-1], self.filters)
         self.kernel = self.add_weight(shape=shape, initializer="glorot_uniform", name="kernel")
         self.bias = self.add_weight(shape=(self.filters,), initializer="zeros", name="bias")
         self.built = True
@@ -67,6 +67,7 @@ class NearestUpsampleConv(keras.layers.Layer):
     def call(self, x, size):
         """Twice as large images, less the last row or column where `size`, (h, w), is odd."""
         kernel = ops.cast(self.kernel, self.compute_dtype)
+        kernel = ops.swapaxes(ops.flip(kernel, (0, 1)), 2, 3)  # (3, 3, filters, channels)
         for axis in range(2):  # the full convolution with 2x2 ones: (4, 4, filters, channels)
             before, after = ([[0, 0]] * axis + [pad] + [[0, 0]] * (3 - axis) for pad in PADS)
             kernel = ops.pad(kernel, before) + ops.pad(kernel, after)

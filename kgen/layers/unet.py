@@ -75,7 +75,7 @@ class UNet(layers.Layer):
         self.up = [[block(size) for _ in range(blocks)] for size in sizes]
         self.doubled = [NearestUpsampleConv(widths[s]) for s in sizes[:-1]]
         self.normalised = GroupNormalization(groups)
-        self.last = Conv2D(channels, 3, padding="same", kernel_initializer="zeros", dtype="float32")
+        self.last = Conv2D(outputs, 3, padding="same", kernel_initializer="zeros", dtype="float32")
 
     def build(self, x_shape, embedding_shape):
         def built(layer, channels, *others):
