@@ -13,6 +13,7 @@ import keras
 
 from kgen.backend.added_losses import added_losses
 from kgen.backend.averaged import by_averages, inference_sources
+from kgen.backend.grouped import group_normalised
 from kgen.backend.jax_convolution import conv, conv_transpose
 from kgen.backend.jax_steps import make_test_function, make_train_function, pure_function
 from kgen.backend.process import process_peak_memory
@@ -31,6 +32,7 @@ __all__ = [
     "conv_transpose",
     "default_jit_compile",
     "device",
+    "group_normalised",
     "input_gradient",
     "make_test_function",
     "make_train_function",

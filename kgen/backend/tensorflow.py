@@ -11,6 +11,7 @@ from keras.ops import cond
 from kgen.backend.adam import adam_slots
 from kgen.backend.added_losses import added_losses
 from kgen.backend.averaged import by_averages
+from kgen.backend.grouped import group_normalised
 from kgen.backend.process import process_peak_memory
 from kgen.backend.tensorflow_convolution import (
     computes_with_onednn,
@@ -33,6 +34,7 @@ __all__ = [
     "conv_transpose",
     "default_jit_compile",
     "device",
+    "group_normalised",
     "input_gradient",
     "make_test_function",
     "make_train_function",

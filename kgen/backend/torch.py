@@ -31,6 +31,7 @@ __all__ = [
     "conv_transpose",
     "default_jit_compile",
     "device",
+    "group_normalised",
     "input_gradient",
     "make_test_function",
     "make_train_function",
@@ -134,6 +135,15 @@ def batch_normalised(x, scale, offset, epsilon):
     )
     variance = inverse_deviation.detach() ** -2 - epsilon
     return outputs.movedim(1, -1), mean.detach(), variance
+
+
+def group_normalised(x, scale, offset, groups, epsilon):
+    """Group normalisation of images, see `kgen.backend.grouped.group_normalised`."""
+    images = x.movedim(-1, 1)
+    if scale.ndim == 1:
+        return functional.group_norm(images, groups, scale, offset, epsilon).movedim(1, -1)
+    normalised = functional.group_norm(images, groups, eps=epsilon).movedim(1, -1)
+    return torch.addcmul(offset[:, None, None], normalised, scale[:, None, None])
 
 
 def input_gradient(model, function, inputs):
