@@ -46,6 +46,7 @@ __all__ = [
     "training",
     "uniform",
     "value_and_grad",
+    "value_and_vjp",
     "version",
 ]
 

@@ -48,6 +48,7 @@ __all__ = [
     "training",
     "uniform",
     "value_and_grad",
+    "value_and_vjp",
     "version",
 ]
 

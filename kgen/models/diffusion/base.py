@@ -59,6 +59,8 @@ class Diffusion(Given, ImageModel):
         prior_deviation: standard deviation of the noise that sampling begins with.
         dequantized: whether pixels are modelled as (level + u) / levels, u in [0, 1).
         clips: whether predicted images are clipped to [-1, 1].
+        outputs_per_channel: of the network.
+        highest_frequency: of the embedding of `noise_level`, see `TimeEmbedding`.
     """
 
     small_arguments: ClassVar[dict] = {
@@ -77,6 +79,7 @@ class Diffusion(Given, ImageModel):
     clips = False
     prior_deviation = 1.0
     outputs_per_channel = 1
+    highest_frequency = 1000.0
 
     def __init__(
         self,
@@ -107,7 +110,8 @@ class Diffusion(Given, ImageModel):
             outputs=self.outputs_per_channel * channels,
             dropout=dropout,
         )
-        self.time_embedding = TimeEmbedding(4 * base_channels)
+        self.unet.build((None, *self.image_shape), (None, 4 * base_channels))
+        self.time_embedding = TimeEmbedding(4 * base_channels, self.highest_frequency)
         self.condition_embedding = None
         if self.condition_space is not None:
             self.condition_embedding = ConditionEmbedding(self.condition_space, 4 * base_channels)

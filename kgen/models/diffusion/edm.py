@@ -3,14 +3,15 @@
 Tero Karras, Miika Aittala, Timo Aila, Samuli Laine: Elucidating the Design Space of Diffusion-Based
 Generative Models. 2022, arXiv:2206.00364.
 
-Noise of standard deviation sigma is added to an image x. The denoiser D estimates x (equation 7):
+Noise of standard deviation sigma is added to an image x. The denoiser D estimates x from the noisy
+image y = x + sigma eps (equation 7):
 
-    D(x + sigma eps; sigma) = c_skip(sigma) x_sigma + c_out(sigma) F(c_in(sigma) x_sigma; ln(sigma)/4)
+    D(y; sigma) = c_skip(sigma) y + c_out(sigma) F(c_in(sigma) y; ln(sigma) / 4)
 
 with coefficients that give the network F inputs and targets of variance 1 at every sigma. Training
-minimises (equation 8, in which the weight makes that of F's error 1):
+minimises (equation 8; its weight makes that of F's error 1):
 
-    E_{x, sigma, eps} (sigma^2 + sigma_data^2) / (sigma sigma_data)^2 |D(x + sigma eps; sigma) - x|^2
+    E_{x, sigma, eps} (sigma^2 + sigma_data^2) / (sigma sigma_data)^2 |D(y; sigma) - x|^2
 
 Sampling solves dx/dsigma = (x - D(x; sigma)) / sigma from sigma = 80 to 0 by Heun's method.
 
@@ -68,6 +69,7 @@ class EDM(FlowLikelihood, Diffusion):
     small_arguments = Diffusion.small_arguments
     dequantized = True
     prior_deviation = LARGEST
+    highest_frequency = 16.0  # of ln(sigma) / 4, from -1.6 to 1.1
     path = ExplodingPath()
 
     def __init__(
