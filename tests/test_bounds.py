@@ -284,6 +284,6 @@ def test_the_scales_that_images_allow_are_told_before_anything_is_built(
     ],
 )
 def test_the_scales_that_are_told_can_be_built(name, shape, scales):
-    small = {"width": 2, **({"depth": 1} if name == "glow" else {})}
+    small = {"base_channels": 2, **({"depth": 1} if name == "glow" else {})}
     model = kgen.models.get(name)(shape, scales=scales, **small)
     assert model.sample(1, seed=0).shape == (1, *shape)

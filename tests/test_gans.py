@@ -17,7 +17,7 @@ from kgen.models.gans.collapse import GANWarnings, mean_deviation
 from kgen.testing.comparing import array, refused
 
 ADVERSARIAL = ["gan", "dcgan", "cgan", "lsgan", "wgan", "wgan_gp"]
-TINY = {"latent_size": 4, "generator_units": (8,), "discriminator_units": (8,), "width": 2}
+TINY = {"latent_size": 4, "generator_units": (8,), "discriminator_units": (8,), "base_channels": 2}
 COUNT = 6
 REAL = np.array([[-3.0], [-0.4], [0.1], [0.7], [1.2], [5.0]], "float32")
 FAKE = np.array([[-4.0], [-1.0], [-0.2], [0.3], [0.6], [2.0]], "float32")

@@ -301,8 +301,8 @@ def test_log_prob_of_improbable_images_is_finite():
 FORMS = [
     {"image_shape": (2, 2, 1), "levels": 2, "hidden": ()},
     {"image_shape": (3, 5, 3), "levels": 256, "hidden": (4, 3)},
-    {"image_shape": (9, 11, 1), "levels": 3, "architecture": "conv", "width": 2},
-    {"image_shape": (28, 20, 3), "levels": 256, "architecture": "conv", "width": 2},
+    {"image_shape": (9, 11, 1), "levels": 3, "architecture": "conv", "base_channels": 2},
+    {"image_shape": (28, 20, 3), "levels": 256, "architecture": "conv", "base_channels": 2},
 ]
 
 
@@ -430,7 +430,7 @@ def test_convolutions_halve_to_below_eight_and_double_the_channels(index, depth)
 @pytest.mark.parametrize("architecture", ["dense", "conv"])
 def test_likelihoods_are_float32_under_mixed_precision(policy, architecture):
     policy("mixed_bfloat16")
-    model = VAE((9, 8, 1), latent_size=3, hidden=(4,), architecture=architecture, width=2)
+    model = VAE((9, 8, 1), latent_size=3, hidden=(4,), architecture=architecture, base_channels=2)
     images = some_images(256, 2, (9, 8, 1))
     assert model.encoder.layers[0].compute_dtype == "bfloat16"
     assert [code.dtype for code in model.encode(images)] == [np.float32, np.float32]

@@ -19,10 +19,10 @@ from . import pyramid_sizes, trainable
 # === Networks: lists of their arrays, and the moving (mean, variance) of each normalisation ===
 
 
-def initial_generator(key, latent_size, image_shape, width):
+def initial_generator(key, latent_size, image_shape, base_channels):
     *larger, size = pyramid_sizes(image_shape)
     depth = len(larger)
-    channels = [width * 2**level for level in reversed(range(depth))]  # [256, 128, 64]
+    channels = [base_channels * 2**level for level in reversed(range(depth))]  # [256, 128, 64]
     outputs = [*channels[1:], image_shape[-1]]
     keys = jax.random.split(key, depth + 1)
     parameters = [normal(keys[0], (latent_size, math.prod(size) * channels[0]))]
@@ -47,12 +47,12 @@ def generate(parameters, statistics, noise, sizes):
     return jnp.tanh(x + bias), moved
 
 
-def initial_discriminator(key, image_shape, width):
+def initial_discriminator(key, image_shape, base_channels):
     *larger, size = pyramid_sizes(image_shape)
     depth = len(larger)
-    channels = [width * 2**level for level in range(depth)]  # [64, 128, 256]
+    channels = [base_channels * 2**level for level in range(depth)]  # [64, 128, 256]
     keys = jax.random.split(key, depth + 1)
-    parameters = [normal(keys[0], (4, 4, image_shape[-1], width)), jnp.zeros(width)]
+    parameters = [normal(keys[0], (4, 4, image_shape[-1], base_channels)), jnp.zeros(base_channels)]
     for key, before, after in zip(keys[1:-1], channels[:-1], channels[1:], strict=True):
         parameters += [normal(key, (4, 4, before, after)), (jnp.ones(after), jnp.zeros(after))]
     parameters += [normal(keys[-1], (math.prod(size) * channels[-1], 1)), jnp.zeros(1)]
@@ -111,7 +111,7 @@ def generator_loss(generator, discriminator, statistics, noise, sizes):
 class Baseline:
     """See `benchmarks.native`."""
 
-    def __init__(self, image_shape, levels, latent_size=100, width=64):
+    def __init__(self, image_shape, levels, latent_size=100, base_channels=64):
         sizes = tuple(reversed(pyramid_sizes(image_shape)))
         move = functools.partial(jax.value_and_grad, has_aux=True)
         discriminator_move = move(functools.partial(discriminator_loss, sizes=sizes))
@@ -136,8 +136,10 @@ class Baseline:
             return state, {"discriminator_loss": d_loss, "generator_loss": g_loss}
 
         keys = jax.random.split(training.seed(), 3)
-        generator, of_generator = initial_generator(keys[0], latent_size, image_shape, width)
-        discriminator, of_discriminator = initial_discriminator(keys[1], image_shape, width)
+        generator, of_generator = initial_generator(
+            keys[0], latent_size, image_shape, base_channels
+        )
+        discriminator, of_discriminator = initial_discriminator(keys[1], image_shape, base_channels)
         players, statistics = (generator, discriminator), (of_generator, of_discriminator)
         self.state = players, tuple(map(training.Adam.start, players)), statistics, keys[2]
         self.depth = len(of_generator)

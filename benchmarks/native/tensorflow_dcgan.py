@@ -50,11 +50,11 @@ class BatchNorm(tf.Module):
 
 
 class Generator(tf.Module):
-    def __init__(self, latent_size, image_shape, width):
+    def __init__(self, latent_size, image_shape, base_channels):
         super().__init__()
         *larger, self.size = pyramid_sizes(image_shape)
         depth = len(larger)
-        inside = [width * 2**level for level in reversed(range(depth))]  # [256, 128, 64]
+        inside = [base_channels * 2**level for level in reversed(range(depth))]  # [256, 128, 64]
         units = math.prod(self.size) * inside[0]
         self.project = training.Dense((latent_size, units), bias=False, initial=normal)
         self.blocks = []
@@ -74,11 +74,11 @@ class Generator(tf.Module):
 
 
 class Discriminator(tf.Module):
-    def __init__(self, image_shape, width):
+    def __init__(self, image_shape, base_channels):
         super().__init__()
         *larger, size = pyramid_sizes(image_shape)
-        inside = [width * 2**level for level in range(len(larger))]  # [64, 128, 256]
-        self.first = training.Conv((4, 4, image_shape[-1], width), initial=normal)
+        inside = [base_channels * 2**level for level in range(len(larger))]  # [64, 128, 256]
+        self.first = training.Conv((4, 4, image_shape[-1], base_channels), initial=normal)
         self.blocks = [
             (
                 training.Conv((4, 4, inputs, 2 * inputs), bias=False, initial=normal),
@@ -108,10 +108,10 @@ def cross_entropy(logits, target):
 class Baseline:
     """See `benchmarks.native`."""
 
-    def __init__(self, image_shape, levels, compiled=False, latent_size=100, width=64):
+    def __init__(self, image_shape, levels, compiled=False, latent_size=100, base_channels=64):
         self.levels, self.latent_size = levels, latent_size
-        self.generator = Generator(latent_size, image_shape, width)
-        self.discriminator = Discriminator(image_shape, width)
+        self.generator = Generator(latent_size, image_shape, base_channels)
+        self.discriminator = Discriminator(image_shape, base_channels)
         self.generator_adam = adam(self.generator)
         self.discriminator_adam = adam(self.discriminator)
         self._compiled_step = tf.function(self._step, jit_compile=compiled)

@@ -27,10 +27,10 @@ class Crop(nn.Module):
         return x[:, :, :height, :breadth]
 
 
-def generator(latent_size, image_shape, width):
+def generator(latent_size, image_shape, base_channels):
     *larger, (height, breadth) = pyramid_sizes(image_shape)
     depth = len(larger)
-    inside = [width * 2**level for level in reversed(range(depth))]  # [256, 128, 64]
+    inside = [base_channels * 2**level for level in reversed(range(depth))]  # [256, 128, 64]
     smallest = (inside[0], height, breadth)
     layers = [nn.Linear(latent_size, math.prod(smallest), bias=False), nn.Unflatten(1, smallest)]
     for level, inputs in enumerate(inside):
@@ -45,11 +45,11 @@ def generator(latent_size, image_shape, width):
     return nn.Sequential(*layers, nn.Tanh()).apply(initialise)
 
 
-def discriminator(image_shape, width):
+def discriminator(image_shape, base_channels):
     *larger, (height, breadth) = pyramid_sizes(image_shape)
     layers, inputs = [], image_shape[-1]
     for level, (rows, columns) in enumerate(larger):
-        outputs = width * 2**level
+        outputs = base_channels * 2**level
         if rows % 2 or columns % 2:
             layers.append(nn.ZeroPad2d((0, columns % 2, 0, rows % 2)))
         layers.append(nn.Conv2d(inputs, outputs, 4, stride=2, padding=1, bias=level == 0))
@@ -69,10 +69,10 @@ def initialise(module):
 class Baseline:
     """See `benchmarks.native`."""
 
-    def __init__(self, image_shape, levels, compiled=False, latent_size=100, width=64):
+    def __init__(self, image_shape, levels, compiled=False, latent_size=100, base_channels=64):
         self.image_shape, self.levels, self.latent_size = image_shape, levels, latent_size
-        self.generator = generator(latent_size, image_shape, width).to(training.DEVICE)
-        self.discriminator = discriminator(image_shape, width).to(training.DEVICE)
+        self.generator = generator(latent_size, image_shape, base_channels).to(training.DEVICE)
+        self.discriminator = discriminator(image_shape, base_channels).to(training.DEVICE)
         self.generate, self.discriminate = self.generator, self.discriminator
         if compiled:
             self.generate = torch.compile(self.generator)

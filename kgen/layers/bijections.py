@@ -195,11 +195,11 @@ class AffineCoupling(Bijection):
 
     Args:
         shape: (height, width, channels) of the images, 2 channels or more.
-        width: channels of the network's hidden layers; 0 for a single convolution.
+        base_channels: channels of the network's hidden layers; 0 for a single convolution.
         changes: which half of the channels is x_a, "first" or "last".
     """
 
-    def __init__(self, shape, width, changes="first"):
+    def __init__(self, shape, base_channels, changes="first"):
         super().__init__()
         *size, channels = shape
         self.parts = channels // 2, channels - channels // 2
@@ -207,7 +207,7 @@ class AffineCoupling(Bijection):
             self.parts = self.parts[::-1]
         self.changes = changes
         changed, seen = self.parts
-        self.network = coupling_network((*size, seen), 2 * changed, width)
+        self.network = coupling_network((*size, seen), 2 * changed, base_channels)
 
     def forward(self, inputs):
         changed, seen = self._split(inputs)
@@ -240,17 +240,17 @@ class CheckerboardCoupling(Bijection):
 
     Args:
         shape: (height, width, channels) of the images, 2 pixels or more.
-        width: channels of the network's hidden layers.
+        base_channels: channels of the network's hidden layers.
         colour: x_a is the pixels whose row + column is even (0) or odd (1).
         conditions: number of channels of further images that the network sees, too.
     """
 
-    def __init__(self, shape, width, colour, conditions=0):
+    def __init__(self, shape, base_channels, colour, conditions=0):
         super().__init__()
         rows, columns, channels = shape
         self.size, self.colour = (rows, columns), colour
         seen = (rows, columns, channels + conditions)
-        self.network = coupling_network(seen, 2 * channels, width)
+        self.network = coupling_network(seen, 2 * channels, base_channels)
 
     def forward(self, inputs, *conditions):
         log_scale, shift = self._affine(inputs, conditions)
@@ -282,12 +282,12 @@ def zero_per_image(images):
     return ops.zeros((ops.shape(images)[0],))
 
 
-def coupling_network(shape, outputs, width):
-    """Convolutions 3x3, 1x1, 3x3 (width 0: one 3x3), the last of zeros: an identity coupling."""
+def coupling_network(shape, outputs, base_channels):
+    """Convolutions 3x3, 1x1, 3x3 (without base_channels one 3x3); the last one is all zeros."""
     network = keras.Sequential([layers.Input(shape)])
-    for size in (3, 1) if width else ():
+    for size in (3, 1) if base_channels else ():
         hidden = Conv2D(
-            width, size, padding="same", activation="relu", kernel_initializer="he_normal"
+            base_channels, size, padding="same", activation="relu", kernel_initializer="he_normal"
         )
         network.add(hidden)
     network.add(Conv2D(outputs, 3, padding="same", kernel_initializer="zeros", dtype="float32"))

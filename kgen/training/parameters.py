@@ -135,7 +135,7 @@ def unknown(model_class, name, known):
 
 
 def parse_settings(model_class, assignments):
-    """Parse `["width=32", "hidden=(200, 200)"]` to {name: value}, checked by the annotations.
+    """Parse `["base_channels=32", "hidden=(200, 200)"]` to checked {name: value}.
 
     Raises:
         KgenError: for an unknown name (it suggests the nearest), or a value of a wrong type or out
@@ -151,7 +151,7 @@ def parse_settings(model_class, assignments):
 
 
 def assigned(option, assignments):
-    """Split `["width=32"]` into [("width", "32")]; KgenError for one without an =."""
+    """Split `["beta=4"]` into [("beta", "4")]; KgenError for one without an =."""
     for assignment in assignments:
         name, equals, text = assignment.partition("=")
         if not equals:

@@ -40,9 +40,9 @@ class Autoregressive(ImageModel):
 
     def __init__(self, image_shape, levels, **kwargs):
         super().__init__(image_shape, levels, **kwargs)
-        self.pixels = Bernoulli() if levels == 2 else Categorical(levels)
+        self.likelihood_distribution = Bernoulli() if levels == 2 else Categorical(levels)
         self.colours = self.image_shape[-1]
-        self.parameters_per_pixel = self.colours * self.pixels.parameters_per_value
+        self.parameters_per_pixel = self.colours * self.likelihood_distribution.parameters_per_value
 
     # === What a subclass defines ===
 
@@ -69,7 +69,9 @@ class Autoregressive(ImageModel):
         return keras.optimizers.Adam(rate)
 
     def objective(self, images, condition, training):
-        return -ops.mean(self.pixels.log_prob(images, self.parameters_of(images, condition))), {}
+        return -ops.mean(
+            self.likelihood_distribution.log_prob(images, self.parameters_of(images, condition))
+        ), {}
 
     def parameters_of(self, images, condition=None):
         """The parameters of every pixel given the pixels before it, from images of levels."""
@@ -135,7 +137,7 @@ class Autoregressive(ImageModel):
 
     @inference
     def _log_prob(self, images, condition=None):
-        return self.pixels.log_prob(images, self.parameters_of(images, condition))
+        return self.likelihood_distribution.log_prob(images, self.parameters_of(images, condition))
 
     @inference(loop=True)
     def _complete(self, images, mask, uniform, condition=None):

@@ -128,7 +128,9 @@ class CachedConvolutions:
         for colour in range(self.model.colours):
             parameters = self.model.network(apply, self._scaled(colours), self.embedded)
             parameters = parameters[:, colour :: self.model.colours]
-            drawn = self.model.pixels.sample(parameters, uniform[:, colour : colour + 1])
+            drawn = self.model.likelihood_distribution.sample(
+                parameters, uniform[:, colour : colour + 1]
+            )
             colours[colour] = ops.where(mask, drawn, colours[colour])
         # Run the first layer again on the drawn pixel: its cache feeds the pixels to the right.
         x = self._scaled(colours)

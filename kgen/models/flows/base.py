@@ -43,7 +43,7 @@ class Flow(ImageModel):
         image_shape: (height, width, channels).
         levels: values per pixel.
         scales: number of scales.
-        width: channels of the hidden layers of each network.
+        base_channels: channels of the hidden layers of each network.
         dequantization: "uniform" or "variational".
     """
 
@@ -56,15 +56,15 @@ class Flow(ImageModel):
     fewest_channels = 1  # that the last scale needs after its squeeze
     alpha = 0.05  # pixels become logits of alpha + (1 - 2 alpha) y, as in Dinh et al.
 
-    def __init__(self, image_shape, levels, scales, width, dequantization, **kwargs):
+    def __init__(self, image_shape, levels, scales, base_channels, dequantization, **kwargs):
         super().__init__(image_shape, levels, **kwargs)
         self.scales = scales
-        self.width = width
+        self.base_channels = base_channels
         self.dequantization = dequantization
         self.latent_size = math.prod(self.image_shape)
         self.dequantizer = UniformDequantization()
         if dequantization == "variational":
-            self.dequantizer = VariationalDequantization(self.image_shape, levels, width)
+            self.dequantizer = VariationalDequantization(self.image_shape, levels, base_channels)
         self.initialised = self.add_weight(
             shape=(), dtype="bool", initializer="zeros", trainable=False, name="initialised"
         )
@@ -89,7 +89,9 @@ class Flow(ImageModel):
         for scale in range(self.scales):
             last = scale == self.scales - 1
             bijections, (*size, channels) = self.steps(shape, last)
-            prior = ActNorm(channels) if last else AffineCoupling((*size, channels), width=0)
+            prior = (
+                ActNorm(channels) if last else AffineCoupling((*size, channels), base_channels=0)
+            )
             self.chains.append(Chain([*bijections, prior]))
             leaving = channels if last else channels // 2
             self.leaving.append((*size, leaving))
