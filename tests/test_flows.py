@@ -132,8 +132,8 @@ def test_log_determinant_of_a_layer_has_one_value_per_image(name):
 def test_fitting_leaves_the_variables(name):
     holder, inputs = layer_and_inputs(name)
     before = [numpy(variable.value).copy() for variable in holder.variables]
-    _, values = holder.layer.fitted(inputs)
-    assert len(values) == len(holder.layer.data_dependent)
+    _, values = holder.layer.data_dependent_init(inputs)
+    assert len(values) == len(holder.layer.data_dependent_variables)
     assert all(map(np.array_equal, before, (numpy(v.value) for v in holder.variables)))
 
 
@@ -164,7 +164,7 @@ def test_squeeze_keeps_blocks_together():
 
 def test_fitted_actnorm_normalises():
     inputs = 5 + 3 * np.random.default_rng(0).standard_normal((16, 4, 4, 3)).astype("float32")
-    outputs = numpy(ActNorm(3).fitted(ops.convert_to_tensor(inputs))[0])
+    outputs = numpy(ActNorm(3).data_dependent_init(ops.convert_to_tensor(inputs))[0])
     np.testing.assert_allclose(outputs.mean(axis=(0, 1, 2)), 0, atol=1e-5)
     np.testing.assert_allclose(outputs.std(axis=(0, 1, 2)), 1, atol=1e-5)
 

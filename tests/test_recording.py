@@ -93,7 +93,7 @@ def test_nothing_is_recorded_against_the_users_will(choice):
     model.compile(**choice)
     model.make_train_function()
     assert not isinstance(
-        model.train_function.__closure__[0].cell_contents, torch_recording.Recorded
+        model.train_function.__closure__[0].cell_contents, torch_recording.TracedStep
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 
 import kgen
 from kgen import backend_choice, cli, data, fit, sample
-from kgen.data.kept import KeptImages
+from kgen.data.cache import CachedImages
 from kgen.encoders import classifier
 from kgen.errors import Interrupted, KgenError
 from kgen.files import atomic_folder, kind, open_plain, read_json, remove_partial
@@ -171,18 +171,18 @@ def test_nothing_that_is_no_plain_file_is_read(tmp_path, monkeypatch, in_time):
         backend_choice._check_configuration()
     assert backend_choice._configured() is None
     assert classifier._cached(tmp_path) is None
-    release = data.named.SETS["mnist"].releases[0]
-    assert data.sources._missing(release, tmp_path / "mnist") == list(release.files)
+    source = data.named.SETS["mnist"].sources[0]
+    assert data.sources._missing(source, tmp_path / "mnist") == list(source.files)
     with pytest.raises(KgenError, match="plain file"):
         data.sources._retrieve("nowhere", "0", tmp_path / "mnist" / "train-images-idx3-ubyte.gz")
 
 
-def test_a_pipe_in_place_of_kept_images_is_no_array(tmp_path, monkeypatch, in_time):
+def test_a_pipe_in_place_of_cached_images_is_no_array(tmp_path, monkeypatch, in_time):
     monkeypatch.setattr("kgen.data.sources.cache_folder", lambda: tmp_path / "cache")
-    kept = KeptImages(tmp_path, [])
-    kept.folder.mkdir(parents=True)
-    os.mkfifo(kept.folder / f"{kept.key}_1_1_x.npy")
-    assert kept.read() is None
+    cached = CachedImages(tmp_path, [])
+    cached.folder.mkdir(parents=True)
+    os.mkfifo(cached.folder / f"{cached.key}_1_1_x.npy")
+    assert cached.read() is None
 
 
 def test_a_file_exchanged_for_a_pipe_is_not_waited_for(tmp_path, monkeypatch, in_time):

@@ -129,7 +129,7 @@ def log_density(parameters, constants, x):
     return total
 
 
-def fitted(parameters, constants, images, noise, levels):
+def data_dependent_init(parameters, constants, images, noise, levels):
     """Parameters with every actnorm set by its inputs."""
     x, _ = to_logits(images, noise, levels)
     found, constants = [], iter(constants)
@@ -198,7 +198,7 @@ class Baseline:
         parameters, self.constants = initial(key, image_shape, scales, depth, base_channels)
         self.state = parameters, training.Adam.start(parameters), key
         self._step = step
-        self._fitted = jax.jit(functools.partial(fitted, levels=levels))
+        self._data_dependent_init = jax.jit(functools.partial(data_dependent_init, levels=levels))
         self.started = False
 
     def load(self, weights):
@@ -218,7 +218,7 @@ class Baseline:
         parameters, adam, key = self.state
         if noise is None:
             key, noise = drawn(key, images.shape)
-        parameters = self._fitted(parameters, self.constants, images, noise)
+        parameters = self._data_dependent_init(parameters, self.constants, images, noise)
         self.state = parameters, adam, key
         self.started = True
 

@@ -18,11 +18,11 @@ class Bijection(layers.Layer):
     """Base class of the steps of a flow; a subclass creates every variable in `__init__`.
 
     Attributes:
-        data_dependent: variables that the first batch initialises, with the values that `fitted`
-            returns.
+        data_dependent_variables: variables that the first batch initialises, with the values that
+            `data_dependent_init` returns.
     """
 
-    data_dependent = ()
+    data_dependent_variables = ()
 
     def __init__(self, **kwargs):
         super().__init__(dtype="float32", **kwargs)
@@ -34,7 +34,7 @@ class Bijection(layers.Layer):
     def inverse(self, outputs):
         raise NotImplementedError(f"{type(self).__name__} defines no inverse.")
 
-    def fitted(self, inputs):
+    def data_dependent_init(self, inputs):
         """Data-dependent initialisation: outputs for `inputs`, and the variables' new values."""
         return self.forward(inputs)[0], []
 
@@ -47,8 +47,8 @@ class Chain(Bijection):
         self.bijections = bijections
 
     @property
-    def data_dependent(self):
-        return [variable for part in self.bijections for variable in part.data_dependent]
+    def data_dependent_variables(self):
+        return [variable for part in self.bijections for variable in part.data_dependent_variables]
 
     def forward(self, inputs):
         total = zero_per_image(inputs)
@@ -62,10 +62,10 @@ class Chain(Bijection):
             outputs = bijection.inverse(outputs)
         return outputs
 
-    def fitted(self, inputs):
+    def data_dependent_init(self, inputs):
         values = []
         for bijection in self.bijections:
-            inputs, new = bijection.fitted(inputs)
+            inputs, new = bijection.data_dependent_init(inputs)
             values += new
         return inputs, values
 
@@ -102,7 +102,10 @@ def squeezed_shape(shape):
 
 
 class ActNorm(Bijection):
-    """y = (x + bias) exp(log_scale) per channel; `fitted` gives a batch mean 0 and variance 1."""
+    """y = (x + bias) exp(log_scale) per channel.
+
+    `data_dependent_init` gives a batch mean 0 and variance 1.
+    """
 
     def __init__(self, channels):
         super().__init__()
@@ -110,7 +113,7 @@ class ActNorm(Bijection):
         self.log_scale = self.add_weight(shape=(channels,), initializer="zeros", name="log_scale")
 
     @property
-    def data_dependent(self):
+    def data_dependent_variables(self):
         return [self.bias, self.log_scale]
 
     def forward(self, inputs):
@@ -121,7 +124,7 @@ class ActNorm(Bijection):
     def inverse(self, outputs):
         return outputs * ops.exp(-self.log_scale) - self.bias
 
-    def fitted(self, inputs):
+    def data_dependent_init(self, inputs):
         bias = -ops.mean(inputs, axis=(0, 1, 2))
         log_scale = -ops.log(ops.std(inputs, axis=(0, 1, 2)) + 1e-6)  # a channel may be constant
         return (inputs + bias) * ops.exp(log_scale), [bias, log_scale]

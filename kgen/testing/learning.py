@@ -58,7 +58,7 @@ def training_changes_every_trainable_variable(case):
 def an_optimizer_of_the_users_own_is_obeyed(case):
     """Every variable goes down its gradient, but for those that the first batch sets before it."""
     names = names_of(case.recorded.model)
-    set_by_data = getattr(case.recorded.model, "data_dependent", ())
+    set_by_data = getattr(case.recorded.model, "data_dependent_variables", ())
     for update in case.updates:
         updated = update.gradients.keys() - {names[id(variable)] for variable in set_by_data}
         expected = {name: update.before[name] - RATE * update.gradients[name] for name in updated}

@@ -41,13 +41,15 @@ class Autoregressive(ImageModel):
     def __init__(self, image_shape, levels, **kwargs):
         super().__init__(image_shape, levels, **kwargs)
         self.likelihood_distribution = Bernoulli() if levels == 2 else Categorical(levels)
-        self.colours = self.image_shape[-1]
-        self.parameters_per_pixel = self.colours * self.likelihood_distribution.parameters_per_value
+        self.channels = self.image_shape[-1]
+        self.parameters_per_pixel = (
+            self.channels * self.likelihood_distribution.parameters_per_value
+        )
 
     # === What a subclass defines ===
 
     def network(self, apply, x, embedded):
-        """The parameters of scaled pixels x (..., colours): float32 (..., parameters_per_pixel)."""
+        """The parameters of scaled pixels (..., channels): float32 (..., parameters_per_pixel)."""
         raise NotImplementedError(f"{type(self).__name__} defines no network.")
 
     def vertical_stack(self, apply, x, embedded):

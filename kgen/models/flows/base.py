@@ -157,27 +157,27 @@ class Flow(ImageModel):
 
     def initialise(self, images, noise):
         """Data-dependent initialisation, before the first step only: fit actnorms to the batch."""
-        variables = self.data_dependent
+        variables = self.data_dependent_variables
         # The branches assign nothing: on JAX an assignment inside would be lost or leak a tracer.
         values = backend.cond(
             self.initialised.value,
             lambda: [ops.convert_to_tensor(variable) for variable in variables],
-            lambda: self.fitted(images, noise),
+            lambda: self.data_dependent_init(images, noise),
         )
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
         self.initialised.assign(True)
 
     @property
-    def data_dependent(self):
-        return [variable for chain in self.chains for variable in chain.data_dependent]
+    def data_dependent_variables(self):
+        return [variable for chain in self.chains for variable in chain.data_dependent_variables]
 
-    def fitted(self, images, noise):
+    def data_dependent_init(self, images, noise):
         """Values of the data-dependent variables with which this batch comes out normalised."""
         values, _ = self.to_logits(images, self.dequantizer.offsets(images, noise)[0])
         found = []
         for chain, (*_, leaving) in zip(self.chains, self.leaving, strict=True):
-            values, new = chain.fitted(values)
+            values, new = chain.data_dependent_init(values)
             values = values[..., leaving:]
             found += new
         return found
