@@ -157,23 +157,23 @@ def test_nothing_that_is_no_plain_file_is_read(tmp_path, monkeypatch, in_time):
     for name in (*names, "mnist/train-images-idx3-ubyte.gz", "pictures/a.png"):
         os.mkfifo(tmp_path / name)
     for path in (tmp_path / "p", "/dev/zero"):
-        with pytest.raises(KgenError, match="plain file"):
+        with pytest.raises(KgenError, match="regular file"):
             open_plain(path)
-    with pytest.raises(KgenError, match="plain file"):
+    with pytest.raises(KgenError, match="regular file"):
         read_json(tmp_path / "run.json")
-    with pytest.raises(KgenError, match="plain file"):
+    with pytest.raises(KgenError, match="regular file"):
         fit.main(["--resume", str(tmp_path)])
     with pytest.raises(KgenError, match="a pipe or a device"):
         data.load(tmp_path / "x.npz")
     with pytest.raises(KgenError, match="without any"):
         data.load(tmp_path / "pictures")
-    with pytest.raises(KgenError, match=r"keras\.json to be a plain file"):
+    with pytest.raises(KgenError, match=r"keras\.json to be a regular file"):
         backend_choice._check_configuration()
     assert backend_choice._configured() is None
     assert classifier._cached(tmp_path) is None
     source = data.named.SETS["mnist"].sources[0]
     assert data.sources._missing(source, tmp_path / "mnist") == list(source.files)
-    with pytest.raises(KgenError, match="plain file"):
+    with pytest.raises(KgenError, match="regular file"):
         data.sources._retrieve("nowhere", "0", tmp_path / "mnist" / "train-images-idx3-ubyte.gz")
 
 
@@ -188,7 +188,7 @@ def test_a_pipe_in_place_of_cached_images_is_no_array(tmp_path, monkeypatch, in_
 def test_a_file_exchanged_for_a_pipe_is_not_waited_for(tmp_path, monkeypatch, in_time):
     os.mkfifo(tmp_path / "p")
     monkeypatch.setattr("kgen.files.check_regular_file", lambda *_: None)
-    with pytest.raises(KgenError, match="to stay a plain file"):
+    with pytest.raises(KgenError, match="to stay a regular file"):
         open_plain(tmp_path / "p")
 
 

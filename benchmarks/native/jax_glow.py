@@ -91,11 +91,11 @@ def squeeze(x):
 @functools.partial(jax.jit, static_argnums=(1, 2, 3, 4))
 def initial(key, image_shape, scales, depth, base_channels):
     """Parameters and constants."""
-    height, breadth, channels = image_shape
+    height, width, channels = image_shape
     parameters, constants = [], []
     for scale in range(scales):
-        if height % 2 == breadth % 2 == 0:
-            height, breadth, channels = height // 2, breadth // 2, 4 * channels
+        if height % 2 == width % 2 == 0:
+            height, width, channels = height // 2, width // 2, 4 * channels
         steps = []
         for _ in range(depth):
             key, *keys = jax.random.split(key, 3)

@@ -1,8 +1,8 @@
 """The DCGAN in TensorFlow.
 
-As in kgen, and in Goodfellow's algorithm 1, the generator's move draws noise of its own; many codes
-save a pass by taking the images of the discriminator's move again. Here the moving statistics,
-which no loss reads, also see the other player's move.
+As in kgen, and in Goodfellow's algorithm 1, the generator's update draws noise of its own; many
+codes save a pass by taking the images of the discriminator's update again. Here the moving
+statistics, which no loss reads, also see the other player's update.
 """
 
 import math
@@ -126,11 +126,11 @@ class Baseline:
     def _step(self, images, noise):
         noise = noise or tf.unstack(tf.random.normal((2, images.shape[0], self.latent_size)))
         return {
-            "discriminator_loss": self.discriminator_move(images, noise[0]),
-            "generator_loss": self.generator_move(noise[1]),
+            "discriminator_loss": self.discriminator_update(images, noise[0]),
+            "generator_loss": self.generator_update(noise[1]),
         }
 
-    def discriminator_move(self, images, noise):
+    def discriminator_update(self, images, noise):
         fakes = self.generator(noise)
         with tf.GradientTape() as tape:
             real_loss = cross_entropy(self.discriminator(training.scaled(images, self.levels)), 1.0)
@@ -139,7 +139,7 @@ class Baseline:
         self.discriminator_adam.apply(tape.gradient(loss, weights))
         return loss
 
-    def generator_move(self, noise):
+    def generator_update(self, noise):
         with tf.GradientTape() as tape:
             loss = cross_entropy(self.discriminator(self.generator(noise)), 1.0)
         weights = self.generator.weights

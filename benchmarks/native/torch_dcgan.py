@@ -1,8 +1,8 @@
 """The DCGAN in PyTorch, after the framework's own tutorial.
 
-As in kgen, and in Goodfellow's algorithm 1, the generator's move draws noise of its own; many codes
-save a pass by taking the images of the discriminator's move again. Here the moving statistics,
-which no loss reads, also see the other player's move.
+As in kgen, and in Goodfellow's algorithm 1, the generator's update draws noise of its own; many
+codes save a pass by taking the images of the discriminator's update again. Here the moving
+statistics, which no loss reads, also see the other player's update.
 """
 
 import math
@@ -23,15 +23,15 @@ class Crop(nn.Module):
         self.size = size
 
     def forward(self, x):
-        height, breadth = self.size
-        return x[:, :, :height, :breadth]
+        height, width = self.size
+        return x[:, :, :height, :width]
 
 
 def generator(latent_size, image_shape, base_channels):
-    *larger, (height, breadth) = pyramid_sizes(image_shape)
+    *larger, (height, width) = pyramid_sizes(image_shape)
     depth = len(larger)
     inside = [base_channels * 2**level for level in reversed(range(depth))]  # [256, 128, 64]
-    smallest = (inside[0], height, breadth)
+    smallest = (inside[0], height, width)
     layers = [nn.Linear(latent_size, math.prod(smallest), bias=False), nn.Unflatten(1, smallest)]
     for level, inputs in enumerate(inside):
         last = level == depth - 1
@@ -46,7 +46,7 @@ def generator(latent_size, image_shape, base_channels):
 
 
 def discriminator(image_shape, base_channels):
-    *larger, (height, breadth) = pyramid_sizes(image_shape)
+    *larger, (height, width) = pyramid_sizes(image_shape)
     layers, inputs = [], image_shape[-1]
     for level, (rows, columns) in enumerate(larger):
         outputs = base_channels * 2**level
@@ -57,7 +57,7 @@ def discriminator(image_shape, base_channels):
             layers.append(nn.BatchNorm2d(outputs))
         layers.append(nn.LeakyReLU(0.2, inplace=True))
         inputs = outputs
-    layers += [nn.Flatten(), nn.Linear(inputs * height * breadth, 1)]
+    layers += [nn.Flatten(), nn.Linear(inputs * height * width, 1)]
     return nn.Sequential(*layers).apply(initialise)
 
 
@@ -97,11 +97,11 @@ class Baseline:
             2, len(images), self.latent_size, device=training.DEVICE
         )
         return {
-            "discriminator_loss": self.discriminator_move(images, noise[0]),
-            "generator_loss": self.generator_move(noise[1]),
+            "discriminator_loss": self.discriminator_update(images, noise[0]),
+            "generator_loss": self.generator_update(noise[1]),
         }
 
-    def discriminator_move(self, images, noise):
+    def discriminator_update(self, images, noise):
         self.discriminator_optimizer.zero_grad()
         with torch.no_grad():
             fakes = self.generate(noise)
@@ -111,7 +111,7 @@ class Baseline:
         self.discriminator_optimizer.step()
         return loss.detach()
 
-    def generator_move(self, noise):
+    def generator_update(self, noise):
         self.generator_optimizer.zero_grad()
         self.discriminator.requires_grad_(False)  # no gradients of weights that stay
         loss = cross_entropy(self.discriminate(self.generate(noise)), 1.0)

@@ -92,12 +92,12 @@ class Glow(nn.Module):
     def __init__(self, image_shape, levels, scales, depth, base_channels):
         super().__init__()
         self.levels = levels
-        height, breadth, channels = image_shape
+        height, width, channels = image_shape
         self.scales = nn.ModuleList()
         for scale in range(scales):
             steps = []
-            if height % 2 == breadth % 2 == 0:
-                height, breadth, channels = height // 2, breadth // 2, 4 * channels
+            if height % 2 == width % 2 == 0:
+                height, width, channels = height // 2, width // 2, 4 * channels
                 steps.append(Squeeze())
             for _ in range(depth):
                 steps += [ActNorm(channels), InvertibleConv(channels)]

@@ -268,7 +268,7 @@ class GenerativeModel(Lacking, Trained):
         """Add this batch's terms (means over the items `x`) to the epoch's means; return those."""
         if set(values) != set(self.metric_names):
             raise ValueError(
-                f"Expected the tracked terms {self.metric_names}, received {list(values)}."
+                f"Expected the loss components {self.metric_names}, received {list(values)}."
             )
         self.loss_components.update_state(values, ops.shape(x)[0])
         return self.loss_components.result()
