@@ -17,11 +17,11 @@ from safetensors.numpy import load_file, save_file
 
 import kgen
 from kgen import evaluate, fit, sample
+from kgen.description.parameters import constructor_parameters
 from kgen.errors import KgenError
 from kgen.models import REGISTRY
 from kgen.runs import checkpoint
 from kgen.testing.case import Case
-from kgen.training.parameters import constructor_parameters
 
 DIGITS = kgen.data.load("digits")
 HUGE = 10**9

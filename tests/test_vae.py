@@ -15,8 +15,8 @@ from test_distributions import reference_log_pmf, tfd
 
 import kgen
 from kgen.errors import KgenError
+from kgen.inference import IMAGES_PER_CHUNK, SAMPLES_PER_CHUNK
 from kgen.models.autoencoders.vae import VAE
-from kgen.training.inference import IMAGES_PER_CHUNK, SAMPLES_PER_CHUNK
 
 PRIOR = tfd.Normal(np.float64(0), np.float64(1))
 IMAGES = np.array(list(itertools.product((0, 1), repeat=4)), "uint8").reshape(16, 2, 2, 1)

@@ -6,7 +6,7 @@ from keras import layers, ops
 
 import kgen
 from kgen import backend
-from kgen.training import in_chunks, inference
+from kgen.inference import in_chunks, inference
 
 
 @keras.saving.register_keras_serializable("toys")

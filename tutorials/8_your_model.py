@@ -16,8 +16,8 @@ import numpy as np
 from keras import layers, ops
 
 import kgen
+from kgen.inference import in_chunks, inference
 from kgen.models.gans.base import GANBase
-from kgen.training import in_chunks, inference
 
 FULL = os.environ.get("KGEN_TUTORIAL_BUDGET") != "test"  # kgen's tests run this page in seconds
 DATA, SIZE, IMAGES, EPOCHS = ("fashion_mnist", 16, 20_000, 3) if FULL else ("digits", 8, 128, 1)

@@ -7,6 +7,9 @@ from keras import ops
 from kgen import backend
 from kgen.bounds import Fraction, Number, checked
 from kgen.capabilities import names_with
+from kgen.description.configuration import check_policy
+from kgen.description.lacking import Lacking
+from kgen.description.parameters import sampling_arguments
 from kgen.errors import KgenError
 from kgen.memory import check_memory
 from kgen.spaces import (
@@ -17,12 +20,9 @@ from kgen.spaces import (
     parts_of,
 )
 from kgen.training.averages import Averages
-from kgen.training.configuration import check_policy
 from kgen.training.inputs import BatchCheck
-from kgen.training.lacking import Lacking
 from kgen.training.loss_components import LossComponents
 from kgen.training.losses import regularization
-from kgen.training.parameters import sampling_arguments
 from kgen.training.players import preserve_moving_statistics
 from kgen.training.trained import Trained
 

@@ -26,8 +26,9 @@ from kgen.bounds import Count, ImageShape, Layers, Levels
 from kgen.capabilities import names_with
 from kgen.distributions import pixel_distribution
 from kgen.errors import KgenError
+from kgen.inference import in_chunks, inference
 from kgen.layers import Conv2D, UpsampleConv, pyramid_sizes
-from kgen.training import ImageModel, in_chunks, inference
+from kgen.training import ImageModel
 
 
 @keras.saving.register_keras_serializable("kgen")

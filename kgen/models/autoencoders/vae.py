@@ -25,8 +25,8 @@ import numpy as np
 from keras import ops
 
 from kgen.distributions import normal_kl, normal_log_prob, standard_normal_log_prob
+from kgen.inference import importance_weighted_bound, in_chunks, inference, keras_sampler, repeated
 from kgen.models.autoencoders.autoencoder import Autoencoder
-from kgen.training import importance_weighted_bound, in_chunks, inference, keras_sampler, repeated
 
 
 @keras.saving.register_keras_serializable("kgen")

@@ -45,8 +45,9 @@ from kgen.bounds import (
 )
 from kgen.data import Split
 from kgen.distributions import pixel_distribution
+from kgen.inference import in_chunks, inference
 from kgen.layers import Codebook, Conv2D, UpsampleConv, pyramid_sizes
-from kgen.training import GivenLabels, ImageModel, in_chunks, inference
+from kgen.training import GivenLabels, ImageModel
 
 
 @keras.saving.register_keras_serializable("kgen")

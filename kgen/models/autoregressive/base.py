@@ -15,10 +15,11 @@ from keras import ops
 
 from kgen.distributions import Bernoulli, Categorical
 from kgen.errors import KgenError
+from kgen.inference import in_chunks, inference
 from kgen.layers import shifted_down
 from kgen.models.autoregressive.cached_convolutions import CachedConvolutions, FullPass
 from kgen.spaces import as_array
-from kgen.training import ImageModel, in_chunks, inference
+from kgen.training import ImageModel
 
 
 class Autoregressive(ImageModel):

@@ -22,9 +22,10 @@ from kgen import backend
 from kgen.bounds import Temperature
 from kgen.distributions import level_dtype, standard_normal_log_prob
 from kgen.errors import KgenError
+from kgen.inference import importance_weighted_bound, in_chunks, inference
 from kgen.layers import ActNorm, AffineCoupling, Chain, squeezed_shape
 from kgen.models.flows.dequantization import UniformDequantization, VariationalDequantization
-from kgen.training import ImageModel, importance_weighted_bound, in_chunks, inference
+from kgen.training import ImageModel
 
 
 class Flow(ImageModel):

@@ -20,15 +20,10 @@ from keras import ops
 from kgen import backend
 from kgen.bounds import Count, Fraction, ImageShape, Layers, Levels, Moves, Weight
 from kgen.errors import KgenError
+from kgen.inference import in_chunks, inference, keras_sampler
 from kgen.models.gans import networks
 from kgen.models.gans.collapse import GANWarnings
-from kgen.training import (
-    ImageModel,
-    in_chunks,
-    inference,
-    keras_sampler,
-    preserve_moving_statistics,
-)
+from kgen.training import ImageModel, preserve_moving_statistics
 
 
 class GANBase(ImageModel):

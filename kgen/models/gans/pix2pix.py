@@ -29,9 +29,10 @@ from keras import layers, ops
 
 from kgen.bounds import Count, ImageShape, Levels, Weight
 from kgen.errors import KgenError
+from kgen.inference import in_chunks, inference
 from kgen.layers import Conv2D, UpsampleConv, pyramid_sizes
 from kgen.spaces import Pixels
-from kgen.training import ImageModel, in_chunks, inference
+from kgen.training import ImageModel
 
 LEAST_SIDE = 8
 MOST_TIMES = 8  # channels double at each halving, up to `MOST_TIMES` times `base_channels`

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from kgen.description.parameters import constructor_parameters, unknown, with_checked_arguments
 from kgen.errors import KgenError
-from kgen.training.parameters import constructor_parameters, unknown, with_checked_arguments
 
 # float16 needs loss scaling, which a step of several players does not have. Weights in bfloat16
 # lose most updates to rounding. float64 is float32 on JAX, and some TensorFlow layers lack it.

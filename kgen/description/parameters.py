@@ -9,8 +9,8 @@ import inspect
 import keras
 
 from kgen.bounds import checked
+from kgen.description.variables import within_memory
 from kgen.errors import KgenError
-from kgen.training.variables import within_memory
 
 KERAS_ARGUMENTS = ("name", "dtype", "trainable", "autocast", "activity_regularizer")
 
