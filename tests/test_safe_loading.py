@@ -130,7 +130,7 @@ def test_an_argument_is_found_under_the_name_that_an_earlier_version_saved(tmp_p
     assert loaded.base_channels == 3
     assert np.array_equal(loaded.sample(2, seed=0), model.sample(2, seed=0))
     path.write_text(text.replace('"base_channels"', '"width": 3, "base_channels"'))
-    assert "no argument 'width'" in refused(kgen.load, tmp_path)
+    assert "no argument 'width': did you mean base_channels?" in refused(kgen.load, tmp_path)
 
 
 def test_a_variable_that_the_file_does_not_hold_is_not_made(folder):

@@ -4,15 +4,17 @@ import keras
 import numpy as np
 from keras import ops
 
-from kgen.description.parameters import constructor_parameters, unknown, with_checked_arguments
+from kgen.description.parameters import (
+    RENAMED,
+    constructor_parameters,
+    unknown,
+    with_checked_arguments,
+)
 from kgen.errors import KgenError
 
 # float16 needs loss scaling, which a step of several players does not have. Weights in bfloat16
 # lose most updates to rounding. float64 is float32 on JAX, and some TensorFlow layers lack it.
 POLICIES = ("float32", "mixed_bfloat16")
-
-# Constructor arguments under the names that earlier versions saved: {old name: name}.
-RENAMED = {"width": "base_channels"}
 
 SEEDS = "seeds"  # the key of seed states in Keras' files, beside the model's own variables
 

@@ -14,6 +14,9 @@ from kgen.errors import KgenError
 
 KERAS_ARGUMENTS = ("name", "dtype", "trainable", "autocast", "activity_regularizer")
 
+# Constructor arguments under the names that earlier versions saved: {old name: name}.
+RENAMED = {"width": "base_channels"}
+
 
 def constructor_parameters(model_class):
     """{name: inspect.Parameter} of a model class and of the base classes its `**kwargs` reach."""
@@ -126,7 +129,8 @@ def _checked(parameter, value, received=None):
 
 def unknown(model_class, name, known):
     """The KgenError for an unknown constructor argument; it suggests the nearest names."""
-    nearest = difflib.get_close_matches(str(name), known, cutoff=0.5)
+    renamed = [new for old, new in RENAMED.items() if old == name and new in known]
+    nearest = renamed or difflib.get_close_matches(str(name), known, cutoff=0.5)
     hint = f"did you mean {' or '.join(nearest)}? " if nearest else ""
     return KgenError(
         f"{model_class.__name__} has no argument {str(name)[:60]!r}: {hint}"
