@@ -248,7 +248,7 @@ def test_clipping_bounds_every_weight_of_the_critic():
 
 
 def test_rates_of_critic_and_generator_fall_together():
-    """The critic's optimizer counts five moves of a step, the generator's one."""
+    """The critic's optimizer counts five updates a step, the generator's one."""
     optimizers = model_of("wgan_gp", critic_steps=5).recommended_optimizer()
     # What an optimizer was given: `learning_rate` is what it makes of it at its own step.
     critic, generator = (

@@ -117,7 +117,7 @@ class ToyGAN(kgen.ImageModel):
 
 
 class ToyWGANGP(kgen.ImageModel):
-    """Wasserstein GAN with gradient penalty, of dense networks; the critic moves 3 times a step."""
+    """Wasserstein GAN with gradient penalty, of dense networks; 3 updates of the critic a step."""
 
     metric_names = ("critic_loss", "gradient_penalty", "generator_loss")
     players = ("critic", "generator")

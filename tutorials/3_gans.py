@@ -86,7 +86,7 @@ print(inspect.getsource(kgen.GAN.generator_criterion))
 # %% [markdown]
 # ## The alternating step
 #
-# One `train_step` makes two moves, each with an optimizer and a loss of its own. `minimize` changes
+# One `train_step` makes two updates, each with an optimizer and a loss of its own. `minimize` changes
 # the weights of the player it names, and no others; the images the discriminator is shown are cut
 # off from the generator by `stop_gradient`.
 
@@ -239,7 +239,7 @@ print(inspect.getsource(kgen.WGANGP.generator_criterion))
 print(inspect.getsource(kgen.WGANGP.gradient_penalty))
 
 # %% [markdown]
-# The critic moves several times for each move of the generator: the better it is, the better the
+# The critic is updated several times for each update of the generator: the better it is, the better the
 # distance it reports. A Wasserstein critic cannot saturate.
 
 # %%

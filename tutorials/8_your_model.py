@@ -240,7 +240,7 @@ else:
 # - Latents or a likelihood: say so (`encodes = decodes = True`, `likelihood = "bound"`), define
 #   `encode`, `latents`, `decode` or `log_prob`, and further checks apply.
 #   `kgen/models/autoencoders/vae.py` is an example of both.
-# - A game of your own: name its `players`, and write a `train_step` with one `minimize` per move,
+# - A game of your own: name its `players`, and write a `train_step` with one `minimize` per update,
 #   as `kgen/models/gans/base.py` does.
 # - A model for kgen itself: its own file and one line in `kgen/models/__init__.py`;
 #   `CONTRIBUTING.md` says how.
