@@ -86,9 +86,9 @@ print(inspect.getsource(kgen.GAN.generator_criterion))
 # %% [markdown]
 # ## The alternating step
 #
-# One `train_step` makes two updates, each with an optimizer and a loss of its own. `minimize` changes
-# the weights of the player it names, and no others; the images the discriminator is shown are cut
-# off from the generator by `stop_gradient`.
+# One `train_step` makes two updates, each with an optimizer and a loss of its own. `minimize`
+# changes the weights of the player it names, and no others; the images the discriminator is shown
+# are cut off from the generator by `stop_gradient`.
 
 # %%
 print(inspect.getsource(kgen.DCGAN.train_step))
@@ -239,8 +239,8 @@ print(inspect.getsource(kgen.WGANGP.generator_criterion))
 print(inspect.getsource(kgen.WGANGP.gradient_penalty))
 
 # %% [markdown]
-# The critic is updated several times for each update of the generator: the better it is, the better the
-# distance it reports. A Wasserstein critic cannot saturate.
+# The critic is updated several times for each update of the generator: the better it is, the
+# better the distance it reports. A Wasserstein critic cannot saturate.
 
 # %%
 wgan_gp = kgen.models.create("wgan_gp", data, base_channels=CHANNELS, critic_steps=3)
