@@ -17,7 +17,10 @@ SMALL_VAE = {"latent_size": 4, "hidden": (16, 8)}
 CASES = {  # (model, its settings)
     "vae binary": ("vae", {"image_shape": (8, 8, 1), "levels": 2, **SMALL_VAE}),
     "vae": ("vae", {"image_shape": (8, 8, 3), "levels": 17, **SMALL_VAE}),
-    "dcgan": ("dcgan", {"image_shape": (14, 10, 1), "levels": 17, "latent_size": 4, "width": 4}),
+    "dcgan": (
+        "dcgan",
+        {"image_shape": (14, 10, 1), "levels": 17, "latent_size": 4, "base_channels": 4},
+    ),
     "pixelcnn": ("pixelcnn", {"image_shape": (8, 8, 1), "levels": 17, "features": 8, "blocks": 1}),
     "pixelcnn binary": (
         "pixelcnn",
@@ -25,7 +28,7 @@ CASES = {  # (model, its settings)
     ),
     "glow": (
         "glow",
-        {"image_shape": (8, 8, 3), "levels": 17, "scales": 2, "depth": 1, "width": 4},
+        {"image_shape": (8, 8, 3), "levels": 17, "scales": 2, "depth": 1, "base_channels": 4},
     ),
 }
 NOISE = {  # of each model: the shapes it draws in a step, and how
