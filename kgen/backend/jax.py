@@ -46,6 +46,7 @@ __all__ = [
     "training",
     "uniform",
     "value_and_grad",
+    "value_and_vjp",
     "version",
 ]
 
@@ -127,6 +128,15 @@ def input_gradient(model, function, inputs):
     gradient, updated = jax.grad(total, has_aux=True)(inputs)
     _assign(variables, updated)
     return gradient
+
+
+def value_and_vjp(function, inputs, vector):
+    """`function(inputs)`, and the product of `vector`, like its value, with its Jacobian.
+
+    For inference, also inside `scan`: `function` assigns no variables.
+    """
+    value, pull_back = jax.vjp(function, inputs)
+    return value, pull_back(vector)[0]
 
 
 def categorical_log_prob(values, logits):

@@ -48,6 +48,7 @@ __all__ = [
     "training",
     "uniform",
     "value_and_grad",
+    "value_and_vjp",
     "version",
 ]
 
@@ -123,6 +124,14 @@ def input_gradient(model, function, inputs):
     return tape.gradient(total, inputs)
 
 
+def value_and_vjp(function, inputs, vector):
+    """`function(inputs)` and a vector-Jacobian product, see `kgen.backend.jax.value_and_vjp`."""
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(inputs)
+        value = function(inputs)
+    return value, tape.gradient(value, inputs, output_gradients=vector)
+
+
 def categorical_log_prob(values, logits):
     """log softmax(logits)[..., values], see `kgen.backend.jax.categorical_log_prob`."""
     return -tf.nn.sparse_softmax_cross_entropy_with_logits(values, logits)
@@ -174,7 +183,8 @@ def scan(function, carry, inputs):
     See `kgen.backend.jax.scan`.
     """
     carry, inputs = tf.nest.map_structure(tf.convert_to_tensor, (carry, inputs))
-    length = tf.nest.flatten(inputs)[0].shape[0]
+    first = tf.nest.flatten(inputs)[0]
+    length = first.shape[0] or tf.shape(first)[0]  # None after retracing for another length
 
     def entry(index):
         return tf.nest.map_structure(lambda values: values[index], inputs)

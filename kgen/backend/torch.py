@@ -45,6 +45,7 @@ __all__ = [
     "training",
     "uniform",
     "value_and_grad",
+    "value_and_vjp",
     "version",
 ]
 
@@ -154,6 +155,15 @@ def input_gradient(model, function, inputs):
         total = function(inputs).sum()
         (gradient,) = torch.autograd.grad(total, inputs, create_graph=differentiable)
     return gradient
+
+
+def value_and_vjp(function, inputs, vector):
+    """`function(inputs)` and a vector-Jacobian product, see `kgen.backend.jax.value_and_vjp`."""
+    with torch.enable_grad():
+        inputs = inputs.detach().requires_grad_()
+        value = function(inputs)
+        (product,) = torch.autograd.grad(value, inputs, vector)
+    return value.detach(), product
 
 
 def categorical_log_prob(values, logits):

@@ -116,7 +116,7 @@ class UNet(layers.Layer):
                 joined = ops.concatenate([x, skips.pop()], axis=-1)
                 x = block(joined, embedding, training=training)
             if size:
-                x = self.doubled[size - 1](x, tuple(skips[-1].shape[1:3]))
+                x = self.doubled[size - 1](x, size=tuple(skips[-1].shape[1:3]))
         return self.last(ops.silu(self.normalised(x)))
 
 
