@@ -22,15 +22,16 @@ compiles, has no such argument.
 
 `noise` is what kgen's model draws in a step, in its order: normal (n, latent_size) for the vae;
 two of those for the dcgan, for the discriminator's and for the generator's update; uniform, of the
-images' shape, for the glow; none for the pixelcnn. Steps without it draw it with the framework's
-own generator, which is what a measurement calls.
+images' shape, for the glow; for the edm the same, a uniform number (1,) that sets the noise levels,
+and normal noise of the images' shape; none for the pixelcnn. Steps without it draw it with the
+framework's own generator, which is what a measurement calls.
 """
 
 import importlib
 
 import numpy as np
 
-MODELS = ("vae", "dcgan", "pixelcnn", "glow")
+MODELS = ("vae", "dcgan", "pixelcnn", "glow", "edm")
 VARIANTS = {  # of each framework: {name: arguments of `create`}
     "jax": {"jit": {}},
     "tensorflow": {"graph": {}, "xla": {"compiled": True}},

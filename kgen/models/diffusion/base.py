@@ -111,7 +111,6 @@ class Diffusion(Given, ImageModel):
             outputs=self.outputs_per_channel * channels,
             dropout=dropout,
         )
-        self.unet.build((None, *self.image_shape), (None, 4 * base_channels))
         self.time_embedding = TimeEmbedding(4 * base_channels, self.highest_frequency)
         self.condition_embedding = None
         if self.condition_space is not None:
