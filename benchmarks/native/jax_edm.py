@@ -136,7 +136,7 @@ def initial(key, channels, base_channels, multipliers, blocks, attention):
 
 def predict(parameters, x, times):
     first, down, halvings, middle, up, doublings, of_norm, last, (dense1, dense2) = parameters
-    frequencies = jnp.geomspace(0.1, 1000.0, len(dense1[0]) // 2)
+    frequencies = jnp.geomspace(0.1, 16.0, len(dense1[0]) // 2)
     angles = times[:, None] * frequencies
     features = jnp.concatenate([jnp.sin(angles), jnp.cos(angles)], axis=-1)
     embedding = jax.nn.silu(dense(jax.nn.silu(dense(features, dense1)), dense2))

@@ -98,7 +98,7 @@ class UNet(tf.Module):
         self.norm = GroupNorm(widths[0])
         self.last = training.Conv((3, 3, widths[0], channels), initial=tf.zeros)
         self.embed = [training.Dense((size, size)), training.Dense((size, size))]
-        self.frequencies = np.geomspace(0.1, 1000.0, size // 2, dtype="float32")
+        self.frequencies = np.geomspace(0.1, 16.0, size // 2, dtype="float32")
         down, up = itertools.chain(*self.down), itertools.chain(*self.up)
         self.weights = training.weights_of(
             [self.first, *down, *self.halved, *self.middle, *up, *self.doubled]

@@ -90,7 +90,7 @@ class UNet(nn.Module):
         self.norm = group_norm(widths[0])
         self.last = zero(nn.Conv2d(widths[0], channels, 3, padding=1))
         self.embed = nn.Sequential(nn.Linear(size, size), nn.SiLU(), nn.Linear(size, size))
-        frequencies = torch.logspace(-1.0, 3.0, size // 2)
+        frequencies = torch.logspace(-1.0, math.log10(16.0), size // 2)
         self.register_buffer("frequencies", frequencies)
 
     def forward(self, x, times):

@@ -13,7 +13,7 @@ from kgen.backend.averaged import by_averages
 from kgen.backend.process import process_peak_memory
 from kgen.backend.torch_adam import fused_adam, fuses
 from kgen.backend.torch_convolution import conv, conv_transpose, to_channels_last
-from kgen.backend.torch_recording import Recorded, cond, opaque
+from kgen.backend.torch_recording import TracedStep, cond, opaque
 from kgen.backend.torch_threads import flushed_denormals, training
 from kgen.backend.variable_names import recurring_variable_names
 from kgen.errors import KgenError
@@ -249,7 +249,7 @@ def make_train_function(model):
     to_channels_last(variables)
     if model.run_eagerly or not model.jit_compile:
         return _step_function(model.train_step)
-    return _step_function(Recorded(model.train_step, variables))
+    return _step_function(TracedStep(model.train_step, variables))
 
 
 def make_test_function(model):

@@ -76,6 +76,7 @@ class UNet(layers.Layer):
         self.doubled = [NearestUpsampleConv(widths[s]) for s in sizes[:-1]]
         self.normalised = GroupNormalization(groups)
         self.last = Conv2D(outputs, 3, padding="same", kernel_initializer="zeros", dtype="float32")
+        self.build((None, *image_shape), (None, embedding_size))
 
     def build(self, x_shape, embedding_shape):
         def built(layer, channels, *others):

@@ -223,7 +223,8 @@ def arguments_of(model_class, data):
     """
     from kgen.spaces import parts_of  # which imports NumPy: the registry is read without
 
-    known = importlib.import_module("kgen.training.parameters").constructor_parameters(model_class)
+    parameters = importlib.import_module("kgen.description.parameters")
+    known = parameters.constructor_parameters(model_class)
     found = data.space.arguments()
     if not set(found) <= set(known):
         raise KgenError(

@@ -19,9 +19,10 @@ from keras import ops
 
 from kgen.bounds import Bounds, Count, Fraction, ImageShape, Levels, NoCount, Number, Repeats
 from kgen.distributions import level_dtype
+from kgen.inference import in_chunks, inference, iterated
 from kgen.layers import ConditionEmbedding, TimeEmbedding, UNet
 from kgen.models.diffusion import samplers
-from kgen.training import Given, ImageModel, in_chunks, inference, iterated
+from kgen.training import Given, ImageModel
 
 Guidance = Annotated[float, Bounds(0, 100)]
 Sampler = Literal["heun", "ddim", "dpm_solver++", "ancestral"]
@@ -110,7 +111,6 @@ class Diffusion(Given, ImageModel):
             outputs=self.outputs_per_channel * channels,
             dropout=dropout,
         )
-        self.unet.build((None, *self.image_shape), (None, 4 * base_channels))
         self.time_embedding = TimeEmbedding(4 * base_channels, self.highest_frequency)
         self.condition_embedding = None
         if self.condition_space is not None:

@@ -36,11 +36,11 @@ from kgen import backend
 from kgen.bounds import Count, ImageShape, Levels, Number
 from kgen.distributions import DiscretisedNormal, normal_kl_between
 from kgen.errors import KgenError
+from kgen.inference import inference, iterated
 from kgen.models.diffusion import samplers
 from kgen.models.diffusion.base import Diffusion, Guidance, Sampler
 from kgen.models.diffusion.paths import DiscretePath, linear_betas, trailing_times
 from kgen.models.diffusion.predictions import NoisePrediction
-from kgen.training import inference, iterated
 
 
 @keras.saving.register_keras_serializable("kgen")

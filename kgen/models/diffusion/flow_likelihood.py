@@ -24,8 +24,8 @@ from keras import ops
 from kgen import backend
 from kgen.bounds import Bounds, Draws
 from kgen.distributions import standard_normal_log_prob
+from kgen.inference import in_chunks, inference
 from kgen.models.diffusion import samplers
-from kgen.training import in_chunks, inference
 
 ODESteps = Annotated[int, Bounds(1, 10_000)]
 IMAGES_PER_CHUNK = 64

@@ -1,5 +1,9 @@
 """Compiled inference methods, and their computation in chunks of bounded memory."""
 
+import kgen.chosen_backend  # noqa: F401  # before Keras
+
+# isort: split
+
 import functools
 import math
 
