@@ -55,7 +55,7 @@ class Diffusion(Given, ImageModel):
         kwargs: classes, attributes, words and length, what is given, see `Given`.
 
     Attributes:
-        path: a `Path`.
+        noise_path: a `Path`. (Keras' layers have a `path` of their own.)
         prediction: one of `predictions.py`.
         prior_deviation: standard deviation of the noise that sampling begins with.
         dequantized: whether pixels are modelled as (level + u) / levels, u in [0, 1).
@@ -146,7 +146,7 @@ class Diffusion(Given, ImageModel):
     def objective(self, images, condition, training):
         image = self.values_of(images, self.uniform)
         time = self.draw_times(self.spread_uniform(ops.shape(image)[0]))
-        point = self.path.at(ops.reshape(time, (-1, 1, 1, 1)))
+        point = self.noise_path.at(ops.reshape(time, (-1, 1, 1, 1)))
         noise = self.normal(ops.shape(image))
         noisy = point.alpha * image + point.sigma * noise
         output = self.output(noisy, point, self.embed(condition, training), training=training)
@@ -279,7 +279,7 @@ class Diffusion(Given, ImageModel):
         images = self.checked_items(images)
         condition = self.checked_condition(condition, len(images))
         values = in_chunks(self._values, images)
-        schedule = samplers.schedule_of(self.path, self.inversion_times(steps))
+        schedule = samplers.schedule_of(self.noise_path, self.inversion_times(steps))
         x = self.generate(values, condition, schedule, "heun")
         return x.reshape(len(x), -1) / np.float32(self.prior_deviation)
 
@@ -289,7 +289,7 @@ class Diffusion(Given, ImageModel):
         """The images of latents (n, latent_size): deterministic sampling by Heun's method."""
         x = np.asarray(latents, "float32").reshape(-1, *self.image_shape)
         condition = self.checked_condition(condition, len(x))
-        schedule = samplers.schedule_of(self.path, self.times(steps))
+        schedule = samplers.schedule_of(self.noise_path, self.times(steps))
         x = self.generate(np.float32(self.prior_deviation) * x, condition, schedule, "heun")
         return in_chunks(self._images, x)
 
@@ -325,7 +325,7 @@ class Diffusion(Given, ImageModel):
         """
         known, mask = self.checked_known(images, mask)
         condition = self.checked_condition(condition, len(known))
-        schedule = samplers.repeated_schedule(self.path, self.times(steps), repeats)
+        schedule = samplers.repeated_schedule(self.noise_path, self.times(steps), repeats)
         given = {"values": in_chunks(self._values, known), "mask": mask[..., None]}
         x = self.first_noise(len(known), seed)
         x = self.generate(x, condition, schedule, "ddim", seed, noisy=True, known=given)
@@ -347,7 +347,7 @@ class Diffusion(Given, ImageModel):
         step = samplers.STEPS[sampler]
         if "mask" in given:
             step = samplers.keeping(step, given["values"], given["mask"])
-        return samplers.run(step, denoise, self.path, x, schedule, noise)
+        return samplers.run(step, denoise, self.noise_path, x, schedule, noise)
 
     def embedded_for(self, condition, mode):
         """The embedding that `output` takes for a mode of guidance, see `_mode`."""
