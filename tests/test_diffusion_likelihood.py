@@ -85,6 +85,10 @@ def root(variances, alpha, sigma):
     return VECTORS * np.sqrt(alpha**2 * variances + sigma**2) @ VECTORS.T
 
 
+def covariance_of(model):
+    return root(model.variances, 1.0, 0.0) @ root(model.variances, 1.0, 0.0)
+
+
 def some_values(count, variances=Known.variances):
     """Pixels in [-1, 1] from the distribution of the images, (count, 4)."""
     drawn = np.random.default_rng(1).standard_normal((count, 4))
@@ -126,14 +130,12 @@ def log_density(model, values):
 @pytest.mark.parametrize("model_class", [KnownEDM, KnownFlow])
 def test_the_likelihood_of_the_flow_is_the_density(model_class):
     model = known(model_class)
-    images = images_of(some_values(6), model)
+    images = images_of(some_values(4), model)
     values = values_of(images, model)
     expected = log_density(model, values)
-    density = stats.multivariate_normal(
-        MEAN, root(model.variances, 1.0, 0.0) @ root(model.variances, 1.0, 0.0)
-    )
+    density = stats.multivariate_normal(MEAN, covariance_of(model))
     np.testing.assert_allclose(density.logpdf(values), expected, atol=0.02)  # the prior's error
-    found = model.log_prob(images, steps=400) + 4 * math.log(FINE / 2)
+    found = model.log_prob(images, steps=800) + 4 * math.log(FINE / 2)
     np.testing.assert_allclose(found, expected, atol=1e-3)
 
 
@@ -154,71 +156,87 @@ def test_one_probe_estimates_the_divergence_without_bias(model_class):
 # === The bound of the chain ===
 
 
-def gap(model, count=600):
+def gap(model, count=1500):
     """Mean of log P(x) less its bound, nats per pixel, and the standard error of it."""
     images = images_of(some_values(count, model.variances), model)
-    half = 1.0 / (model.levels - 1)
+    half, centres = 1.0 / (model.levels - 1), values_of(images, model)
     normal = stats.norm(MEAN, np.sqrt(model.variances[0]))
-    edges = values_of(images, model)
-    log_mass = np.log(normal.cdf(edges + half) - normal.cdf(edges - half)).sum(axis=1)
+    log_mass = np.log(normal.cdf(centres + half) - normal.cdf(centres - half)).sum(axis=1)
     found = (log_mass - model.log_prob(images, seed=0)) / 4.0
     return found.mean(), found.std() / math.sqrt(count)
+
+
+@pytest.mark.parametrize("timesteps", [20, 100])
+def test_the_bound_with_the_best_variance_is_the_entropy(timesteps):
+    found, error = gap(known(KnownImproved, 256, timesteps=timesteps))
+    assert error < 0.02
+    assert abs(found) < 3.0 * error
 
 
 class IndependentDDPM(KnownDDPM):
     variances = KnownImproved.variances
 
 
-@pytest.mark.parametrize("timesteps", [20, 100])
-def test_the_bound_with_the_best_variance_is_the_entropy(timesteps):
-    found, error = gap(known(KnownImproved, 256, timesteps=timesteps))
-    assert error < 0.01
-    assert abs(found) < 3.0 * error + 0.003
+class LargeImproved(KnownImproved):
+    def random_variance(self, point):
+        return 1.0
 
 
-@pytest.mark.parametrize("variance", ["fixed_large", "fixed_small"])
-def test_the_bound_approaches_the_entropy_as_the_steps_grow(variance):
-    gaps = [
-        gap(known(IndependentDDPM, 256, timesteps=timesteps, variance=variance))
-        for timesteps in (20, 60, 240)
-    ]
-    means, errors = np.array(gaps).T
-    assert (means > 0.0).all()
-    assert (np.diff(means) < -3.0 * errors[1:]).all()
+@pytest.mark.parametrize(
+    ("model_class", "settings", "at_last"),
+    [
+        (LargeImproved, {}, 0.06),
+        # Its p(x_0 | x_1) is too narrow for data without a grain.
+        (IndependentDDPM, {"variance": "fixed_large"}, 0.12),
+        (IndependentDDPM, {"variance": "fixed_small"}, 1.5),
+    ],
+)
+def test_the_bound_approaches_the_entropy_as_the_steps_grow(model_class, settings, at_last):
+    few, many = (gap(known(model_class, 256, timesteps=t, **settings)) for t in (20, 100))
+    assert few[0] > 3.0 * few[1]
+    assert many[0] < few[0] - 3.0 * math.hypot(few[1], many[1])
+    assert -3.0 * many[1] < many[0] < at_last
 
 
 def test_a_bound_of_some_steps_is_an_estimate_without_bias():
-    model = known(IndependentDDPM, 256, timesteps=20, variance="fixed_small")
+    model = known(IndependentDDPM, 256, timesteps=20)
     images = images_of(some_values(100, model.variances), model)
-    whole = np.mean([model.log_prob(images, seed=seed).mean() for seed in range(20)])
-    drawn = np.array([model.log_prob(images, seed=seed, steps=4).mean() for seed in range(60)])
+    whole = np.mean([model.log_prob(images, seed=seed).mean() for seed in range(10)])
+    drawn = np.array([model.log_prob(images, seed=seed, steps=8).mean() for seed in range(80)])
     error = drawn.std() / math.sqrt(len(drawn))
-    assert error < 0.1
+    assert error < 0.05 * abs(whole)
     assert abs(drawn.mean() - whole) < 4.0 * error
+
+
+@pytest.mark.parametrize("steps", [2, 5, 20])
+def test_every_term_of_the_bound_has_an_expected_weight_of_1(steps):
+    model, weights = known(IndependentDDPM, 256, timesteps=20), np.zeros(21)
+    for seed in range(1000):
+        schedule = model._bound_schedule(steps, seed)
+        assert len(schedule) == steps
+        np.add.at(weights, schedule[:, 2].astype(int), schedule[:, 0] / 1000)
+    assert weights[:2].tolist() == [0.0, pytest.approx(1.0)]
+    np.testing.assert_allclose(weights[2:], 1.0, atol=0.5 if steps == 2 else 0.25)
 
 
 # === Samples, latents, completions ===
 
-EVERY_MODEL = [
-    (KnownEDM, {}),
-    (KnownFlow, {}),
-    (KnownDDPM, {"timesteps": 100}),
-    (KnownDDPM, {"timesteps": 100, "variance": "fixed_small"}),
-    (KnownImproved, {"timesteps": 20}),
+SETTINGS_OF = [
+    (KnownEDM, {}, {"steps": 60}),
+    (KnownFlow, {}, {}),
+    (KnownDDPM, {"timesteps": 100}, {}),
+    (KnownDDPM, {"timesteps": 400, "variance": "fixed_small"}, {}),
+    (KnownImproved, {"timesteps": 20}, {}),
 ]
-every_model = pytest.mark.parametrize(("model_class", "settings"), EVERY_MODEL)
 
 
-@every_model
-def test_samples_have_the_moments_of_the_data(model_class, settings):
+@pytest.mark.parametrize(("model_class", "settings", "sampling"), SETTINGS_OF)
+def test_samples_have_the_moments_of_the_data(model_class, settings, sampling):
     model = known(model_class, 256, **settings)
-    values = values_of(model.sample(3000, seed=0), model)
-    deviations = np.sqrt(np.diag(root(model.variances, 1.0, 0.0) @ root(model.variances, 1.0, 0.0)))
-    np.testing.assert_allclose(
-        values.mean(axis=0), MEAN, atol=5.0 * deviations.max() / math.sqrt(3000)
-    )
-    expected = root(model.variances, 1.0, 0.0) @ root(model.variances, 1.0, 0.0)
-    np.testing.assert_allclose(np.cov(values.T), expected, atol=0.01)
+    values = values_of(model.sample(3000, seed=0, **sampling), model)
+    error = 5.0 * np.sqrt(np.diag(covariance_of(model)).max() / len(values))
+    np.testing.assert_allclose(values.mean(axis=0), MEAN, atol=error)
+    np.testing.assert_allclose(np.cov(values.T), covariance_of(model), atol=0.01)
 
 
 @pytest.mark.parametrize("model_class", [KnownEDM, KnownFlow])
@@ -229,16 +247,16 @@ def test_latents_are_what_the_flow_leads_to(model_class):
     np.testing.assert_allclose(model.encode(images, steps=200), expected, atol=2e-3)
 
 
-@every_model
-def test_decoding_what_was_encoded_errs_less_with_more_steps(model_class, settings):
-    model = known(model_class, FINE, **settings)
+@pytest.mark.parametrize("model_class", [KnownEDM, KnownFlow, KnownDDPM, KnownImproved])
+def test_decoding_what_was_encoded_errs_less_with_more_steps(model_class):
+    model = known(model_class)
     images = images_of(some_values(50, model.variances), model)
     errors = [
         np.abs(values_of(model.reconstruct(images, steps=steps), model) - values_of(images, model))
-        for steps in (5, 20)
+        for steps in (5, 50)
     ]
-    assert errors[1].max() < 0.5 * errors[0].max()
-    assert errors[1].mean() < 0.01
+    assert errors[1].mean() < 0.2 * errors[0].mean()
+    assert errors[1].mean() < 0.02
 
 
 @pytest.mark.parametrize("model_class", [KnownEDM, KnownFlow, KnownDDPM])
@@ -246,12 +264,12 @@ def test_completions_are_near_the_conditional_distribution(model_class):
     """The first pixel, given the three others; its mean is linear in these."""
     model = known(model_class, 256)
     image = images_of(MEAN + np.array([0.0, 0.3, 0.3, -0.3]), model)
-    covariance = root(model.variances, 1.0, 0.0) @ root(model.variances, 1.0, 0.0)
+    covariance = covariance_of(model)
     gains = np.linalg.solve(covariance[1:, 1:], covariance[1:, 0])
     expected = MEAN[0] + (values_of(image, model)[0, 1:] - MEAN[1:]) @ gains
-    mask = np.array([[True, False], [False, False]])
-    images = np.tile(image, (600, 1, 1, 1))
-    filled = model.complete(images, mask, seed=0, steps=30, repeats=6)
+    assert abs(expected - MEAN[0]) > 0.15
+    mask, images = np.array([[True, False], [False, False]]), np.tile(image, (200, 1, 1, 1))
+    filled = model.complete(images, mask, seed=0, steps=100, repeats=20)
     assert (filled[:, ~mask] == images[:, ~mask]).all()
-    assert abs(expected - MEAN[0]) > 0.1
     assert values_of(filled, model)[:, 0].mean() == pytest.approx(expected, abs=0.05)
+    assert filled[:, 0, 0].std() > 2.0  # levels
