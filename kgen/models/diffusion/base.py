@@ -53,7 +53,7 @@ class Diffusion(Generation, Given, ImageModel):
         kwargs: classes, attributes, words and length, what is given, see `Given`.
 
     Attributes:
-        path: a `Path`.
+        noise_path: a `Path`. (Keras' layers have a `path` of their own.)
         prediction: one of `predictions.py`.
         prior_deviation: standard deviation of the noise that sampling begins with.
         dequantized: whether pixels are modelled as (level + u) / levels, u in [0, 1).
@@ -144,7 +144,7 @@ class Diffusion(Generation, Given, ImageModel):
     def objective(self, images, condition, training):
         image = self.values_of(images, self.uniform)
         time = self.draw_times(self.spread_uniform(ops.shape(image)[0]))
-        point = self.path.at(ops.reshape(time, (-1, 1, 1, 1)))
+        point = self.noise_path.at(ops.reshape(time, (-1, 1, 1, 1)))
         noise = self.normal(ops.shape(image))
         noisy = point.alpha * image + point.sigma * noise
         output = self.output(noisy, point, self.embed(condition, training), training=training)

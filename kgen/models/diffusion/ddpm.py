@@ -83,7 +83,7 @@ class DDPM(Diffusion):
         **kwargs,
     ):
         self.timesteps, self.variance = timesteps, variance
-        self.path = DiscretePath(self.betas())
+        self.noise_path = DiscretePath(self.betas())
         super().__init__(image_shape, levels, **kwargs)
         self.decoder = DiscretisedNormal(levels)
 
@@ -130,7 +130,7 @@ class DDPM(Diffusion):
         """
         given = self.sampling_arguments(steps=steps, sampler=sampler, guidance=guidance)
         times = self.times(given["steps"] or self.timesteps)
-        schedule = samplers.schedule_of(self.path, times, given["guidance"])
+        schedule = samplers.schedule_of(self.noise_path, times, given["guidance"])
         return self.sampled(count, condition, seed, given["sampler"], schedule)
 
     def log_prob(self, images, condition=None, seed=None, steps: Number | None = None):
@@ -162,14 +162,14 @@ class DDPM(Diffusion):
         offset = np.random.default_rng(seed).random()
         others = (np.arange(steps - 1) + offset) * ((self.timesteps - 1) / (steps - 1))
         times = np.append(1, 2 + np.floor(others).astype("int64"))
-        pairs = [samplers.schedule_of(self.path, np.array([t, t - 1])) for t in times]
+        pairs = [samplers.schedule_of(self.noise_path, np.array([t, t - 1])) for t in times]
         schedule = np.concatenate(pairs)
         schedule[1:, 0] = (self.timesteps - 1) / (steps - 1)
         return schedule
 
     def _prior_kl(self, images):
         """KL( q(x_T | x_0) || N(0, I) ) of each image, nats (n,)."""
-        alpha, sigma = self.path.alphas[-1], self.path.sigmas[-1]
+        alpha, sigma = self.noise_path.alphas[-1], self.noise_path.sigmas[-1]
         x = np.asarray(images, "float64") * (2.0 / (self.levels - 1)) - 1.0
         terms = sigma**2 + (alpha * x) ** 2 - 1.0 - 2.0 * math.log(sigma)
         return 0.5 * terms.sum(axis=(1, 2, 3))
@@ -206,4 +206,8 @@ class DDPM(Diffusion):
 
     def decoder_log_variance(self, found):
         """That of p(x_0 | x_1), a scalar: as t = 1 has no q(x_0 | x_1, x_0), that of t = 2."""
-        return math.log(self.path.sigmas[1] ** 2 / self.path.sigmas[2] ** 2 * self.path.betas[1])
+        return math.log(
+            self.noise_path.sigmas[1] ** 2
+            / self.noise_path.sigmas[2] ** 2
+            * self.noise_path.betas[1]
+        )

@@ -70,7 +70,7 @@ class EDM(FlowLikelihood, Diffusion):
     dequantized = True
     prior_deviation = LARGEST
     highest_frequency = 16.0  # of ln(sigma) / 4, from -1.6 to 1.1
-    path = ExplodingPath()
+    noise_path = ExplodingPath()
 
     def __init__(
         self,
@@ -146,7 +146,9 @@ class EDM(FlowLikelihood, Diffusion):
             raise KgenError(
                 f"Expected churn 0 for {sampler}, received {churn}: leave it out, or choose heun."
             )
-        schedule = samplers.schedule_of(self.path, self.times(given["steps"]), given["guidance"])
+        schedule = samplers.schedule_of(
+            self.noise_path, self.times(given["steps"]), given["guidance"]
+        )
         schedule = churned(schedule, given["churn"])
         noisy = True if given["churn"] else None
         return self.sampled(count, condition, seed, given["sampler"], schedule, noisy)

@@ -71,7 +71,7 @@ class FlowLikelihood:
         condition = self.checked_condition(condition, len(images))
         if divergence == "auto":
             divergence = "exact" if self.latent_size <= MOST_EXACT else "hutchinson"
-        schedule = samplers.schedule_of(self.path, self.inversion_times(steps))
+        schedule = samplers.schedule_of(self.noise_path, self.inversion_times(steps))
         generator = np.random.default_rng(seed)
 
         def draw():
@@ -98,24 +98,24 @@ class FlowLikelihood:
 
         def direction(y, point):
             """f and div f (n,) at y."""
-            scale = self.path.coordinates(point)[1]
+            scale = self.noise_path.coordinates(point)[1]
 
             def of(y):
                 found = self.denoise(scale * y, point, given)
-                return self.path.direction(found.image, found.noise)
+                return self.noise_path.direction(found.image, found.noise)
 
             return with_divergence(of, y, signs, exact)
 
         def step(carry, numbers):
             y, total = carry
             row = samplers.row_of(numbers)
-            here, there = (self.path.coordinates(p)[0] for p in (row.here, row.there))
+            here, there = (self.noise_path.coordinates(p)[0] for p in (row.here, row.there))
             first, change = direction(y, row.here)
             second, next_change = direction(y + (there - here) * first, row.there)
             y = y + 0.5 * (there - here) * (first + second)
             return (y, total + 0.5 * (there - here) * (change + next_change)), ()
 
-        scales = [self.path.coordinates(point)[1] for point in (start, end)]
+        scales = [self.noise_path.coordinates(point)[1] for point in (start, end)]
         first = (x / scales[0], ops.zeros_like(x[:, 0, 0, 0]))
         (y, total), _ = backend.scan(step, first, schedule)
         noise = ops.reshape(scales[1] * y, (-1, self.latent_size)) / self.prior_deviation

@@ -58,7 +58,7 @@ class FlowMatching(FlowLikelihood, Diffusion):
 
     small_arguments = Diffusion.small_arguments
     dequantized = True
-    path = StraightPath()
+    noise_path = StraightPath()
     prediction = VelocityPrediction()
 
     def __init__(
@@ -103,5 +103,7 @@ class FlowMatching(FlowLikelihood, Diffusion):
             guidance: weight of the condition: 1 plain, 0 unconditional, above 1 exaggerated.
         """
         given = self.sampling_arguments(steps=steps, sampler=sampler, guidance=guidance)
-        schedule = samplers.schedule_of(self.path, self.times(given["steps"]), given["guidance"])
+        schedule = samplers.schedule_of(
+            self.noise_path, self.times(given["steps"]), given["guidance"]
+        )
         return self.sampled(count, condition, seed, given["sampler"], schedule)

@@ -63,7 +63,7 @@ class Generation:
         images = self.checked_items(images)
         condition = self.checked_condition(condition, len(images))
         values = in_chunks(self._values, images)
-        schedule = samplers.schedule_of(self.path, self.inversion_times(steps))
+        schedule = samplers.schedule_of(self.noise_path, self.inversion_times(steps))
         x = self.generate(values, condition, schedule, "heun")
         return x.reshape(len(x), -1) / np.float32(self.prior_deviation)
 
@@ -73,7 +73,7 @@ class Generation:
         """The images of latents (n, latent_size): deterministic sampling by Heun's method."""
         x = np.asarray(latents, "float32").reshape(-1, *self.image_shape)
         condition = self.checked_condition(condition, len(x))
-        schedule = samplers.schedule_of(self.path, self.times(steps))
+        schedule = samplers.schedule_of(self.noise_path, self.times(steps))
         x = self.generate(np.float32(self.prior_deviation) * x, condition, schedule, "heun")
         return in_chunks(self._images, x)
 
@@ -109,7 +109,7 @@ class Generation:
         """
         known, mask = self.checked_known(images, mask)
         condition = self.checked_condition(condition, len(known))
-        schedule = samplers.repeated_schedule(self.path, self.times(steps), repeats)
+        schedule = samplers.repeated_schedule(self.noise_path, self.times(steps), repeats)
         given = {"values": in_chunks(self._values, known), "mask": mask[..., None]}
         x = self.first_noise(len(known), seed)
         x = self.generate(x, condition, schedule, "ddim", seed, noisy=True, known=given)
@@ -131,7 +131,7 @@ class Generation:
         step = samplers.STEPS[sampler]
         if "mask" in given:
             step = samplers.keeping(step, given["values"], given["mask"])
-        return samplers.run(step, denoise, self.path, x, schedule, noise)
+        return samplers.run(step, denoise, self.noise_path, x, schedule, noise)
 
     def embedded_for(self, condition, mode):
         """The embedding that `output` takes for a mode of guidance, see `_mode`."""

@@ -79,7 +79,7 @@ class ImprovedDDPM(DDPM):
     def objective(self, images, condition, training):
         image = self.values_of(images)
         time = self.draw_times(self.spread_uniform(ops.shape(image)[0]))[:, None, None, None]
-        here, there = self.path.at(time), self.path.at(time - 1)
+        here, there = self.noise_path.at(time), self.noise_path.at(time - 1)
         noise = self.normal(ops.shape(image))
         noisy = here.alpha * image + here.sigma * noise
         output = self.output(noisy, here, self.embed(condition, training), training=training)
@@ -98,4 +98,4 @@ class ImprovedDDPM(DDPM):
 
     def decoder_log_variance(self, found):
         least = super().decoder_log_variance(found)
-        return found.variance * math.log(self.path.betas[0]) + (1.0 - found.variance) * least
+        return found.variance * math.log(self.noise_path.betas[0]) + (1.0 - found.variance) * least

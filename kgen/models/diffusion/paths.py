@@ -54,27 +54,38 @@ class ExplodingPath(Path):
         return Point(time, 0.0 * time + 1.0, time)
 
 
-class StraightPath(Path):
-    """alpha = t, sigma = 1 - t: a straight line from noise (t = 0) to the image (t = 1).
+class StraightenedPath(Path):
+    """Base class: a path whose equation is solved for z = x / (alpha + sigma).
 
-    Xingchao Liu, Chengyue Gong, Qiang Liu: Flow Straight and Fast. 2022, arXiv:2209.03003. The
-    equation is solved for x itself: dx/dt = u = x_1 - x_0, image minus noise.
+    With r = alpha / (alpha + sigma) it is z = r image + (1 - r) noise, a straight line, and the
+    equation is dz/dr = image - noise. Unlike s = sigma / alpha, r is finite where alpha is 0, and
+    changes little where alpha is nearly 0, as at the end of a cosine schedule.
     """
-
-    def at(self, time):
-        return Point(time, time, 1.0 - time)
 
     def direction(self, image, noise):
         return image - noise
 
     def coordinates(self, point):
-        return point.time, 1.0
+        scale = point.alpha + point.sigma
+        return point.alpha / scale, scale
 
     def advance(self, x, direction, here, there):
-        return x + (there.time - here.time) * direction
+        (r, scale), (next_r, next_scale) = self.coordinates(here), self.coordinates(there)
+        return next_scale * (x / scale + (next_r - r) * direction)
 
 
-class DiscretePath(Path):
+class StraightPath(StraightenedPath):
+    """alpha = t, sigma = 1 - t: a straight line from noise (t = 0) to the image (t = 1).
+
+    Xingchao Liu, Chengyue Gong, Qiang Liu: Flow Straight and Fast. 2022, arXiv:2209.03003. The
+    equation is that of x itself, dx/dt = u = image - noise.
+    """
+
+    def at(self, time):
+        return Point(time, time, 1.0 - time)
+
+
+class DiscretePath(StraightenedPath):
     """A Markov chain x_0, ..., x_T that keeps the variance: alpha^2 + sigma^2 = 1.
 
     Jonathan Ho, Ajay Jain, Pieter Abbeel: Denoising Diffusion Probabilistic Models. 2020,
