@@ -48,7 +48,8 @@ def main(arguments=None):
     check_installed()
     check_data(options.data)
     results.prepare(out)
-    here = {cell.backend: provenance.provenance(cell.backend) for cell in cells}
+    backends = {cell.backend for cell in cells}
+    here = {name: provenance.provenance(name, options.device) for name in backends}
     done = {record["hash"] for record in results.read(out) if record["status"] == "measured"}
     left = [c for c in cells if results.identity(asdict(c), here[c.backend]) not in done]
     commit = provenance.commit()

@@ -21,6 +21,8 @@ def of(record):
     conditions = {name: str(record["cell"][field]) for name, field in WHAT.items()}
     conditions["machine"] = machine.words(record["machine"])
     conditions["--device"] = record["cell"]["device"]
+    backend = record["cell"]["backend"]
+    conditions[f"huge pages on {backend}"] = "yes" if record.get("huge_pages") else "no"
     if record["status"] == "measured":
         conditions["device"] = record["results"]["environment"]["device"]
     return conditions | {"commit": short(record["commit"])} | record["versions"]
