@@ -120,9 +120,7 @@ def test_the_table_has_ratios_of_throughputs(tmp_path):
 )
 def test_other_lines_are_refused(tmp_path, line):
     (tmp_path / "peers.jsonl").write_text(f"{json.dumps(made_up())}\n{line}\n")
-    with pytest.raises(
-        KgenError, match="line 2: expected a result of `python -m benchmarks.peers`"
-    ):
+    with pytest.raises(KgenError, match="line 2: expected a result of `python -m bench"):
         records.read(tmp_path / "peers.jsonl")
 
 
