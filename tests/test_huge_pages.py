@@ -24,7 +24,7 @@ huge_pages.GAINING = (os.environ.get("KERAS_BACKEND"),)
 huge_pages.MODE = Path(__file__).parent / "mode"
 platform.libc_ver = lambda: ("glibc", "2.35")
 tunables = os.environ.{{read}}("{TUNABLES}", None)
-with open(int(os.environ["STARTS"]), "w") as file:
+with open(int(os.environ["STARTS"]), "w", closefd=False) as file:
     file.write(json.dumps([sys.orig_argv[1:], tunables, os.getpid()]) + "\\n")
 """
 MISTAKE = ["kgen.fit", "--data", "no such data"]  # found after the backend is chosen
