@@ -9,6 +9,7 @@ begins, so a verb that runs without it replaces itself, once, by the same comman
 
 import contextlib
 import importlib.util
+import itertools
 import os
 import platform
 import sys
@@ -26,7 +27,7 @@ def restart_with_huge_pages(backend):
     """Replace the process by the same command with huge pages, if it is a verb that gains by them.
 
     Does nothing in a process that only imports kgen, such as a notebook or a test, in a second
-    attempt, and under a debugger or a profiler.
+    attempt, and under a debugger.
     """
     environment = with_huge_pages(os.environ, backend)
     if environment is os.environ or not _runs_a_verb():
@@ -84,7 +85,9 @@ def _is_offered():
 
 
 def _runs_a_verb():
-    """Whether the process was started by `python -m kgen.VERB`, not by a debugger or profiler."""
+    """Whether the process was started by `python -m kgen.VERB`, not by a debugger."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
-    observed = sys.gettrace() or sys.getprofile()
-    return spec is not None and spec.name.startswith("kgen.") and not observed
+    if spec is None or not spec.name.startswith("kgen.") or sys.gettrace():
+        return False
+    modules = [word for flag, word in itertools.pairwise(sys.orig_argv) if flag == "-m"]
+    return modules[:1] == [spec.name]

@@ -124,7 +124,12 @@ def starts(tmp_path):
         environment["JAX_PLATFORMS"] = "cpu"
         command = [sys.executable, *arguments]
         result = subprocess.run(
-            command, cwd=tmp_path, env=environment, pass_fds=[writes], capture_output=True
+            command,
+            cwd=tmp_path,
+            env=environment,
+            pass_fds=[writes],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
         )
         os.close(writes)
         with open(reads) as file:
@@ -160,7 +165,7 @@ def test_a_tunable_that_is_taken_away_is_not_asked_for_again(starts):
         (["-m", "kgen.fit", "--no-such-option"], {}),
         (["-c", "from kgen import cli, fit; cli.run(fit.main, ['--data', 'no such data'])"], {}),
         (["-m", *MISTAKE], {SWITCH: "0"}),
-        (["-m", "trace", "--count", "--module", *MISTAKE], {}),
+        (["-m", "pdb", "-c", "continue", "-m", *MISTAKE], {}),
     ],
     ids=lambda value: " ".join(value),
 )
