@@ -44,6 +44,7 @@ def log_prob_under_xla_is_that_of_the_graph(case):
 
 @check
 def several_steps_per_execution_train_alike(case):
+    """On TensorFlow it is also the graph of its own pipelines, for batches of any size."""
     model = case.compiled(steps_per_execution=3)
     history = case.fit_whole_batches(model)
     assert int(model.optimizer.iterations) == 3
@@ -59,7 +60,7 @@ def eager_training_equals_compiled(case):
     assert_close(state_of(model), case.in_order.state, 1e-4)
 
 
-@check
+@check(of_base_class=True)
 def trains_on_a_pydataset(case):
     model = case.anew()
     model.fit(InOrder(*case.training_data(WHOLE)), verbose=0)
