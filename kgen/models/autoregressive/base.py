@@ -14,11 +14,10 @@ import numpy as np
 from keras import ops
 
 from kgen.distributions import Bernoulli, Categorical
-from kgen.errors import KgenError
+from kgen.inference import in_chunks, inference
 from kgen.layers import shifted_down
 from kgen.models.autoregressive.cached_convolutions import CachedConvolutions, FullPass
-from kgen.spaces import as_array
-from kgen.training import ImageModel, in_chunks, inference
+from kgen.training import ImageModel
 
 
 class Autoregressive(ImageModel):
@@ -40,14 +39,16 @@ class Autoregressive(ImageModel):
 
     def __init__(self, image_shape, levels, **kwargs):
         super().__init__(image_shape, levels, **kwargs)
-        self.pixels = Bernoulli() if levels == 2 else Categorical(levels)
-        self.colours = self.image_shape[-1]
-        self.parameters_per_pixel = self.colours * self.pixels.parameters_per_value
+        self.likelihood_distribution = Bernoulli() if levels == 2 else Categorical(levels)
+        self.channels = self.image_shape[-1]
+        self.parameters_per_pixel = (
+            self.channels * self.likelihood_distribution.parameters_per_value
+        )
 
     # === What a subclass defines ===
 
     def network(self, apply, x, embedded):
-        """The parameters of scaled pixels x (..., colours): float32 (..., parameters_per_pixel)."""
+        """The parameters of scaled pixels (..., channels): float32 (..., parameters_per_pixel)."""
         raise NotImplementedError(f"{type(self).__name__} defines no network.")
 
     def vertical_stack(self, apply, x, embedded):
@@ -69,7 +70,9 @@ class Autoregressive(ImageModel):
         return keras.optimizers.Adam(rate)
 
     def objective(self, images, condition, training):
-        return -ops.mean(self.pixels.log_prob(images, self.parameters_of(images, condition))), {}
+        return -ops.mean(
+            self.likelihood_distribution.log_prob(images, self.parameters_of(images, condition))
+        ), {}
 
     def parameters_of(self, images, condition=None):
         """The parameters of every pixel given the pixels before it, from images of levels."""
@@ -114,19 +117,8 @@ class Autoregressive(ImageModel):
             KgenError: for images of another dtype or shape, or with values beyond the levels where
                 `mask` is False; for another mask.
         """
-        images = as_array(images)
-        self.space.check_batch(images)
-        mask, shape = np.asarray(mask), (len(images), *self.image_shape[:2])
-        if mask.dtype != bool or mask.shape not in (shape, shape[1:]):
-            raise KgenError(
-                f"Expected a mask of bool and shape {shape[1:]} or {shape}, received "
-                f"{mask.dtype} of shape {mask.shape}: True where a pixel is to be filled in."
-            )
-        condition = self.checked_condition(condition, len(images))
-        mask = np.broadcast_to(mask, shape)
-        images = np.asarray(images)
-        known = np.where(mask[..., None], images.dtype.type(0), images)
-        self.space.check(known)
+        known, mask = self.checked_known(images, mask)
+        condition = self.checked_condition(condition, len(known))
         return self._completed(known, mask, condition, seed)
 
     def _completed(self, images, mask, condition, seed):
@@ -135,7 +127,7 @@ class Autoregressive(ImageModel):
 
     @inference
     def _log_prob(self, images, condition=None):
-        return self.pixels.log_prob(images, self.parameters_of(images, condition))
+        return self.likelihood_distribution.log_prob(images, self.parameters_of(images, condition))
 
     @inference(loop=True)
     def _complete(self, images, mask, uniform, condition=None):
