@@ -693,12 +693,12 @@ def test_report_marks_rows_of_other_conditions(tmp_path, capsys, elsewhere, head
     assert names == [f"vae, {BACKEND} [1]", f"vae, {BACKEND} [2]", f"glow, {BACKEND} [3]"]
 
 
-def test_report_tells_cells_with_huge_pages_apart(tmp_path, capsys):
+def test_report_tells_cases_with_huge_pages_apart(tmp_path, capsys):
     """Earlier lines, which do not say, had none."""
-    cell = Cell("vae", "jax")
-    records = [made_up(cell=cell), made_up(cell=cell, where={"huge_pages": True})]
-    text = report_of(tmp_path, capsys, *records, made_up(cell=Cell("vae", "torch")))
-    assert "Cells differ in huge pages on jax:" in text
+    case = Case("vae", "jax")
+    records = [made_up(case=case), made_up(case=case, where={"huge_pages": True})]
+    text = report_of(tmp_path, capsys, *records, made_up(case=Case("vae", "torch")))
+    assert "Cases differ in huge pages on jax:" in text
     assert re.findall(r"\| \[(\d)\] \| (no|yes) \|", text) == [("1", "no"), ("2", "yes")]
 
 
