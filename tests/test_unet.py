@@ -152,7 +152,7 @@ def test_group_normalisation_equals_keras(shape, groups, mean):
     for layer in pair(shape, groups):
 
         def total(x, layer=layer):
-            return ops.sum(ops.sin(layer(x)) * weights)
+            return ops.sum(ops.multiply(ops.sin(layer(x)), weights))
 
         slope = backend.input_gradient(layer, total, ops.convert_to_tensor(x))
         of_weights = gradients(layer, lambda total=total: total(x))

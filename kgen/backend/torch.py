@@ -139,12 +139,16 @@ def batch_normalised(x, scale, offset, epsilon):
 
 
 def group_normalised(x, scale, offset, groups, epsilon):
-    """Group normalisation of images, see `kgen.backend.grouped.group_normalised`."""
-    images = x.movedim(-1, 1)
-    if scale.ndim == 1:
+    """Group normalisation of images, see `kgen.backend.grouped.group_normalised`.
+
+    PyTorch 2.13 crashes where the scale has a gradient and the images (channels last) have none.
+    """
+    images, channels = x.movedim(-1, 1), x.shape[-1]
+    if scale.ndim == 1 and (x.requires_grad or not torch.is_grad_enabled()):
         return functional.group_norm(images, groups, scale, offset, epsilon).movedim(1, -1)
     normalised = functional.group_norm(images, groups, eps=epsilon).movedim(1, -1)
-    return torch.addcmul(offset[:, None, None], normalised, scale[:, None, None])
+    scale, offset = (value.reshape(-1, 1, 1, channels) for value in (scale, offset))
+    return torch.addcmul(offset, normalised, scale)
 
 
 def input_gradient(model, function, inputs):
