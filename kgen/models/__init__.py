@@ -62,6 +62,12 @@ REGISTRY = {
     ),
     "realnvp": Entry(".flows.realnvp", "RealNVP", "real-valued flow (Dinh et al. 2017)"),
     "glow": Entry(".flows.glow", "Glow", "flow with 1x1 convolutions (Kingma & Dhariwal 2018)"),
+    "mixture_of_gaussians": Entry(
+        ".mixtures.mixture_of_gaussians",
+        "MixtureOfGaussians",
+        "mixture of Gaussians, fitted by EM (Dempster et al. 1977)",
+    ),
+    "pca": Entry(".mixtures.pca", "PCA", "probabilistic PCA (Tipping & Bishop 1999)"),
 }
 
 

@@ -50,6 +50,34 @@ class Space:
             self.check_range(array.min(), array.max())
         return values
 
+    def check_masked(self, values, mask):
+        """Values for inference of which a part is hidden, and where they are.
+
+        Args:
+            values: as in `check`; hidden ones are ignored.
+            mask: bool, True where hidden: (height, width) or (n, height, width) for images, all
+                channels of a pixel; (size,) or (n, size) for vectors.
+
+        Returns:
+            (values with 0 where hidden, hidden): hidden is bool, (n, height, width, 1) or (n,
+            size).
+
+        Raises:
+            KgenError: for values of another dtype, shape or range, or another mask.
+        """
+        values = self._converted(as_array(values, self.what))
+        self.check_batch(values)
+        mask, shape = np.asarray(mask), (len(values), *self.shape[:2])
+        if mask.dtype != bool or mask.shape not in (shape, shape[1:]):
+            raise KgenError(
+                f"Expected a mask of bool and shape {shape[1:]} or {shape}, received {mask.dtype} "
+                f"of shape {mask.shape}: True where a value is to be filled in."
+            )
+        hidden = np.broadcast_to(mask, shape)
+        hidden = hidden.reshape(hidden.shape + (1,) * len(self.shape[2:]))
+        values = np.asarray(values)
+        return self.check(np.where(hidden, values.dtype.type(0), values)), hidden
+
     def _converted(self, array):
         return array
 

@@ -1,6 +1,7 @@
 """The training step of all models: base classes, optimizers, loss terms and data order."""
 
 import kgen.chosen_backend  # noqa: F401  # before Keras
+from kgen.training.closed_form import ClosedForm
 from kgen.training.given_labels import GivenLabels
 from kgen.training.image_model import ImageModel
 from kgen.training.inference import (
@@ -15,11 +16,13 @@ from kgen.training.lacking import Lacking
 from kgen.training.learning_rate import set_learning_rate
 from kgen.training.loss_components import NonFiniteLossError
 from kgen.training.model import GenerativeModel
-from kgen.training.optimizers import OptimizerGroup
+from kgen.training.optimizers import ClosedFormUpdate, OptimizerGroup
 from kgen.training.players import preserve_moving_statistics
 from kgen.training.seeds import set_seed
 
 __all__ = [
+    "ClosedForm",
+    "ClosedFormUpdate",
     "GenerativeModel",
     "GivenLabels",
     "ImageModel",
