@@ -86,7 +86,7 @@ def kept_mixture(covariance, size=3, components=3, **arguments):
 
 
 def fitted(model, x, epochs):
-    return model.fit(x, epochs=epochs, batch_size=100, verbose=0).history["loss"]
+    return model.fit(x, epochs=epochs, batch_size=min(100, len(x)), verbose=0).history["loss"]
 
 
 def trained(covariance, epochs=5, **arguments):
@@ -227,6 +227,7 @@ def test_em_is_scikit_learns(covariance, steps):
     np.testing.assert_allclose(model.log_prob(x), peer.score_samples(x), rtol=1e-4, atol=1e-3)
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_one_factor_analyser_is_scikit_learns():
     x = blobs(size=6)
     peer = decomposition.FactorAnalysis(2, tol=1e-8, max_iter=5000).fit(x)

@@ -40,6 +40,7 @@ class Covariances(keras.layers.Layer):
         self.components, self.size = components, size
         self.noise, self.added = noise, added
         self.latent_size = 0  # numbers that a draw needs beside the D
+        self.built = True  # by the subclass
 
     def _weight(self, name, *shape, start="zeros"):
         settings = {"dtype": "float32", "autocast": False, "initializer": start, "name": name}

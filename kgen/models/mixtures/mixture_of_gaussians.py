@@ -139,8 +139,8 @@ class MixtureOfGaussians(GaussianDensity):
         return -ops.mean(self.log_masses(log_densities)), {}, sums
 
     def maximise(self, sums):
-        generator = np.random.default_rng([self.seed, int(self.optimizer.iterations)])
-        if not self.starts.have_begun:
+        is_first, generator = self.starts.begin_update(self.seed)
+        if is_first:
             return self.start(round(sums["counts"].sum()), generator)
         counts = np.maximum(sums["counts"], 1.0)
         means = self.covariances.maximise(counts, sums["firsts"], sums)

@@ -27,13 +27,14 @@ class Starts(keras.layers.Layer):
         settings |= {"dtype": "float32", "autocast": False}
         kept = max(KEPT, KEPT_PER_COMPONENT * components)
         self.kept = self.add_weight(shape=(kept, size), name="kept", **settings)
-        self.started = self.add_weight(shape=(), name="started", **settings)
+        self.updates = self.add_weight(shape=(), name="updates", **settings)
         self.built = True
 
-    @property
-    def have_begun(self):
-        """Whether `first` was called."""
-        return bool(array(self.started))
+    def begin_update(self, seed):
+        """(whether it is the first update, a NumPy generator for its draws)."""
+        number = int(array(self.updates))
+        assign(self.updates, number + 1)
+        return number == 0, np.random.default_rng([seed, number])
 
     def keep(self, values):
         """Keep values (n, size), and drop the oldest ones."""
@@ -53,7 +54,6 @@ class Starts(keras.layers.Layer):
         kept = np.resize(array(self.kept)[-seen:], self.kept.shape)  # repeats few items
         shift = kept.mean(axis=0)
         assign(self.kept, kept - shift)
-        assign(self.started, 1.0)
         return shift, *self.further(self.components, generator, np.zeros((0, self.size)))
 
     def further(self, count, generator, given):
