@@ -3,6 +3,7 @@
 import functools
 import itertools
 
+import keras
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -24,28 +25,32 @@ ADDED = 1e-6
 every_covariance = pytest.mark.parametrize("covariance", COVARIANCES)
 
 
+@keras.saving.register_keras_serializable("tests")
 class MixtureOfPoints(kgen.MixtureOfGaussians):
     """Vectors in place of images."""
 
     small_arguments = {"size": 3, "components": 4, "covariance": "full"}
 
 
+@keras.saving.register_keras_serializable("tests")
 class GradientMixture(kgen.MixtureOfGaussians):
     """Trained by gradient steps."""
 
     small_arguments = {"components": 3, "covariance": "tied", "fit_by": "gradient"}
 
 
+@keras.saving.register_keras_serializable("tests")
 class DiagonalMixture(kgen.MixtureOfGaussians):
     """Whose masses are exact."""
 
     small_arguments = {"components": 3}
 
 
+@keras.saving.register_keras_serializable("tests")
 class PCAOfPoints(kgen.PCA):
     """Vectors in place of images."""
 
-    small_arguments = {"size": 3, "latent_size": 1}
+    small_arguments = {"size": 4, "latent_size": 2}
 
 
 FORMS = (MixtureOfPoints, GradientMixture, DiagonalMixture, PCAOfPoints)

@@ -147,10 +147,9 @@ class Full(Covariances):
 
     def _factors(self):
         """The factors U, and the logarithms of their diagonals."""
-        raw, identity = ops.convert_to_tensor(self.factors), np.eye(self.size, dtype="float32")
-        logs = ops.sum(raw * identity, axis=-1)  # (K, D)
-        above = raw * np.triu(np.ones_like(identity), 1)
-        return above + ops.exp(logs)[..., None] * identity, logs
+        raw = ops.convert_to_tensor(self.factors)
+        logs = ops.diagonal(raw, axis1=1, axis2=2)  # (K, D)
+        return ops.triu(raw, 1) + ops.exp(logs)[..., None] * ops.eye(self.size), logs
 
     def distances(self, values, means):
         factors, logs = self._factors()

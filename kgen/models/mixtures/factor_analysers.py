@@ -33,8 +33,7 @@ class LowRank(Covariances):
         """p^-1/2 (K, D), A = p^-1/2 W (K, D, R), and the Cholesky factor of I + A^T A."""
         inverse = ops.exp(-0.5 * self.log_variances)
         scaled = inverse[..., None] * self.loadings
-        identity = np.eye(self.latent_size, dtype="float32")
-        inner = identity + ops.matmul(ops.transpose(scaled, (0, 2, 1)), scaled)
+        inner = ops.matmul(ops.transpose(scaled, (0, 2, 1)), scaled) + ops.eye(self.latent_size)
         return inverse, scaled, ops.cholesky(inner)
 
     def distances(self, values, means):
@@ -42,7 +41,7 @@ class LowRank(Covariances):
         differences = (values[None] - means[:, None]) * inverse[:, None]  # (K, n, D)
         projected = self._projected(differences, scaled, factor)  # (K, R, n)
         squares = ops.sum(differences**2, axis=-1) - ops.sum(projected**2, axis=1)
-        diagonal = ops.sum(factor * np.eye(self.latent_size, dtype="float32"), axis=-1)
+        diagonal = ops.diagonal(factor, axis1=1, axis2=2)
         logs = ops.sum(self.log_variances, axis=-1) + 2.0 * ops.sum(ops.log(diagonal), axis=-1)
         rows = ops.transpose(scaled * inverse[..., None], (0, 2, 1))
         explained = ops.sum(ops.solve_triangular(factor, rows, lower=True) ** 2, axis=(1, 2))

@@ -178,7 +178,8 @@ class MixtureOfGaussians(GaussianDensity):
         pixels = images.reshape(len(images), -1)
         ends = (pixels == 0, pixels == self.levels - 1)
         deviations = np.exp(0.5 * array(self.covariances.log_variances))
-        bins = array(self.values_of(images)), self.bin_width, *ends
+        centres = pixels * self.bin_width - 1.0 - array(self.shift)  # `values_of` in float64
+        bins = (centres, self.bin_width, *ends)
         masses = log_bin_masses(*bins, array(self.means), deviations)
         return logsumexp(masses + self.log_weights(), axis=1)
 

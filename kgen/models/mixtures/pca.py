@@ -85,8 +85,7 @@ class PCA(GaussianDensity):
     def factor(self):
         """The Cholesky factor of M = W^T W + s^2 I, (R, R)."""
         products = ops.matmul(ops.transpose(self.loadings), self.loadings)
-        identity = np.eye(self.latent_size, dtype="float32")
-        return ops.cholesky(products + ops.exp(self.log_variance) * identity)
+        return ops.cholesky(products + ops.exp(self.log_variance) * ops.eye(self.latent_size))
 
     def log_densities(self, values):
         """The inverse covariance is (I - W M^-1 W^T) / s^2."""
