@@ -39,21 +39,7 @@ class GradientMixture(kgen.MixtureOfGaussians):
     small_arguments = {"components": 3, "covariance": "tied", "fit_by": "gradient"}
 
 
-@keras.saving.register_keras_serializable("tests")
-class DiagonalMixture(kgen.MixtureOfGaussians):
-    """Whose masses are exact."""
-
-    small_arguments = {"components": 3}
-
-
-@keras.saving.register_keras_serializable("tests")
-class PCAOfPoints(kgen.PCA):
-    """Vectors in place of images."""
-
-    small_arguments = {"size": 4, "latent_size": 2}
-
-
-FORMS = (MixtureOfPoints, GradientMixture, DiagonalMixture, PCAOfPoints)
+FORMS = (MixtureOfPoints, GradientMixture)
 
 
 @pytest.mark.parametrize(
