@@ -20,7 +20,7 @@ ADAPTERS = ("jax", "tensorflow", "torch")
 # What each room may import of the others. Nobody imports a verb.
 BASIC = {"errors", "files", "bounds", "memory", "spaces", "chosen_backend"}
 CHECKS = {"capabilities"}  # it reads the registry, `models/__init__.py`, which imports no model
-SHARED_BY_VERBS = BASIC | {"cli", "data", "models", "runs"}
+SHARED_BY_VERBS = BASIC | {"cli", "data", "description", "models", "runs"}
 MAY_IMPORT = {
     "errors": set(),
     "bounds": {"errors"},
@@ -40,13 +40,18 @@ MAY_IMPORT = {
     "encoders": BASIC | {"data"},
     "metrics": BASIC | {"backend", "data", "distributions"},
     "capabilities": BASIC | {"models"},
-    "training": BASIC | CHECKS | {"backend", "data", "distributions"},
-    "models": BASIC | CHECKS | {"backend", "data", "distributions", "layers", "training"},
+    "seeds": BASIC | {"backend"},
+    "inference": BASIC | {"backend"},
+    "description": BASIC | CHECKS,
+    "training": BASIC | CHECKS | {"backend", "data", "description", "distributions", "inference"},
+    "models": BASIC
+    | CHECKS
+    | {"backend", "data", "description", "distributions", "inference", "layers", "training"},
     "registration": BASIC | {"models"},
-    "saving": BASIC | {"backend", "models", "training"},
+    "saving": BASIC | {"backend", "description", "models", "training"},
     "analysis": BASIC | CHECKS | {"metrics"},
     "evaluation": BASIC | CHECKS | {"encoders", "metrics", "pictures", "plots"},
-    "runs": BASIC | {"backend", "cli", "data", "models", "pictures", "training"},
+    "runs": BASIC | {"backend", "cli", "data", "description", "models", "pictures", "training"},
     "fit": SHARED_BY_VERBS | CHECKS | {"evaluation", "saving", "training"},
     "sample": SHARED_BY_VERBS | {"pictures", "training"},
     "evaluate": SHARED_BY_VERBS | {"encoders", "evaluation", "training"},
@@ -55,7 +60,7 @@ MAY_IMPORT["testing"] = (
     MAY_IMPORT["models"]
     | MAY_IMPORT["analysis"]
     | {
-        *("models", "analysis", "density", "latent", "probe", "evaluation", "saving"),
+        *("models", "analysis", "density", "latent", "probe", "evaluation", "saving", "seeds"),
     }
 )
 every_file = pytest.mark.parametrize("name", FILES)

@@ -1,4 +1,4 @@
-"""What a cell's figures depend on beside the cell: sources, versions, machine."""
+"""What a case's figures depend on beside the case: sources, versions, machine."""
 
 import hashlib
 import platform
@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 def provenance(backend):
-    """`commit`, `versions` and `machine` of a cell that would be measured now."""
+    """`commit`, `versions` and `machine` of a case that would be measured now."""
     versions = {
         "kgen": kgen.__version__,
         "python": platform.python_version(),

@@ -32,7 +32,7 @@ def plain_loop(model):
 
     def draw(images, uniform, row, column):
         parameters = model.parameters_of(images)
-        return model.pixels.sample(parameters[:, row, column], uniform)
+        return model.likelihood_distribution.sample(parameters[:, row, column], uniform)
 
     draw = backend.compiled(model, draw)
 

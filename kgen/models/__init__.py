@@ -62,6 +62,18 @@ REGISTRY = {
     ),
     "realnvp": Entry(".flows.realnvp", "RealNVP", "real-valued flow (Dinh et al. 2017)"),
     "glow": Entry(".flows.glow", "Glow", "flow with 1x1 convolutions (Kingma & Dhariwal 2018)"),
+    "ddpm": Entry(".diffusion.ddpm", "DDPM", "denoising diffusion (Ho et al. 2020)"),
+    "improved_ddpm": Entry(
+        ".diffusion.improved_ddpm",
+        "ImprovedDDPM",
+        "diffusion with learned variances (Nichol & Dhariwal 2021)",
+    ),
+    "edm": Entry(".diffusion.edm", "EDM", "diffusion with preconditioning (Karras et al. 2022)"),
+    "flow_matching": Entry(
+        ".diffusion.flow_matching",
+        "FlowMatching",
+        "straight paths (Lipman et al., Liu et al. 2022)",
+    ),
     "mixture_of_gaussians": Entry(
         ".mixtures.mixture_of_gaussians",
         "MixtureOfGaussians",
@@ -217,7 +229,8 @@ def arguments_of(model_class, data):
     """
     from kgen.spaces import parts_of  # which imports NumPy: the registry is read without
 
-    known = importlib.import_module("kgen.training.parameters").constructor_parameters(model_class)
+    parameters = importlib.import_module("kgen.description.parameters")
+    known = parameters.constructor_parameters(model_class)
     found = data.space.arguments()
     if not set(found) <= set(known):
         raise KgenError(

@@ -51,7 +51,7 @@ class Space:
         return values
 
     def check_masked(self, values, mask):
-        """Values for inference of which a part is hidden, and where they are.
+        """Values for inference of which a part is hidden.
 
         Args:
             values: as in `check`; hidden ones are ignored.
@@ -59,8 +59,7 @@ class Space:
                 channels of a pixel; (size,) or (n, size) for vectors.
 
         Returns:
-            (values with 0 where hidden, hidden): hidden is bool, (n, height, width, 1) or (n,
-            size).
+            (values with 0 where hidden, mask (n, height, width) or (n, size)).
 
         Raises:
             KgenError: for values of another dtype, shape or range, or another mask.
@@ -73,10 +72,9 @@ class Space:
                 f"Expected a mask of bool and shape {shape[1:]} or {shape}, received {mask.dtype} "
                 f"of shape {mask.shape}: True where a value is to be filled in."
             )
-        hidden = np.broadcast_to(mask, shape)
-        hidden = hidden.reshape(hidden.shape + (1,) * len(self.shape[2:]))
-        values = np.asarray(values)
-        return self.check(np.where(hidden, values.dtype.type(0), values)), hidden
+        mask, values = np.broadcast_to(mask, shape), np.asarray(values)
+        hidden = mask.reshape(shape + (1,) * len(self.shape[2:]))
+        return self.check(np.where(hidden, values.dtype.type(0), values)), mask
 
     def _converted(self, array):
         return array

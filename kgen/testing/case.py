@@ -5,10 +5,10 @@ import functools
 import keras
 import numpy as np
 
+from kgen.description.parameters import constructor_parameters
 from kgen.spaces import rows_of
 from kgen.testing.states import BATCH_SIZE, COUNT, States
 from kgen.testing.toy_data import condition_of, items_of
-from kgen.training.parameters import constructor_parameters
 
 DIGITS = {"image_shape": (8, 8, 1), "levels": 17}
 

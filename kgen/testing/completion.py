@@ -59,7 +59,9 @@ def plainly_completed(model, images, mask, seed, condition=None):
         chosen = (slice(None), slice(row, row + 1), slice(column, column + 1))
         parameters = array(parameters_of(images, condition))[chosen][..., channel::channels]
         noise = uniform[chosen][..., channel : channel + 1]
-        drawn = array(model.pixels.sample(*map(ops.convert_to_tensor, (parameters, noise))))
+        drawn = array(
+            model.likelihood_distribution.sample(*map(ops.convert_to_tensor, (parameters, noise)))
+        )
         unknown = mask[:, row, column]
         images[unknown, row, column, channel] = drawn[unknown, 0, 0, 0]
     return images

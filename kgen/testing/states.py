@@ -8,10 +8,11 @@ from unittest import mock
 import keras
 
 from kgen import backend
+from kgen.description.variables import named_variables
+from kgen.seeds import set_seed
 from kgen.testing.comparing import state_of
 from kgen.testing.recorded import Recorded
-from kgen.training import GenerativeModel, set_seed
-from kgen.training.variables import named_variables
+from kgen.training import GenerativeModel
 
 COUNT, BATCH_SIZE = 100, 32  # items: batches of 32, 32, 32 and 4
 WHOLE = 96  # items of the first three

@@ -7,6 +7,9 @@ from keras import ops
 from kgen import backend
 from kgen.bounds import Fraction, Number, checked
 from kgen.capabilities import names_with
+from kgen.description.configuration import check_policy
+from kgen.description.lacking import Lacking
+from kgen.description.parameters import sampling_arguments
 from kgen.errors import KgenError
 from kgen.memory import check_memory
 from kgen.spaces import (
@@ -17,12 +20,9 @@ from kgen.spaces import (
     parts_of,
 )
 from kgen.training.averages import Averages
-from kgen.training.configuration import check_policy
 from kgen.training.inputs import BatchCheck
-from kgen.training.lacking import Lacking
 from kgen.training.loss_components import LossComponents
 from kgen.training.losses import regularization
-from kgen.training.parameters import sampling_arguments
 from kgen.training.players import preserve_moving_statistics
 from kgen.training.trained import Trained
 
@@ -268,7 +268,7 @@ class GenerativeModel(Lacking, Trained):
         """Add this batch's terms (means over the items `x`) to the epoch's means; return those."""
         if set(values) != set(self.metric_names):
             raise ValueError(
-                f"Expected the tracked terms {self.metric_names}, received {list(values)}."
+                f"Expected the loss components {self.metric_names}, received {list(values)}."
             )
         self.loss_components.update_state(values, ops.shape(x)[0])
         return self.loss_components.result()

@@ -25,8 +25,8 @@ import numpy as np
 from keras import ops
 
 from kgen.distributions import normal_kl, normal_log_prob, standard_normal_log_prob
+from kgen.inference import importance_weighted_bound, in_chunks, inference, keras_sampler, repeated
 from kgen.models.autoencoders.autoencoder import Autoencoder
-from kgen.training import importance_weighted_bound, in_chunks, inference, keras_sampler, repeated
 
 
 @keras.saving.register_keras_serializable("kgen")
@@ -44,7 +44,7 @@ class VAE(Autoencoder):
         latent_size: dimensions of the latent z.
         hidden: units of each hidden layer of the dense encoder; mirrored in the decoder.
         architecture: "dense", or "conv" for strided convolutions.
-        width: "conv" only: channels of the first convolution; each further one has twice as many.
+        base_channels: "conv" only: channels of the first convolution, doubled at each further one.
 
     Metrics: `loss` = `reconstruction` + `kl`, all in nats per image.
     """
@@ -63,7 +63,7 @@ class VAE(Autoencoder):
         noise = self.normal(ops.shape(mean))
         latents = mean + ops.exp(0.5 * log_variance) * noise
         parameters = self.apply_decoder(latents, condition, training)
-        reconstruction = -ops.mean(self.pixels.log_prob(images, parameters))
+        reconstruction = -ops.mean(self.likelihood_distribution.log_prob(images, parameters))
         kl = ops.mean(normal_kl(mean, log_variance))
         return reconstruction + kl, {"reconstruction": reconstruction, "kl": kl}
 
@@ -82,7 +82,7 @@ class VAE(Autoencoder):
         parameters = ops.reshape(parameters, ops.shape(noise)[:2] + tuple(parameters.shape[1:]))
         log_prior = standard_normal_log_prob(latents)
         log_posterior = normal_log_prob(latents, mean, log_variance)
-        return self.pixels.log_prob(images, parameters) + log_prior - log_posterior
+        return self.likelihood_distribution.log_prob(images, parameters) + log_prior - log_posterior
 
     # === Inference ===
 
@@ -153,7 +153,7 @@ class VAE(Autoencoder):
 
     @inference
     def _draw(self, latents, uniform, condition=None):
-        return self.pixels.sample(self.apply_decoder(latents, condition), uniform)
+        return self.likelihood_distribution.sample(self.apply_decoder(latents, condition), uniform)
 
     @inference
     def _log_weights(self, images, noise, condition=None):

@@ -14,9 +14,10 @@ import numpy as np
 from keras import ops
 
 from kgen.distributions import Bernoulli, Categorical
+from kgen.inference import in_chunks, inference
 from kgen.layers import shifted_down
 from kgen.models.autoregressive.cached_convolutions import CachedConvolutions, FullPass
-from kgen.training import ImageModel, in_chunks, inference
+from kgen.training import ImageModel
 
 
 class Autoregressive(ImageModel):
@@ -38,14 +39,16 @@ class Autoregressive(ImageModel):
 
     def __init__(self, image_shape, levels, **kwargs):
         super().__init__(image_shape, levels, **kwargs)
-        self.pixels = Bernoulli() if levels == 2 else Categorical(levels)
-        self.colours = self.image_shape[-1]
-        self.parameters_per_pixel = self.colours * self.pixels.parameters_per_value
+        self.likelihood_distribution = Bernoulli() if levels == 2 else Categorical(levels)
+        self.channels = self.image_shape[-1]
+        self.parameters_per_pixel = (
+            self.channels * self.likelihood_distribution.parameters_per_value
+        )
 
     # === What a subclass defines ===
 
     def network(self, apply, x, embedded):
-        """The parameters of scaled pixels x (..., colours): float32 (..., parameters_per_pixel)."""
+        """The parameters of scaled pixels (..., channels): float32 (..., parameters_per_pixel)."""
         raise NotImplementedError(f"{type(self).__name__} defines no network.")
 
     def vertical_stack(self, apply, x, embedded):
@@ -67,7 +70,9 @@ class Autoregressive(ImageModel):
         return keras.optimizers.Adam(rate)
 
     def objective(self, images, condition, training):
-        return -ops.mean(self.pixels.log_prob(images, self.parameters_of(images, condition))), {}
+        return -ops.mean(
+            self.likelihood_distribution.log_prob(images, self.parameters_of(images, condition))
+        ), {}
 
     def parameters_of(self, images, condition=None):
         """The parameters of every pixel given the pixels before it, from images of levels."""
@@ -94,8 +99,7 @@ class Autoregressive(ImageModel):
         """
         count, condition = self.to_sample(count, condition, noise=math.prod(self.image_shape))
         unknown = np.zeros((count, *self.image_shape), self.space.dtype)
-        everything = np.ones((*unknown.shape[:3], 1), bool)
-        return self._completed(unknown, everything, condition, seed)
+        return self._completed(unknown, np.ones(unknown.shape[:3], bool), condition, seed)
 
     def complete(self, images, mask, condition=None, seed=None):
         """Fill in images: the pixels where `mask` is True are drawn anew, in raster order.
@@ -113,17 +117,17 @@ class Autoregressive(ImageModel):
             KgenError: for images of another dtype or shape, or with values beyond the levels where
                 `mask` is False; for another mask.
         """
-        known, mask = self.space.check_masked(images, mask)
+        known, mask = self.checked_known(images, mask)
         condition = self.checked_condition(condition, len(known))
         return self._completed(known, mask, condition, seed)
 
     def _completed(self, images, mask, condition, seed):
         uniform = np.random.default_rng(seed).random(images.shape, "float32")
-        return in_chunks(self._complete, images, mask, uniform, condition)
+        return in_chunks(self._complete, images, mask[..., None], uniform, condition)
 
     @inference
     def _log_prob(self, images, condition=None):
-        return self.pixels.log_prob(images, self.parameters_of(images, condition))
+        return self.likelihood_distribution.log_prob(images, self.parameters_of(images, condition))
 
     @inference(loop=True)
     def _complete(self, images, mask, uniform, condition=None):

@@ -18,7 +18,7 @@ As in the paper: the first convolution is 7x7; two 1x1 layers before the output;
 levels of each channel, or a logit for binary pixels.
 
 Deviations: Adam with a decaying rate instead of RMSProp; narrower and fewer blocks than the paper's
-for photographs; feature i belongs to colour channel i modulo 3, not to one of three contiguous
+for photographs; feature i belongs to channel i modulo 3, not to one of three contiguous
 parts.
 """
 
@@ -64,16 +64,16 @@ class PixelCNN(Autoregressive):
         super().__init__(image_shape, levels, **kwargs)
         self.features = features
         self.blocks = blocks
-        colours, half = self.colours, features // 2
+        channels, half = self.channels, features // 2
 
         def pointwise(inputs, outputs, **kwargs):
-            return built(HorizontalConv2D(outputs, 1, "B", colours, **kwargs), inputs)
+            return built(HorizontalConv2D(outputs, 1, "B", channels, **kwargs), inputs)
 
-        self.first = built(MaskedConv2D(features, 7, "A", colours), colours)
+        self.first = built(MaskedConv2D(features, 7, "A", channels), channels)
         self.residual = [
             [
                 pointwise(features, half),
-                built(MaskedConv2D(half, 3, "B", colours), half),
+                built(MaskedConv2D(half, 3, "B", channels), half),
                 pointwise(half, features),
             ]
             for _ in range(blocks)

@@ -15,11 +15,11 @@ import math
 import numpy as np
 from keras import ops
 
+from kgen.inference import VALUES_PER_CHUNK, in_chunks, inference
 from kgen.models.mixtures.conditionals import completed
 from kgen.models.mixtures.covariances import array
 from kgen.spaces import Vectors
-from kgen.training import ClosedForm, ImageModel, in_chunks, inference
-from kgen.training.inference import VALUES_PER_CHUNK
+from kgen.training import ClosedForm, ImageModel
 
 
 class GaussianDensity(ClosedForm, ImageModel):
@@ -114,9 +114,10 @@ class GaussianDensity(ClosedForm, ImageModel):
             KgenError: for items of another dtype or shape, or with values beyond the levels where
                 `mask` is False; for another mask.
         """
-        known, hidden = self.space.check_masked(x, mask)
+        known, mask = self.checked_known(x, mask)
         self.checked_condition(condition, len(known))
-        hidden = np.broadcast_to(hidden, known.shape)
+        of_channels = mask.reshape(mask.shape + (1,) * (known.ndim - mask.ndim))
+        hidden = np.broadcast_to(of_channels, known.shape)
         values, flat = array(self.values_of(known)), hidden.reshape(len(known), -1)
         values = completed(values, flat, *self.gaussians(), np.random.default_rng(seed))
         items = self.items_of(ops.convert_to_tensor(values.astype("float32")))

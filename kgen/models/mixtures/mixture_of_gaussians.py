@@ -34,13 +34,13 @@ import numpy as np
 from keras import ops
 from scipy.special import logsumexp
 
-from kgen.bounds import Count, ImageShape, Levels, NoSize, Weight
+from kgen.bounds import Count, ImageShape, Levels, NoCount, Weight
+from kgen.inference import inference
 from kgen.models.mixtures.base import GaussianDensity
 from kgen.models.mixtures.conditionals import log_bin_masses
 from kgen.models.mixtures.covariances import Diagonal, Full, Tied, array, assign
 from kgen.models.mixtures.factor_analysers import LowRank
 from kgen.models.mixtures.starts import Starts
-from kgen.training import inference
 
 
 @keras.saving.register_keras_serializable("kgen")
@@ -79,7 +79,7 @@ class MixtureOfGaussians(GaussianDensity):
         image_shape: ImageShape = (28, 28, 1),
         levels: Levels = 256,
         *,
-        size: NoSize = 0,
+        size: NoCount = 0,
         components: Count = 10,
         covariance: Literal["full", "tied", "diagonal", "low_rank"] = "diagonal",
         rank: Count = 10,

@@ -23,11 +23,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from kgen.bounds import Count, ImageShape, Levels, NoSize
+from kgen.bounds import Count, ImageShape, Levels, NoCount
 from kgen.errors import KgenError
+from kgen.inference import in_chunks, inference
 from kgen.models.mixtures.base import GaussianDensity
 from kgen.models.mixtures.covariances import LOG_TWO_PI, SMALLEST, array, assign
-from kgen.training import in_chunks, inference
 
 
 @keras.saving.register_keras_serializable("kgen")
@@ -61,7 +61,7 @@ class PCA(GaussianDensity):
         image_shape: ImageShape = (28, 28, 1),
         levels: Levels = 256,
         *,
-        size: NoSize = 0,
+        size: NoCount = 0,
         latent_size: Count = 20,
         **kwargs,
     ):
