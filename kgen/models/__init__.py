@@ -74,6 +74,12 @@ REGISTRY = {
         "FlowMatching",
         "straight paths (Lipman et al., Liu et al. 2022)",
     ),
+    "mixture_of_gaussians": Entry(
+        ".mixtures.mixture_of_gaussians",
+        "MixtureOfGaussians",
+        "mixture of Gaussians, fitted by EM (Dempster et al. 1977)",
+    ),
+    "pca": Entry(".mixtures.pca", "PCA", "probabilistic PCA (Tipping & Bishop 1999)"),
 }
 
 

@@ -169,17 +169,27 @@ class States:
     @functools.cached_property
     def mixed(self):
         """A model trained in mixed precision, and the dtypes of its losses and terms."""
-        dtypes, differentiate = set(), backend.value_and_grad
+        dtypes, differentiate, track = set(), backend.value_and_grad, self.model_class.track
         whole = self.training_data(WHOLE)  # before the policy is another
+
+        def see(values):
+            dtypes.update(keras.backend.standardize_dtype(value.dtype) for value in values)
 
         def recording(*args):
             (loss, terms), gradients = differentiate(*args)
-            dtypes.update(keras.backend.standardize_dtype(x.dtype) for x in (loss, *terms.values()))
+            see([loss, *terms.values()])
             return (loss, terms), gradients
+
+        def tracking(model, x, **values):
+            see(values.values())
+            return track(model, x, **values)
 
         with under_policy("mixed_bfloat16"):
             model = self.compiled()
-            with mock.patch.object(backend, "value_and_grad", recording):
+            with (
+                mock.patch.object(backend, "value_and_grad", recording),
+                mock.patch.object(self.model_class, "track", tracking),
+            ):
                 history = model.fit(*whole, batch_size=BATCH_SIZE, verbose=0).history
         return Mixed(model, history, dtypes)
 

@@ -10,15 +10,18 @@ from kgen.inference import (  # noqa: F401  # found here in 0.1.0, too
     keras_sampler,
     repeated,
 )
+from kgen.training.closed_form import ClosedForm
 from kgen.training.given import Given, GivenLabels
 from kgen.training.image_model import ImageModel
 from kgen.training.learning_rate import set_learning_rate
 from kgen.training.loss_components import NonFiniteLossError
 from kgen.training.model import GenerativeModel
-from kgen.training.optimizers import OptimizerGroup
+from kgen.training.optimizers import ClosedFormUpdate, OptimizerGroup
 from kgen.training.players import preserve_moving_statistics
 
 __all__ = [
+    "ClosedForm",
+    "ClosedFormUpdate",
     "GenerativeModel",
     "Given",
     "GivenLabels",

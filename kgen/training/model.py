@@ -294,6 +294,12 @@ class GenerativeModel(Lacking, Trained):
         """
         raise NotImplementedError(f"{type(self).__name__} cannot sample.")
 
+    def begin_epoch(self):
+        """Called by `fit` before the first step of an epoch, and not when an epoch is resumed."""
+
+    def end_epoch(self):
+        """Called by `fit` after the last training step of an epoch, before its validation."""
+
     def train_step(self, data):
         x, condition = self.unpack(data)
         loss, terms = self.minimize(self.objective, None, x, condition, True)
