@@ -15,6 +15,7 @@ from kgen.layers.codebook import Codebook
 from kgen.layers.convolution import Conv2D, Conv2DTranspose
 from kgen.layers.dropout import Dropout
 from kgen.layers.masked import HorizontalConv2D, MaskedConv2D, VerticalConv2D, shifted_down
+from kgen.layers.masked_dense import MaskedDense
 from kgen.layers.normalisation import BatchNormalization
 from kgen.layers.pyramid import UpsampleConv, pyramid_sizes
 from kgen.layers.spectral import SpectralNormalization
@@ -32,6 +33,7 @@ __all__ = [
     "HorizontalConv2D",
     "InvertibleConv",
     "MaskedConv2D",
+    "MaskedDense",
     "SpectralNormalization",
     "UpsampleConv",
     "VerticalConv2D",

@@ -60,6 +60,19 @@ REGISTRY = {
         "GatedPixelCNN",
         "PixelCNN with gates and two stacks (van den Oord et al. 2016)",
     ),
+    "fvsbn": Entry(
+        ".autoregressive.fvsbn", "FVSBN", "fully visible sigmoid belief network (Frey 1998)"
+    ),
+    "nade": Entry(
+        ".autoregressive.nade",
+        "NADE",
+        "neural autoregressive distribution estimator (Larochelle & Murray 2011)",
+    ),
+    "made": Entry(
+        ".autoregressive.made",
+        "MADE",
+        "masked autoencoder for distribution estimation (Germain et al. 2015)",
+    ),
     "realnvp": Entry(".flows.realnvp", "RealNVP", "real-valued flow (Dinh et al. 2017)"),
     "glow": Entry(".flows.glow", "Glow", "flow with 1x1 convolutions (Kingma & Dhariwal 2018)"),
 }
