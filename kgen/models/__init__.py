@@ -38,6 +38,11 @@ REGISTRY = {
     "iwae": Entry(
         ".autoencoders.iwae", "IWAE", "importance weighted autoencoder (Burda et al. 2015)"
     ),
+    "iaf_vae": Entry(
+        ".autoencoders.iaf_vae",
+        "IAFVAE",
+        "VAE with an inverse autoregressive flow as posterior (Kingma et al. 2016)",
+    ),
     "vq_vae": Entry(
         ".autoencoders.vq_vae", "VQVAE", "vector-quantised VAE (van den Oord et al. 2017)"
     ),
