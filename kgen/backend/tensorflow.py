@@ -11,6 +11,7 @@ from keras.ops import cond
 from kgen.backend.adam import adam_slots
 from kgen.backend.added_losses import added_losses
 from kgen.backend.averaged import by_averages
+from kgen.backend.grouped import group_normalised
 from kgen.backend.process import process_peak_memory
 from kgen.backend.tensorflow_convolution import (
     computes_with_onednn,
@@ -33,6 +34,7 @@ __all__ = [
     "conv_transpose",
     "default_jit_compile",
     "device",
+    "group_normalised",
     "input_gradient",
     "make_test_function",
     "make_train_function",
@@ -121,6 +123,14 @@ def input_gradient(model, function, inputs):
     return tape.gradient(total, inputs)
 
 
+def value_and_vjp(function, inputs, vector):
+    """`function(inputs)` and a vector-Jacobian product, see `kgen.backend.jax.value_and_vjp`."""
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(inputs)
+        value = function(inputs)
+    return value, tape.gradient(value, inputs, output_gradients=vector)
+
+
 def categorical_log_prob(values, logits):
     """log softmax(logits)[..., values], see `kgen.backend.jax.categorical_log_prob`."""
     return -tf.nn.sparse_softmax_cross_entropy_with_logits(values, logits)
@@ -172,7 +182,8 @@ def scan(function, carry, inputs):
     See `kgen.backend.jax.scan`.
     """
     carry, inputs = tf.nest.map_structure(tf.convert_to_tensor, (carry, inputs))
-    length = tf.nest.flatten(inputs)[0].shape[0]
+    first = tf.nest.flatten(inputs)[0]
+    length = first.shape[0] or tf.shape(first)[0]  # None after retracing for another length
 
     def entry(index):
         return tf.nest.map_structure(lambda values: values[index], inputs)

@@ -31,6 +31,7 @@ __all__ = [
     "conv_transpose",
     "default_jit_compile",
     "device",
+    "group_normalised",
     "input_gradient",
     "make_test_function",
     "make_train_function",
@@ -136,6 +137,15 @@ def batch_normalised(x, scale, offset, epsilon):
     return outputs.movedim(1, -1), mean.detach(), variance
 
 
+def group_normalised(x, scale, offset, groups, epsilon):
+    """Group normalisation of images, see `kgen.backend.grouped.group_normalised`."""
+    images = x.movedim(-1, 1)
+    if scale.ndim == 1:
+        return functional.group_norm(images, groups, scale, offset, epsilon).movedim(1, -1)
+    normalised = functional.group_norm(images, groups, eps=epsilon).movedim(1, -1)
+    return torch.addcmul(offset[:, None, None], normalised, scale[:, None, None])
+
+
 def input_gradient(model, function, inputs):
     """d sum(function(inputs)) / d inputs; it can be differentiated again (gradient penalties)."""
     differentiable = torch.is_grad_enabled()  # True inside value_and_grad, False in a test step
@@ -144,6 +154,15 @@ def input_gradient(model, function, inputs):
         total = function(inputs).sum()
         (gradient,) = torch.autograd.grad(total, inputs, create_graph=differentiable)
     return gradient
+
+
+def value_and_vjp(function, inputs, vector):
+    """`function(inputs)` and a vector-Jacobian product, see `kgen.backend.jax.value_and_vjp`."""
+    with torch.enable_grad():
+        inputs = inputs.detach().requires_grad_()
+        value = function(inputs)
+        (product,) = torch.autograd.grad(value, inputs, vector)
+    return value.detach(), product
 
 
 def categorical_log_prob(values, logits):

@@ -80,6 +80,18 @@ REGISTRY = {
     ),
     "realnvp": Entry(".flows.realnvp", "RealNVP", "real-valued flow (Dinh et al. 2017)"),
     "glow": Entry(".flows.glow", "Glow", "flow with 1x1 convolutions (Kingma & Dhariwal 2018)"),
+    "ddpm": Entry(".diffusion.ddpm", "DDPM", "denoising diffusion (Ho et al. 2020)"),
+    "improved_ddpm": Entry(
+        ".diffusion.improved_ddpm",
+        "ImprovedDDPM",
+        "diffusion with learned variances (Nichol & Dhariwal 2021)",
+    ),
+    "edm": Entry(".diffusion.edm", "EDM", "diffusion with preconditioning (Karras et al. 2022)"),
+    "flow_matching": Entry(
+        ".diffusion.flow_matching",
+        "FlowMatching",
+        "straight paths (Lipman et al., Liu et al. 2022)",
+    ),
 }
 
 

@@ -1,7 +1,7 @@
 """The training step of all models: base classes, optimizers, loss terms and data order."""
 
 import kgen.chosen_backend  # noqa: F401  # before Keras
-from kgen.training.given_labels import GivenLabels
+from kgen.training.given import Given, GivenLabels
 from kgen.training.image_model import ImageModel
 from kgen.training.inference import (
     importance_weighted_bound,
@@ -21,6 +21,7 @@ from kgen.training.seeds import set_seed
 
 __all__ = [
     "GenerativeModel",
+    "Given",
     "GivenLabels",
     "ImageModel",
     "Lacking",

@@ -1,10 +1,12 @@
 """`ImageModel`: the base class of image models."""
 
+import numpy as np
 from keras import ops
 
 from kgen.bounds import ImageShape, Levels
 from kgen.distributions import nearest_level
-from kgen.spaces import Pixels
+from kgen.errors import KgenError
+from kgen.spaces import Pixels, as_array
 from kgen.training.model import GenerativeModel
 
 
@@ -26,6 +28,30 @@ class ImageModel(GenerativeModel):
     @property
     def space(self):
         return Pixels(self.image_shape, self.levels)
+
+    def checked_known(self, images, mask):
+        """What `complete` is given, checked: the known pixels, 0 elsewhere, and the mask (n, h, w).
+
+        Args:
+            images: of levels (n, height, width, channels); values where `mask` is True are ignored.
+            mask: bool (height, width) or (n, height, width), True where a pixel is to be filled in.
+
+        Raises:
+            KgenError: for images of another dtype or shape, or with values beyond the levels where
+                `mask` is False; for another mask.
+        """
+        images = as_array(images)
+        self.space.check_batch(images)
+        mask, shape = np.asarray(mask), (len(images), *self.image_shape[:2])
+        if mask.dtype != bool or mask.shape not in (shape, shape[1:]):
+            raise KgenError(
+                f"Expected a mask of bool and shape {shape[1:]} or {shape}, received "
+                f"{mask.dtype} of shape {mask.shape}: True where a pixel is to be filled in."
+            )
+        mask, images = np.broadcast_to(mask, shape), np.asarray(images)
+        known = np.where(mask[..., None], images.dtype.type(0), images)
+        self.space.check(known)
+        return known, mask
 
     def scale(self, images):
         """Pixel values 0..levels-1 scaled to float32 in [-1, 1]."""

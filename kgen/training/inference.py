@@ -21,7 +21,8 @@ def inference(method=None, *, loop=False):
     """Decorator: compile a model's method; callers pass and receive NumPy arrays.
 
     The method maps arrays to tensors. It may read the model's variables but must assign none.
-    Random numbers are an argument.
+    Random numbers are an argument. Keyword arguments are options, hashable values; it is compiled
+    for each of them.
 
     Args:
         loop: True for a long loop of small operations.
@@ -30,13 +31,14 @@ def inference(method=None, *, loop=False):
         return functools.partial(inference, loop=loop)
 
     @functools.wraps(method)
-    def call(self, *arrays):
+    def call(self, *arrays, **options):
         # Not `setattr`: Keras and PyTorch need not track compiled functions.
         functions = self.__dict__.setdefault("inference_functions", {})
-        if method.__qualname__ not in functions:
-            bound = functools.partial(method, self)
-            functions[method.__qualname__] = backend.compiled(self, bound, loop=loop)
-        outputs = functions[method.__qualname__](*arrays)
+        key = (method.__qualname__, *sorted(options.items()))
+        if key not in functions:
+            bound = functools.partial(method, self, **options)
+            functions[key] = backend.compiled(self, bound, loop=loop)
+        outputs = functions[key](*arrays)
         return keras.tree.map_structure(ops.convert_to_numpy, outputs)
 
     return call
@@ -97,7 +99,7 @@ def in_chunks(function, *arrays, size=256):
     return keras.tree.map_structure(lambda *parts: np.concatenate(parts), *parts)
 
 
-def iterated(block, start, schedule, seed=None, condition=None):
+def iterated(block, start, schedule, seed=None, condition=None, noisy=True):
     """Run an iterative sampler (diffusion, Langevin): many steps, each on the whole item.
 
     The steps run in compiled blocks. NumPy draws the noise of one block at a time, so equal seeds
@@ -111,10 +113,13 @@ def iterated(block, start, schedule, seed=None, condition=None):
         schedule: array (steps, ...), one entry per step, such as its noise level.
         seed: of the noise; None for new noise.
         condition: n rows, or None.
+        noisy: whether the steps need noise; if not, one block runs them all, its `noise` None.
 
     Returns:
         An array like `start`.
     """
+    if not noisy:
+        return in_chunks(lambda x, condition: block(x, schedule, None, condition), start, condition)
     entropy = np.random.SeedSequence(seed).entropy
 
     def of_rows(x, condition, row):

@@ -23,7 +23,7 @@ def constructor_parameters(model_class):
             break
         own = _parameters(base)
         for name, parameter in own.items():
-            if parameter.kind is not parameter.VAR_KEYWORD:
+            if parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
                 parameters.setdefault(name, parameter)
         if own and not _takes_more(own):
             break

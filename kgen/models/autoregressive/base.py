@@ -13,8 +13,6 @@ import numpy as np
 from keras import ops
 
 from kgen.distributions import Bernoulli, Categorical
-from kgen.errors import KgenError
-from kgen.spaces import as_array
 from kgen.training import ImageModel, in_chunks, inference
 
 
@@ -106,19 +104,8 @@ class Autoregressive(ImageModel):
             KgenError: for images of another dtype or shape, or with values beyond the levels where
                 `mask` is False; for another mask.
         """
-        images = as_array(images)
-        self.space.check_batch(images)
-        mask, shape = np.asarray(mask), (len(images), *self.image_shape[:2])
-        if mask.dtype != bool or mask.shape not in (shape, shape[1:]):
-            raise KgenError(
-                f"Expected a mask of bool and shape {shape[1:]} or {shape}, received "
-                f"{mask.dtype} of shape {mask.shape}: True where a pixel is to be filled in."
-            )
-        condition = self.checked_condition(condition, len(images))
-        mask = np.broadcast_to(mask, shape)
-        images = np.asarray(images)
-        known = np.where(mask[..., None], images.dtype.type(0), images)
-        self.space.check(known)
+        known, mask = self.checked_known(images, mask)
+        condition = self.checked_condition(condition, len(known))
         return self._completed(known, mask, condition, seed)
 
     def _completed(self, images, mask, condition, seed):
