@@ -78,6 +78,11 @@ REGISTRY = {
         "MADE",
         "masked autoencoder for distribution estimation (Germain et al. 2015)",
     ),
+    "image_transformer": Entry(
+        ".autoregressive.image_transformer",
+        "ImageTransformer",
+        "autoregressive self-attention (Parmar et al. 2018)",
+    ),
     "realnvp": Entry(".flows.realnvp", "RealNVP", "real-valued flow (Dinh et al. 2017)"),
     "glow": Entry(".flows.glow", "Glow", "flow with 1x1 convolutions (Kingma & Dhariwal 2018)"),
     "ddpm": Entry(".diffusion.ddpm", "DDPM", "denoising diffusion (Ho et al. 2020)"),

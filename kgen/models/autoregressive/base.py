@@ -89,10 +89,11 @@ class Autoregressive(ImageModel):
         return self._completed(unknown, np.ones(unknown.shape[:3], bool), condition, seed)
 
     def complete(self, images, mask, condition=None, seed=None):
-        """Fill in images: the pixels where `mask` is True are drawn anew, in raster order.
+        """Fill in images: the pixels where `mask` is True are drawn anew, one after the other.
 
-        Each pixel is drawn given all pixels before it, known or drawn. Known pixels after it have
-        no influence: the method suits masks below or right of the known part.
+        Each pixel is drawn given all pixels before it, known or drawn. In raster order, known
+        pixels after it have no influence: the method suits masks below or right of the known part.
+        A `MADE` of several masks takes an order with the known pixels first, for any mask.
 
         Args:
             images: uint8 (n, height, width, channels); values where `mask` is True are ignored.
