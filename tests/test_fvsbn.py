@@ -61,10 +61,10 @@ def test_drawing_is_that_of_the_plain_loop(form):
     assert not same(completed, images)
 
 
-def test_it_begins_with_fair_coins():
+def test_it_begins_with_nearly_fair_coins():
     model = kgen.FVSBN((3, 4, 1))
     images = some_images(model)
-    np.testing.assert_allclose(model.log_prob(images), -12 * np.log(2), rtol=1e-6)
+    np.testing.assert_allclose(model.log_prob(images), -12 * np.log(2), rtol=0.01)
 
 
 def test_more_than_a_few_levels_are_refused():

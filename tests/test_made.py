@@ -161,8 +161,8 @@ def test_without_hidden_layers_it_is_the_fvsbn():
 def test_orders_and_degrees_are_the_same_in_every_process_and_release():
     """A saved model holds the weights only."""
     model = model_of("made", (2, 2, 1), hidden=(5,), masks=3)
-    assert model.orders.tolist() == [[0, 1, 2, 3], [2, 3, 1, 0], [0, 1, 2, 3]]
-    assert model.hidden_degrees[0].tolist() == [[0], [0], [0]]
+    assert model.orders.tolist() == [[0, 1, 2, 3], [2, 3, 1, 0], [0, 2, 1, 3]]
+    assert model.hidden_degrees[0].tolist() == [[2, 3, 1, 3, 1], [1, 1, 3, 2, 3], [3, 1, 2, 2, 2]]
 
 
 def test_units_by_degree():

@@ -47,7 +47,7 @@ class FVSBN(FlatAutoregressive):
         self.output_layer = MaskedDense(
             self.size * self.parameters_per_value,
             strict=True,
-            kernel_initializer="zeros",
+            kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
             dtype="float32",
         )
         self.output_layer.build((None, self.size * self.inputs_per_value))

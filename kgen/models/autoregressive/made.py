@@ -136,10 +136,10 @@ class MADE(FlatAutoregressive):
         """The parameters of every pixel given those before it in the order of a mask."""
         inputs = x = self.flat_inputs_of(images)
         for layer in self.hidden_layers:
-            x = ops.relu(layer(x, mask_number))
-        outputs = self.output_layer(x, mask_number)
+            x = ops.relu(layer(x, mask_number=mask_number))
+        outputs = self.output_layer(x, mask_number=mask_number)
         if self.direct:
-            outputs = outputs + self.direct_layer(inputs, mask_number)
+            outputs = outputs + self.direct_layer(inputs, mask_number=mask_number)
         return self.as_images(outputs)
 
     def log_prob_by(self, images, mask_number):
