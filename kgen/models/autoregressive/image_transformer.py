@@ -85,7 +85,7 @@ class ImageTransformer(Given, FlatAutoregressive):
         if self.condition_space is None:
             self.start = self.add_weight(shape=(1, features), initializer=small(), name="start")
         else:
-            self.start = ConditionEmbedding(self.condition_space, features)
+            self.start = ConditionEmbedding(self.condition_space, features, droppable=False)
         self.attention_blocks = [Block(features, heads) for _ in range(blocks)]
         self.output_layer = dense(features, self.parameters_per_value, dtype="float32")
 
