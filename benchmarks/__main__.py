@@ -48,7 +48,8 @@ def main(arguments=None):
     check_installed()
     check_data(options.data)
     results.prepare(out)
-    here = {case.backend: provenance.provenance(case.backend) for case in cases}
+    backends = {case.backend for case in cases}
+    here = {name: provenance.provenance(name, options.device) for name in backends}
     done = {record["hash"] for record in results.read(out) if record["status"] == "measured"}
     left = [c for c in cases if results.identity(asdict(c), here[c.backend]) not in done]
     commit = provenance.commit()

@@ -85,6 +85,12 @@ def warnings(pairs):
     }
     if changes:
         yield f"versions differ: {'; '.join(sorted(changes))}."
+    pages = sum(bool(old.get("huge_pages")) != bool(new.get("huge_pages")) for old, new in pairs)
+    if pages:
+        yield (
+            f"huge pages on one side only in {pages} of {len(pairs)} pairs: their ratios are not "
+            "the code's alone."
+        )
     heavy = sum(load.is_heavy(side["load"]) for pair in pairs for side in pair)
     if heavy:
         yield (

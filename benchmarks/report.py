@@ -5,6 +5,7 @@ from pathlib import Path
 
 from benchmarks.harness import conditions, load, results
 from benchmarks.harness.sections import done, sections
+from benchmarks.peers import records as peers
 from kgen import cli
 from kgen.errors import KgenError
 from kgen.files import atomic_write
@@ -18,6 +19,12 @@ def parser():
         type=Path,
         nargs="*",
         help="default: what python -m benchmarks wrote of this machine",
+    )
+    parser.add_argument(
+        "--peers",
+        metavar="FILE.jsonl",
+        type=Path,
+        help="results of python -m benchmarks.peers; default: what it wrote of this machine",
     )
     parser.add_argument("--html", metavar="FILE", type=Path, help="a page that stands alone")
     parser.add_argument("--markdown", metavar="FILE", type=Path)
@@ -33,11 +40,12 @@ def main(arguments=None):
             f"Expected measured cases in {', '.join(map(str, paths))}, received none: run "
             "`python -m benchmarks` first."
         )
+    beside = beside_packages(options)
     if options.html:
         with atomic_write(options.html) as path:
-            path.write_text(as_html(records), encoding="utf-8")
+            path.write_text(as_html(records, beside), encoding="utf-8")
         print(options.html)
-    text = as_markdown(records)
+    text = as_markdown(records, beside)
     if options.markdown:
         with atomic_write(options.markdown) as path:
             path.write_text(text, encoding="utf-8")
@@ -46,11 +54,22 @@ def main(arguments=None):
         print(text)
 
 
-def as_markdown(records):
-    """The report's tables as Markdown."""
+def beside_packages(options):
+    """[the section on public packages], or [] without results of them.
+
+    If files of cells are named, they may be another machine's: its results must be named, too.
+    """
+    path = options.peers
+    if path is None and not options.results and peers.default_path().exists():
+        path = peers.default_path()
+    return [peers.section(peers.read(path))] if path else []
+
+
+def as_markdown(records, beside=()):
+    """The report's tables as Markdown, and further sections."""
     records = list(named(records))
     lines = [f"# {TITLE}", "", *(f"- {line}" for line in introduction(records)), ""]
-    for section in sections(records):
+    for section in [*sections(records), *beside]:
         lines += [f"## {section.title}", "", section.note, ""]
         if section.rows:
             rule = ["---", *["---:"] * (len(section.heading) - 1)]
@@ -63,14 +82,14 @@ def _cell(value):
     return str(value).replace("|", r"\|")
 
 
-def as_html(records):
-    """The report as one page that needs no network."""
+def as_html(records, beside=()):
+    """The report and further sections as one page that needs no network."""
     import jinja2
     from markupsafe import Markup
 
     records = list(named(records))
     source = resources.files("benchmarks.harness").joinpath("report.html").read_text()
-    parts = sections(records, plots=True)
+    parts = [*sections(records, plots=True), *beside]
     for part in parts:
         part.plot = Markup(part.plot)  # drawn here, not data
     return (

@@ -49,6 +49,11 @@ def choose_backend():
         )
 
 
+def chosen():
+    """The backend that `KERAS_BACKEND` names, after `choose_backend`; None if Keras chose it."""
+    return os.environ.get("KERAS_BACKEND")
+
+
 def _is_installed(package):
     found = importlib.util.find_spec(package)
     return found is not None and found.origin is not None  # not just a folder of that name

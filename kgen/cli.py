@@ -6,7 +6,7 @@ import signal
 import sys
 import typing
 
-from kgen import backend_choice, output
+from kgen import backend_choice, huge_pages, output
 from kgen.bounds import LONGEST, Gigabytes, checked, in_words
 from kgen.errors import KgenError, printable
 from kgen.memory import is_shortage
@@ -113,10 +113,14 @@ def add_max_memory(parser):
 def choose_backend():
     """Make sure that the backend Keras will import is installed, and set its environment.
 
+    On JAX and a CPU a verb starts here again, with huge pages (`kgen/huge_pages.py`): call it
+    before anything is written or imported that takes long.
+
     Raises:
         KgenError: for an unknown backend, or one that is not installed.
     """
     backend_choice.choose_backend()
+    huge_pages.restart_with_huge_pages(backend_choice.chosen())
     quieten()
 
 

@@ -111,13 +111,13 @@ def resume(options):
     # Before anything in the folder is changed: it may be no run, but somebody's files.
     given_again(run_folder.read_record(folder), options)
     run_folder.check(folder)
+    cli.choose_backend()
     with run_folder.locked(folder):
         record = run_folder.read_record(folder)
         resume_in(folder, given_again(record, options), record)
 
 
 def resume_in(folder, options, record):
-    cli.choose_backend()
     make_known(options.model)
 
     from kgen import saving

@@ -285,6 +285,7 @@ def without_pytest():
         {"versions": {"kgen": "0", "keras": "4"}},
         another(processors=1024),
         another(id="of another"),
+        {"huge_pages": True},
     ],
 )
 def test_what_others_measured_is_measured_here(tmp_path, monkeypatch, ran, elsewhere):
@@ -603,6 +604,13 @@ def test_compare_warns_where_versions_differ_and_of_a_loaded_machine(tmp_path, c
     assert "more than 5% of the processors' time in 1 of 2 measurements" in warnings
 
 
+def test_compare_warns_where_one_side_has_huge_pages(tmp_path, capsys):
+    with_pages = made_up(where={"huge_pages": True})
+    _, _, warnings = compared(tmp_path, capsys, made_up(), with_pages)
+    assert "huge pages on one side only in 1 of 1 pairs" in warnings
+    assert "huge pages" not in compared(tmp_path, capsys, with_pages, with_pages)[2]
+
+
 def test_compare_takes_the_latest_measurement_of_a_cell(tmp_path, capsys):
     before = written(tmp_path / "a.jsonl", made_up())
     newer = made_up(3.0, where={"commit": "f" * 40}, started="2026-02-02")
@@ -683,6 +691,15 @@ def test_report_marks_rows_of_other_conditions(tmp_path, capsys, elsewhere, head
     training = text.partition("## Training\n")[2].partition("##")[0]
     names = re.findall(r"^\| (\w+, \w+ \[\d\]) \|", training, re.M)
     assert names == [f"vae, {BACKEND} [1]", f"vae, {BACKEND} [2]", f"glow, {BACKEND} [3]"]
+
+
+def test_report_tells_cases_with_huge_pages_apart(tmp_path, capsys):
+    """Earlier lines, which do not say, had none."""
+    case = Case("vae", "jax")
+    records = [made_up(case=case), made_up(case=case, where={"huge_pages": True})]
+    text = report_of(tmp_path, capsys, *records, made_up(case=Case("vae", "torch")))
+    assert "Cases differ in huge pages on jax:" in text
+    assert re.findall(r"\| \[(\d)\] \| (no|yes) \|", text) == [("1", "no"), ("2", "yes")]
 
 
 def test_frameworks_of_two_backends_are_no_difference(tmp_path, capsys):

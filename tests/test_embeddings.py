@@ -17,7 +17,7 @@ SPACES = {  # {name: (space, three items)}
     "attributes": (Attributes(("red", "large")), np.float32([[0, 1], [1, 1], [0.5, 0]])),
     "vectors": (Vectors(3), random(3, 3)),
     "texts": (WORDS, WORDS.encode(["a red seven", "seven a", "red red seven a"])),
-    "images": (Pixels((5, 4, 1), 4), np.arange(60, dtype="uint8").reshape(3, 5, 4, 1) % 4),
+    "images": (Pixels((5, 4, 1), 4), np.uint8(random(3, 5, 4, 1) > 0.0) * 3),
 }
 SPACES["several"] = tuple(
     {name: SPACES[name][part] for name in ("texts", "labels")} for part in range(2)

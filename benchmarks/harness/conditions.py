@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from benchmarks.harness import machine
 from benchmarks.harness.provenance import short
+from kgen.huge_pages import GAINING
 
 WHAT = {"data set": "data", "budget": "budget", "batch size": "batch_size", "seed": "seed"}
 
@@ -21,6 +22,9 @@ def of(record):
     conditions = {name: str(record["cell"][field]) for name, field in WHAT.items()}
     conditions["machine"] = machine.words(record["machine"])
     conditions["--device"] = record["cell"]["device"]
+    backend, pages = record["cell"]["backend"], record.get("huge_pages", False)
+    if pages or backend in GAINING:
+        conditions[f"huge pages on {backend}"] = "yes" if pages else "no"
     if record["status"] == "measured":
         conditions["device"] = record["results"]["environment"]["device"]
     return conditions | {"commit": short(record["commit"])} | record["versions"]

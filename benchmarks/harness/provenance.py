@@ -9,18 +9,25 @@ from pathlib import Path
 
 import kgen
 from benchmarks.harness import machine
+from benchmarks.harness.environments import environment_of
+from kgen.huge_pages import are_used
 
 ROOT = Path(__file__).parent.parent.parent
 
 
-def provenance(backend):
-    """`commit`, `versions` and `machine` of a case that would be measured now."""
+def provenance(backend, device="auto"):
+    """`commit`, `versions`, `machine` and `huge_pages` of a case that would be measured now."""
     versions = {
         "kgen": kgen.__version__,
         "python": platform.python_version(),
         **{package: version(package) for package in ("keras", "numpy", backend)},
     }
-    return {"commit": commit(), "versions": versions, "machine": machine.description()}
+    return {
+        "commit": commit(),
+        "versions": versions,
+        "machine": machine.description(),
+        "huge_pages": are_used(environment_of(backend, device)),
+    }
 
 
 def commit(root=ROOT):

@@ -25,11 +25,13 @@ FIELDS = {
     "commit": str,  # of the sources, see `provenance`
     "versions": dict,  # {package: version}
     "machine": dict,
-    "hash": str,  # of these four
+    "hash": str,  # of these four, and of `huge_pages`
     "started": str,
     "seconds": float,
     "load": dict,  # what other processes took
 }
+# {field: type} that earlier lines do not have: they were measured without huge pages.
+LATER_FIELDS = {"huge_pages": bool}  # whether `kgen/huge_pages.py` was in use
 # {field: type} of `load`: shares of the processors' time and the load average, None where unknown.
 LOAD = {"before": float, "during": float, "average": float}
 # {field: type} of `results`.
@@ -63,7 +65,7 @@ def folder():
 
 def identity(case, provenance):
     """The hash of a record: of what was measured, from which sources, with what, on what."""
-    names = ("commit", "versions", "machine")
+    names = ["commit", "versions", "machine", *(n for n in LATER_FIELDS if provenance.get(n))]
     return digest({"cell": case, **{name: provenance[name] for name in names}})
 
 
@@ -139,6 +141,7 @@ def check(record, where):
             f"{where}: expected a record of schema {SCHEMA}, received {received!r}: {ANEW}."
         )
     _check_fields(record, FIELDS, where)
+    _check_fields(record, LATER_FIELDS, where, may_be_none=True)
     _check_fields(record["machine"], machine.FIELDS, where)
     _check_fields(record["load"], LOAD, where, may_be_none=True)
     if record["status"] not in STATUSES:

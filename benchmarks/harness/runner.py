@@ -15,6 +15,7 @@ from pathlib import Path
 
 from benchmarks.harness import load
 from benchmarks.harness.cases import BUDGETS
+from benchmarks.harness.environments import environment_of
 from benchmarks.harness.results import SCHEMA, identity
 
 ROOT = Path(__file__).parent.parent.parent
@@ -68,7 +69,7 @@ def _run_process(case, found):
     process = subprocess.Popen(
         command,
         cwd=ROOT,
-        env=_environment(case),
+        env=environment_of(case.backend, case.device),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -94,17 +95,6 @@ def reason_of(output, status):
     errors = [line[1:].strip() for line in lines if line.startswith("E ")]
     first = errors[-1] if errors else f"The process ended with status {status}."
     return "\n".join([first, *lines[-LINES_OF_A_FAILURE:]])
-
-
-def _environment(case):
-    # Without what a pytest that runs this one tells its own processes.
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
-    environment["KERAS_BACKEND"] = case.backend
-    if case.device == "cpu":
-        environment |= {"JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": ""}
-    for name, value in {"TF_CPP_MIN_LOG_LEVEL": "3", "OMP_WAIT_POLICY": "PASSIVE"}.items():
-        environment.setdefault(name, value)
-    return environment
 
 
 def results_of(found):

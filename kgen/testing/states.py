@@ -67,6 +67,14 @@ def under_policy(name):
         keras.config.set_dtype_policy(before)
 
 
+def quickly_compiled():
+    """Within, `jit_compile="auto"` stands for Keras' choice, in place of kgen's.
+
+    XLA on TensorFlow and recording on PyTorch take longer than a check's few steps without.
+    """
+    return mock.patch.object(backend, "default_jit_compile", lambda model: model.jit_compile)
+
+
 class States:
     """The models of a `Case`, which has a `model_class`, `arguments` and `training_data`.
 
@@ -95,8 +103,16 @@ class States:
     @functools.cached_property
     def kept(self):
         """The model that most checks share."""
-        model = self.compiled()
+        with quickly_compiled():
+            model = self.compiled()
         return Kept(model, state_of(model))
+
+    @functools.cached_property
+    def at_defaults(self):
+        """A model compiled as users do: that which checks share, if it is compiled alike."""
+        model = self.compiled()
+        same = model.jit_compile == self.model.jit_compile
+        return self.kept if same else Kept(model, state_of(model))
 
     @property
     def model(self):
