@@ -84,13 +84,6 @@ def image_at(alpha, sigma):
     return image
 
 
-def noise_at(alpha, sigma):
-    def noise(x):
-        return torch.tensor(pretended(x.numpy().astype("float64"), alpha, sigma)[1])
-
-    return noise
-
-
 def points_of(path, times):
     """(alpha, sigma) at all times but the last."""
     points = path.at(np.asarray(times)[:-1])
