@@ -62,6 +62,9 @@ REGISTRY = {
     ),
     "realnvp": Entry(".flows.realnvp", "RealNVP", "real-valued flow (Dinh et al. 2017)"),
     "glow": Entry(".flows.glow", "Glow", "flow with 1x1 convolutions (Kingma & Dhariwal 2018)"),
+    "rbm": Entry(
+        ".energy.rbm", "RBM", "restricted Boltzmann machine (Smolensky 1986, Hinton 2002)"
+    ),
 }
 
 

@@ -1,10 +1,12 @@
 """`ImageModel`: the base class of image models."""
 
+import numpy as np
 from keras import ops
 
 from kgen.bounds import ImageShape, Levels
 from kgen.distributions import nearest_level
-from kgen.spaces import Pixels
+from kgen.errors import KgenError
+from kgen.spaces import Pixels, as_array
 from kgen.training.model import GenerativeModel
 
 
@@ -34,3 +36,32 @@ class ImageModel(GenerativeModel):
     def to_levels(self, values):
         """Floats in [-1, 1] rounded to the nearest pixel values 0..levels-1."""
         return nearest_level(values, self.levels)
+
+    def to_complete(self, images, mask):
+        """The checked arguments of `complete`: (known, mask), arrays.
+
+        Args:
+            images: of the model's space, (n, height, width, channels); values where `mask` is True
+                are ignored.
+            mask: bool (height, width) or (n, height, width), True where a pixel is filled in.
+
+        Returns:
+            The images with 0 where `mask` is True, and the mask as (n, height, width, 1).
+
+        Raises:
+            KgenError: for images of another dtype or shape, or with values beyond the levels where
+                `mask` is False; for another mask.
+        """
+        images = as_array(images)
+        self.space.check_batch(images)
+        mask, shape = np.asarray(mask), (len(images), *self.image_shape[:2])
+        if mask.dtype != bool or mask.shape not in (shape, shape[1:]):
+            raise KgenError(
+                f"Expected a mask of bool and shape {shape[1:]} or {shape}, received "
+                f"{mask.dtype} of shape {mask.shape}: True where a pixel is to be filled in."
+            )
+        mask = np.broadcast_to(mask, shape)[..., None]
+        images = np.asarray(images)
+        known = np.where(mask, images.dtype.type(0), images)
+        self.space.check(known)
+        return known, mask

@@ -14,10 +14,8 @@ import numpy as np
 from keras import ops
 
 from kgen.distributions import Bernoulli, Categorical
-from kgen.errors import KgenError
 from kgen.layers import shifted_down
 from kgen.models.autoregressive.cached_convolutions import CachedConvolutions, FullPass
-from kgen.spaces import as_array
 from kgen.training import ImageModel, in_chunks, inference
 
 
@@ -96,7 +94,7 @@ class Autoregressive(ImageModel):
         """
         count, condition = self.to_sample(count, condition, noise=math.prod(self.image_shape))
         unknown = np.zeros((count, *self.image_shape), self.space.dtype)
-        return self._completed(unknown, np.ones(unknown.shape[:3], bool), condition, seed)
+        return self._completed(unknown, np.ones((*unknown.shape[:3], 1), bool), condition, seed)
 
     def complete(self, images, mask, condition=None, seed=None):
         """Fill in images: the pixels where `mask` is True are drawn anew, in raster order.
@@ -105,33 +103,17 @@ class Autoregressive(ImageModel):
         no influence: the method suits masks below or right of the known part.
 
         Args:
-            images: uint8 (n, height, width, channels); values where `mask` is True are ignored.
-            mask: bool (height, width) or (n, height, width).
+            images, mask: see `ImageModel.to_complete`.
             condition: for a conditional model, n rows.
             seed: equal seeds give equal images.
-
-        Raises:
-            KgenError: for images of another dtype or shape, or with values beyond the levels where
-                `mask` is False; for another mask.
         """
-        images = as_array(images)
-        self.space.check_batch(images)
-        mask, shape = np.asarray(mask), (len(images), *self.image_shape[:2])
-        if mask.dtype != bool or mask.shape not in (shape, shape[1:]):
-            raise KgenError(
-                f"Expected a mask of bool and shape {shape[1:]} or {shape}, received "
-                f"{mask.dtype} of shape {mask.shape}: True where a pixel is to be filled in."
-            )
-        condition = self.checked_condition(condition, len(images))
-        mask = np.broadcast_to(mask, shape)
-        images = np.asarray(images)
-        known = np.where(mask[..., None], images.dtype.type(0), images)
-        self.space.check(known)
+        known, mask = self.to_complete(images, mask)
+        condition = self.checked_condition(condition, len(known))
         return self._completed(known, mask, condition, seed)
 
     def _completed(self, images, mask, condition, seed):
         uniform = np.random.default_rng(seed).random(images.shape, "float32")
-        return in_chunks(self._complete, images, mask[..., None], uniform, condition)
+        return in_chunks(self._complete, images, mask, uniform, condition)
 
     @inference
     def _log_prob(self, images, condition=None):
