@@ -9,7 +9,7 @@ from keras import ops
 from kgen import backend
 from kgen.bounds import ImageShape, Levels, Number
 from kgen.errors import KgenError
-from kgen.models.energy.partition import Energy, log_partition
+from kgen.models.energy.partition import Energy, log_partition, sigmoid
 from kgen.training import ImageModel, in_chunks, inference, iterated
 
 # The picture of chains: their number, the moments shown of each, and the Gibbs steps between two.
@@ -177,7 +177,7 @@ class BoltzmannMachine(ImageModel):
 
     def _starts(self, count, seed):
         """States (count, pixels + latent_size): pixels of the base rates, hidden units of 0."""
-        rates = 1.0 / (1.0 + np.exp(-self.energy().base_bias))
+        rates = sigmoid(self.energy().base_bias)
         starts = np.zeros((count, len(rates) + self.latent_size), "float32")
         uniform = np.random.default_rng(seed).random((count, len(rates)), "float32")
         starts[:, : len(rates)] = uniform < rates

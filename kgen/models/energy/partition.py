@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import expit, logsumexp
+from scipy.special import logsumexp
 
 from kgen.training import in_chunks
 
@@ -79,6 +79,12 @@ def softplus(x):
     return np.maximum(x, 0.0) + np.log(1.0 + np.exp(-np.abs(x)))
 
 
+def sigmoid(x):
+    """1 / (1 + exp(-x)); SciPy's expit takes four times as long."""
+    with np.errstate(over="ignore"):  # exp(-x) = inf gives 0
+        return 1.0 / (1.0 + np.exp(-x))
+
+
 def log_partition(energy, chains, seed=0):
     """The `Partition` of an `Energy`: exact for up to 20 units in one layer, else by annealing."""
     if min(energy.kernel.shape) <= MOST_ENUMERATED:
@@ -101,7 +107,7 @@ def by_annealing(energy, chains, seed=0, temperatures=TEMPERATURES, runs=RUNS):
     visible, hidden = energy.kernel.shape
     generator = np.random.default_rng(seed)
     log_z_base = softplus(energy.base_bias).sum() + hidden * np.log(2.0)
-    start = generator.random((runs, visible)) < expit(energy.base_bias)
+    start = generator.random((runs, visible)) < sigmoid(energy.base_bias)
     forward = annealed(energy, start, temperatures, generator)[1]
     chains = np.resize(chains, (runs, visible))  # repeats them, or takes the first ones
     samples = annealed(energy, chains, np.ones(BURN_IN + 1), generator)[0]
@@ -164,7 +170,7 @@ def _annealed(energy, states, temperatures, generator):
 
 def drawn(logits, generator):
     """Independent draws of 0 and 1, float64."""
-    return (generator.random(logits.shape) < expit(logits)).astype("float64")
+    return (generator.random(logits.shape) < sigmoid(logits)).astype("float64")
 
 
 def log_mean_exp(log_weights):
