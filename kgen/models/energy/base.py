@@ -60,7 +60,7 @@ class BoltzmannMachine(ImageModel):
 
     def energy(self):
         """The current parameters of E(v, h), as `kgen.models.energy.partition.Energy`."""
-        return Energy(*(part.astype("float64") for part in self._parameters()))
+        return Energy(*(part.astype("float64") for part in self._energy_parameters()))
 
     def free_energy(self, images):
         """F(v) of uint8 images, in nats, float64 (n,): log p(v) = -F(v) - log Z."""
@@ -233,7 +233,7 @@ class BoltzmannMachine(ImageModel):
         }
 
     @inference
-    def _parameters(self):
+    def _energy_parameters(self):
         return self.energy_parameters()
 
     @inference

@@ -119,7 +119,8 @@ class RBM(BoltzmannMachine):
         return self.hidden_units
 
     def recommended_optimizer(self):
-        rate = keras.optimizers.schedules.PolynomialDecay(0.05, decay_steps=30_000)
+        # Chains can follow the weights only at a falling rate.
+        rate = keras.optimizers.schedules.PolynomialDecay(0.05, 10_000, end_learning_rate=5e-4)
         return keras.optimizers.SGD(rate, momentum=0.5)
 
     # === The layers given each other ===
