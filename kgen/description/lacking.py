@@ -12,7 +12,8 @@ class Lacking:
     that names the models that have it.
 
     Attributes:
-        likelihood: "exact", "bound", "estimate" or None: the kind of value `log_prob` returns.
+        likelihood: "exact", "bound", "estimate" or None: the kind of value `log_prob` returns. For
+            an estimate, `log_partition()` gives log Z from both sides.
         conditional: whether it takes a condition (labels, if it takes `classes`).
         encodes: whether it has `encode` and `latents` (one latent vector per image).
         decodes: whether it has `decode` (latents to images); with `encodes`, also `reconstruct`.

@@ -103,6 +103,9 @@ REGISTRY = {
         "mixture of Gaussians, fitted by EM (Dempster et al. 1977)",
     ),
     "pca": Entry(".mixtures.pca", "PCA", "probabilistic PCA (Tipping & Bishop 1999)"),
+    "rbm": Entry(
+        ".energy.rbm", "RBM", "restricted Boltzmann machine (Smolensky 1986, Hinton 2002)"
+    ),
 }
 
 

@@ -60,11 +60,14 @@ class GenerativeModel(Lacking, Trained):
         condition_space: the space of the condition, a dict of spaces, or None.
         averaged: the attributes of the networks whose weights `ema` averages; None for all.
         averages: the averaged weights; only with `ema`.
+        progress_metric: the metric that training lowers; "loss" unless the loss's value says
+            nothing about progress.
         sampling: "direct" (one pass through networks), "sequential" (one part of an item after the
             other) or "iterative" (many steps, each on the whole item).
     """
 
     metric_names = ("loss",)
+    progress_metric = "loss"
     players = ()
     data_arguments = ()  # of the constructor, which every model of this kind takes
     averaged = None
@@ -101,6 +104,15 @@ class GenerativeModel(Lacking, Trained):
         stages are attributes of this model.
         """
         return [("model", self, lambda split: split)]
+
+    def pictures(self):
+        """{name: images} that show what was learned, such as filters; {} by default.
+
+        Images are floats in [0, 1], (n, height, width, channels) or (rows, columns, height, width,
+        channels). `kgen.fit` draws them beside the samples; `kgen.pictures.save_grid` with two
+        levels does so, too.
+        """
+        return {}
 
     # === What a model's author uses ===
 

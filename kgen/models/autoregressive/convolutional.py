@@ -29,7 +29,7 @@ class ConvolutionalAutoregressive(Autoregressive):
     # === What a subclass defines ===
 
     def network(self, apply, x, embedded):
-        """The parameters of scaled pixels x (..., channels): float32 (..., parameters_per_pixel)."""
+        """The parameters of scaled pixels (..., channels): float32 (..., parameters_per_pixel)."""
         raise NotImplementedError(f"{type(self).__name__} defines no network.")
 
     def vertical_stack(self, apply, x, embedded):
