@@ -60,6 +60,15 @@ class Lacking:
         """Inpainting: images whose pixels are drawn anew where `mask` is True."""
         self._lacks("can_complete", "complete")
 
+    def pictures(self):
+        """{name: images} that show what was learned, such as filters; {} by default.
+
+        Images are floats in [0, 1], (n, height, width, channels) or (rows, columns, height, width,
+        channels). `kgen.fit` draws them beside the samples; `kgen.pictures.save_grid` with two
+        levels does so, too.
+        """
+        return {}
+
     def sampler(self):
         """The generator alone, as a Keras model to save or export.
 

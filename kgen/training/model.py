@@ -105,15 +105,6 @@ class GenerativeModel(Lacking, Trained):
         """
         return [("model", self, lambda split: split)]
 
-    def pictures(self):
-        """{name: images} that show what was learned, such as filters; {} by default.
-
-        Images are floats in [0, 1], (n, height, width, channels) or (rows, columns, height, width,
-        channels). `kgen.fit` draws them beside the samples; `kgen.pictures.save_grid` with two
-        levels does so, too.
-        """
-        return {}
-
     # === What a model's author uses ===
 
     @property
