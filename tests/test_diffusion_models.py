@@ -180,10 +180,9 @@ def test_labels_of_other_images_are_noticed(shaded):
 def test_samples_are_those_of_the_averaged_weights(shaded):
     """A model without averages whose weights they are draws the same images."""
     plain = kgen.EDM(**{**shaded.get_config(), "ema": 0.0, "name": "plain"})
-    averaged = [array(shaded.averages.of(v).value) for v in shaded.variables]
-    by_path = dict(zip((v.path.partition("/")[2] for v in shaded.variables), averaged, strict=True))
-    for variable in plain.trainable_variables:
-        variable.assign(by_path[variable.path.partition("/")[2]])
+    pairs = zip(plain.trainable_variables, shaded.trainable_variables, strict=True)
+    for variable, trained in pairs:
+        variable.assign(array(shaded.averages.of(trained).value))
     plain.measured.assign(array(shaded.measured.value))
     expected = shaded.sample(condition=np.arange(4) % 2, seed=1, steps=3)
     found = plain.sample(condition=np.arange(4) % 2, seed=1, steps=3)
