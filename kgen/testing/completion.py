@@ -1,4 +1,4 @@
-"""Autoregressive models: no pixel sees a later one, and `complete` fills in what is missing."""
+"""`complete` fills in what is missing; in autoregressive models no pixel sees a later one."""
 
 import itertools
 
@@ -6,7 +6,7 @@ import numpy as np
 from keras import ops
 
 from kgen import backend
-from kgen.testing.check import check
+from kgen.testing.check import check, completes
 from kgen.testing.comparing import array, refused, same
 
 
@@ -85,7 +85,7 @@ def all_pixels_filled_in_are_a_sample(case):
     assert same(filled_in, model.sample(8, **condition, seed=3))
 
 
-@check(needs=is_autoregressive)
+@check(needs=completes)
 def filling_in_keeps_known_pixels(case):
     model, images, condition = case.taught, case.items[:8], case.condition(8)
     mask = np.zeros(images.shape[1:3], bool)
@@ -100,7 +100,7 @@ def filling_in_keeps_known_pixels(case):
         model.complete(unlooked_at, ~mask, **condition)
 
 
-@check(needs=is_autoregressive)
+@check(needs=completes)
 def nothing_to_fill_in_changes_nothing(case):
     mask = np.zeros(case.item_shape[:2], bool)
     images = case.items[:8]
