@@ -99,6 +99,10 @@ def is_conditional(model_class):
     return model_class.conditional
 
 
+def completes(model_class):
+    return model_class.can_complete
+
+
 def has_latents(model_class):
     return model_class.encodes and model_class.decodes
 
