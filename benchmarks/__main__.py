@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: measure models on backends, one process a cell, one line a cell."""
+"""`python -m benchmarks`: measure models on backends, one process a case, one line a case."""
 
 import importlib.util
 import logging
@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.harness import provenance, results, runner
-from benchmarks.harness.cells import BUDGETS, plan
+from benchmarks.harness.cases import BUDGETS, plan
 from kgen import cli
 from kgen.errors import Interrupted, KgenError
 
@@ -38,7 +38,7 @@ def parser():
 def main(arguments=None):
     options = parser().parse_args(arguments)
     out = options.out or results.default_path()
-    cells = plan(
+    cases = plan(
         options.models,
         options.backends,
         data=options.data,
@@ -48,12 +48,12 @@ def main(arguments=None):
     check_installed()
     check_data(options.data)
     results.prepare(out)
-    backends = {cell.backend for cell in cells}
+    backends = {case.backend for case in cases}
     here = {name: provenance.provenance(name, options.device) for name in backends}
     done = {record["hash"] for record in results.read(out) if record["status"] == "measured"}
-    left = [c for c in cells if results.identity(asdict(c), here[c.backend]) not in done]
+    left = [c for c in cases if results.identity(asdict(c), here[c.backend]) not in done]
     commit = provenance.commit()
-    print(f"{len(left)} of {len(cells)} cells to measure at {provenance.short(commit)}, into {out}")
+    print(f"{len(left)} of {len(cases)} cases to measure at {provenance.short(commit)}, into {out}")
     try:
         failures = measure(left, here, out)
     except KeyboardInterrupt as error:
@@ -68,11 +68,11 @@ def main(arguments=None):
     return 1 if failures else 0
 
 
-def measure(cells, here, out):
-    """Measure cells and write their lines; returns how many failed.
+def measure(cases, here, out):
+    """Measure cases and write their lines; returns how many failed.
 
     Args:
-        cells: what to measure.
+        cases: what to measure.
         here: {backend: provenance}.
         out: file to add the lines to.
 
@@ -83,21 +83,21 @@ def measure(cells, here, out):
     from tqdm.contrib.logging import logging_redirect_tqdm
 
     failures, sources = 0, provenance.hash_of_sources()
-    bar = tqdm.tqdm(cells, unit="cell", disable=not cells)
+    bar = tqdm.tqdm(cases, unit="case", disable=not cases)
     with logging_redirect_tqdm([logging.getLogger("kgen")]):
-        for cell in bar:
-            bar.set_postfix_str(str(cell))
-            record = runner.run(cell, here[cell.backend])
+        for case in bar:
+            bar.set_postfix_str(str(case))
+            record = runner.run(case, here[case.backend])
             if provenance.hash_of_sources() != sources:
                 raise KgenError(
-                    f"Expected the sources to stay as they were, but they changed while {cell} was "
+                    f"Expected the sources to stay as they were, but they changed while {case} was "
                     "measured: start again."
                 )
             results.append(out, record)
             if record["status"] != "measured":
                 failures += 1
                 reason = record["reason"].partition("\n")[0]
-                tqdm.tqdm.write(f"kgen: {cell}: {record['status']}: {reason}", file=sys.stderr)
+                tqdm.tqdm.write(f"kgen: {case}: {record['status']}: {reason}", file=sys.stderr)
     return failures
 
 
@@ -119,5 +119,5 @@ def check_data(name):
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # it, too, ends the cell's process
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # it, too, ends the case's process
     cli.run(main)

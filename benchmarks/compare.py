@@ -1,6 +1,6 @@
 """`python -m benchmarks.compare A.jsonl B.jsonl`: is B slower than A? Exit status 1 says yes.
 
-Cells are compared that are equal in model, backend, data, budget, batch size and device, whatever
+Cases are compared that are equal in model, backend, data, budget, batch size and device, whatever
 commit, versions and machine they were measured with: these are named. Ratios are of medians, B to
 A, each side resampled on its own for the 95 % interval: the two were not measured by turns, and
 differ by more than the interval says. So a change counts only from 5 % on.
@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.harness import load, machine, results
-from benchmarks.harness.cells import Cell
+from benchmarks.harness.cases import Case
 from benchmarks.harness.provenance import short
 from benchmarks.harness.ratios import unpaired_ratio
 from kgen import cli
@@ -23,7 +23,7 @@ LEAST_CHANGE = 0.05
 
 def parser():
     parser = cli.Parser(
-        "python -m benchmarks.compare", description="Compare two files of results, cell by cell."
+        "python -m benchmarks.compare", description="Compare two files of results, case by case."
     )
     parser.add_argument("before", metavar="A.jsonl", type=Path)
     parser.add_argument("after", metavar="B.jsonl", type=Path)
@@ -33,10 +33,10 @@ def parser():
 def main(arguments=None):
     options = parser().parse_args(arguments)
     before, after = (by_cell(path) for path in (options.before, options.after))
-    pairs = [(before[cell], after[cell]) for cell in before if cell in after]
+    pairs = [(before[case], after[case]) for case in before if case in after]
     if not pairs:
         raise KgenError(
-            f"Expected cells that both files hold, received {len(before)} and {len(after)} others: "
+            f"Expected cases that both files hold, received {len(before)} and {len(after)} others: "
             "measure the same models, backends, data and budget."
         )
     print(f"Before: {sources(old for old, _ in pairs)}. After: {sources(new for _, new in pairs)}.")
@@ -55,10 +55,10 @@ def main(arguments=None):
 
 
 def by_cell(path):
-    """{hash of the cell: record} of the cells that were measured, the latest of each."""
+    """{hash of the case: record} of the cases that were measured, the latest of each."""
     measured = [record for record in results.read(path) if record["status"] == "measured"]
     ordered = sorted(measured, key=lambda record: record["started"])
-    return {Cell(**record["cell"]).hash: record for record in ordered}
+    return {Case(**record["cell"]).hash: record for record in ordered}
 
 
 def sources(records):
@@ -74,7 +74,7 @@ def warnings(pairs):
         if old != new or old.endswith(machine.UNKNOWN):
             yield (
                 f"THE MACHINES DIFFER, or are not known to be one: {old} before, {new} after. "
-                "No ratio of these cells tells what a change of the code does: measure both "
+                "No ratio of these cases tells what a change of the code does: measure both "
                 "commits on one machine."
             )
     changes = {

@@ -1,17 +1,17 @@
-"""One cell: its model, made from nothing while every phase is timed."""
+"""One case: its model, made from nothing while every phase is timed."""
 
 import dataclasses
 import time
 
 import pytest
 
-from benchmarks.harness.cells import BUDGETS, Cell
+from benchmarks.harness.cases import BUDGETS, Case
 from benchmarks.speed.subject import Subject
 
 
 def pytest_addoption(parser):
-    group = parser.getgroup("kgen", "the cell to measure")
-    defaults = Cell("vae", "")
+    group = parser.getgroup("kgen", "the case to measure")
+    defaults = Case("vae", "")
     for name in ("model", "data", "device"):
         group.addoption(f"--{name}", default=getattr(defaults, name))
     group.addoption("--budget", default="quick", choices=list(BUDGETS))
@@ -20,12 +20,12 @@ def pytest_addoption(parser):
 @pytest.fixture(scope="session")
 def subject(request):
     """The `Subject` of this process."""
-    options = {f.name: request.config.getoption(f.name, None) for f in dataclasses.fields(Cell)}
+    options = {f.name: request.config.getoption(f.name, None) for f in dataclasses.fields(Case)}
     started = time.perf_counter()
     import kgen
 
     _ = kgen.GenerativeModel  # imports Keras and the backend
     importing = time.perf_counter() - started
     options = {name: value for name, value in options.items() if value is not None}
-    cell = Cell(**options, backend=kgen.backend.name())
-    return Subject(cell, importing)
+    case = Case(**options, backend=kgen.backend.name())
+    return Subject(case, importing)

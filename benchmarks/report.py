@@ -37,7 +37,7 @@ def main(arguments=None):
     records = results.read(*paths)
     if not records:
         raise KgenError(
-            f"Expected measured cells in {', '.join(map(str, paths))}, received none: run "
+            f"Expected measured cases in {', '.join(map(str, paths))}, received none: run "
             "`python -m benchmarks` first."
         )
     beside = beside_packages(options)
@@ -57,7 +57,7 @@ def main(arguments=None):
 def beside_packages(options):
     """[the section on public packages], or [] without results of them.
 
-    If files of cells are named, they may be another machine's: its results must be named, too.
+    If files of cases are named, they may be another machine's: its results must be named, too.
     """
     path = options.peers
     if path is None and not options.results and peers.default_path().exists():
@@ -111,21 +111,21 @@ def introduction(records):
     """Sentences: what was measured, when, on what, with what, beside what load."""
     groups = conditions.groups(records)
     common, differing = conditions.common(groups), conditions.differing(groups)
-    cells = "1 cell" if len(records) == 1 else f"{len(records)} cells"
-    what = f"{cells} (a model on a backend), measured {conditions.period(records)}"
+    cases = "1 case" if len(records) == 1 else f"{len(records)} cases"
+    what = f"{cases} (a model on a backend), measured {conditions.period(records)}"
     words = [f"{name} {value}" for name, value in common.items() if name != "machine"]
     lines = [f"{what}: {', '.join(words)}."]
     if "machine" in common:
         lines.append(f"Machine: {common['machine']}.")
     if differing:
         lines.append(
-            f"Cells differ in {', '.join(differing)}: figures of rows with another number, in "
+            f"Cases differ in {', '.join(differing)}: figures of rows with another number, in "
             "brackets, were measured under other conditions (the first table)."
         )
     return [
         *lines,
         *loads(records),
-        "One process a cell. Cells ran one after the other: only ratios measured by turns, with "
+        "One process a case. Cases ran one after the other: only ratios measured by turns, with "
         "their intervals, say that something is faster.",
     ]
 
@@ -137,7 +137,7 @@ def loads(records):
     heavy = sum(load.is_heavy(record["load"]) for record in records)
     if heavy:
         yield (
-            f"Warning: a loaded machine. Beside {heavy} of {len(records)} cells, which are marked "
+            f"Warning: a loaded machine. Beside {heavy} of {len(records)} cases, which are marked "
             f"as loaded, other processes took more than {load.LIMIT:.0%} of the processors' time, "
             f"up to {max(known):.0%}. Their times are too long, and their ratios uncertain: "
             "measure them anew, into another file (--out)."
@@ -145,7 +145,7 @@ def loads(records):
     elif known:
         yield f"Load: other processes took at most {max(known):.1%} of the processors' time."
     if len(known) < len(records):
-        yield f"Load: not known of {len(records) - len(known)} of {len(records)} cells."
+        yield f"Load: not known of {len(records) - len(known)} of {len(records)} cases."
 
 
 def named(records):

@@ -25,7 +25,7 @@ _HOMES = {
     "NonFiniteLossError": "kgen.training",
     "load": "kgen.saving",
     "save": "kgen.saving",
-    "set_seed": "kgen.training",
+    "set_seed": "kgen.seeds",
 }
 _PACKAGES = {
     place.rpartition(".")[2]: f"kgen.{place}"
@@ -38,6 +38,7 @@ _PACKAGES = {
         "distributions",
         "encoders",
         "evaluation",
+        "inference",
         "layers",
         "metrics",
         "models",

@@ -77,12 +77,16 @@ Positive = Annotated[float, Bounds(0, 10**9, open="least")]
 LearningRate = Annotated[float, Bounds(0, 10, open="least")]
 Fraction = Annotated[float, Bounds(0, 1, open="most")]
 Levels = Annotated[int, Bounds(2, 65_536, remedy="create the model with the data's levels")]
+FewLevels = Annotated[int, Bounds(2, 32, remedy="choose a pixelcnn, or data of fewer levels")]
 LABELLED = "train on labelled images, numbered from 0 without gaps"
 Classes = Annotated[int, Bounds(1, 65_536, remedy=LABELLED)]
 NoClasses = Annotated[int, Bounds(0, 65_536, remedy=LABELLED)]  # 0: no labels
 CodeCount = Annotated[int, Bounds(2, 65_536)]  # of a codebook
+NoCount = Annotated[int, Bounds(0, 65_536)]
 Names = Annotated[tuple[str, ...], Bounds(1, 1_000)]  # of attributes
+NoNames = Annotated[tuple[str, ...], Bounds(0, 1_000)]
 Words = Annotated[tuple[str, ...], Bounds(1, 100_000)]  # the vocabulary of a text model
+NoWords = Annotated[tuple[str, ...], Bounds(0, 100_000)]
 Side = Annotated[int, Bounds(1, 4_096)]
 ImageShape = Annotated[
     tuple[Side, Side, Side],

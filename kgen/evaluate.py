@@ -138,8 +138,8 @@ def evaluate_all(sources, options):
     import tqdm
 
     from kgen import encoders
+    from kgen.description.parameters import assigned, parsed
     from kgen.evaluation import check_images_of, evaluate, images_compared
-    from kgen.training.parameters import assigned, parsed
 
     given = {name: parsed(text) for name, text in assigned("--sampling", options.sampling)}
     runs = load_models(sources, options.model)

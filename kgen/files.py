@@ -166,7 +166,7 @@ def check_regular_file(path, follow=False):
         raise cannot_read(path, error) from error
     if not stat.S_ISREG(mode):
         raise KgenError(
-            f"Expected {path} to be a plain file, received a link, a pipe or a folder: put "
+            f"Expected {path} to be a regular file, received a link, a pipe or a folder: put "
             "the file itself there."
         )
 
@@ -183,7 +183,7 @@ def open_plain(path, follow=False):
     file = open(path, "rb", opener=opener)  # noqa: SIM115  # the caller closes it
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
-        raise KgenError(f"Expected {path} to stay a plain file, received a pipe: try again.")
+        raise KgenError(f"Expected {path} to stay a regular file, received a pipe: try again.")
     return file
 
 

@@ -54,7 +54,7 @@ def make_known(model):
     if models.is_own(model):
         models.import_own(model)
 
-        from kgen.training.parameters import check_constructor
+        from kgen.description.parameters import check_constructor
 
         check_constructor(models.get(model))
     else:
@@ -63,7 +63,7 @@ def make_known(model):
 
 def settings_of(options):
     """The checked model arguments of `--set`, {name: value}."""
-    from kgen.training.parameters import parse_settings
+    from kgen.description.parameters import parse_settings
 
     model_class = models.get(options.model)
     if options.evaluate_every:

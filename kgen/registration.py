@@ -10,7 +10,7 @@ import importlib.abc
 import sys
 
 PACKAGE = "kgen"
-OPTIMIZERS = ("OptimizerGroup",)
+OPTIMIZERS = ("ClosedFormUpdate", "OptimizerGroup")
 LAYERS = (
     *("BatchNormalization", "Codebook", "Conv2D", "Conv2DTranspose", "UpsampleConv", "Dropout"),
     *("HorizontalConv2D", "MaskedConv2D", "SpectralNormalization", "VerticalConv2D"),

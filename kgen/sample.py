@@ -88,7 +88,7 @@ def main(arguments=None):
 
 def sampling_of(model, assignments, as_array):
     """The arguments of `model.sample`: the given ones; else its defaults, or those of pictures."""
-    from kgen.training.parameters import assigned, parsed
+    from kgen.description.parameters import assigned, parsed
 
     given = {name: parsed(text) for name, text in assigned("--sampling", assignments)}
     return model.sampling_arguments(**(({} if as_array else model.picture_arguments) | given))

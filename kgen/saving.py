@@ -27,11 +27,11 @@ from safetensors.numpy import save_file
 
 from kgen import backend, models
 from kgen.bounds import ImageShape, checked
+from kgen.description.parameters import constructor_parameters
+from kgen.description.variables import GROUPS, looked_at, variable_groups
 from kgen.errors import KgenError
 from kgen.files import atomic_write, check_no_hole, check_regular_file, read_json, write_json
 from kgen.training.learning_rate import with_learning_rate
-from kgen.training.parameters import constructor_parameters
-from kgen.training.variables import GROUPS, looked_at, variable_groups
 
 CONFIG, VARIABLES = "model.json", "variables.safetensors"
 SMALL_VARIABLE = 4096  # elements; variables up to this size may be missing in the file

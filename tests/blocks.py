@@ -15,7 +15,8 @@ from pathlib import Path
 
 NOT_RUN = ("pip", "tox")
 SMALLER = "--limit 64 --batch-size 32 --epochs 1"
-SMALL_MODELS = {"glow": "--set depth=1 width=4", "dcgan": "--set width=8", "lsgan": "--set width=8"}
+SMALL_MODELS = {"glow": "--set depth=1 base_channels=4"}
+SMALL_MODELS |= dict.fromkeys(("dcgan", "lsgan", "pix2pix"), "--set base_channels=8")
 
 
 def blocks(text, sections=()):

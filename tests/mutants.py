@@ -358,7 +358,15 @@ def extra_member(choose, content):
 
 # What an argument of each kind may be replaced by; nothing that leads out of the folder, trains for
 # long, or asks for a download.
-SETTINGS = ("latent_size", "hidden", "width", "architecture", "beta", "levels", "image_shape")
+SETTINGS = (
+    "latent_size",
+    "hidden",
+    "base_channels",
+    "architecture",
+    "beta",
+    "levels",
+    "image_shape",
+)
 SETTINGS += ("features", "blocks", "scales", "depth", "samples", "classes", "ema", "critic_steps")
 SETTINGS += ("generator_units", "r1_weight", "name", "dtype", "nothing", "dequantization")
 VALUES = ("-1", "0", "1", "2", "3", "65536", "65537", "10**9", "1000000000", "1e9", "0.5", "nan")

@@ -20,8 +20,8 @@ import pytest
 
 from benchmarks import __main__ as harness
 from benchmarks import compare, report
-from benchmarks.harness import cells, load, machine, ratios, results, runner
-from benchmarks.harness.cells import BUDGETS, Budget, Cell, plan
+from benchmarks.harness import cases, load, machine, ratios, results, runner
+from benchmarks.harness.cases import BUDGETS, Budget, Case, plan
 from benchmarks.harness.provenance import commit, provenance, short, version
 from benchmarks.speed import profiling
 from benchmarks.speed.subject import Subject
@@ -29,42 +29,42 @@ from kgen.errors import KgenError
 from kgen.models import REGISTRY
 
 BACKEND = os.environ.get("KERAS_BACKEND", "jax")
-CELL = Cell("vae", BACKEND, data="digits", budget="test")
+CASE = Case("vae", BACKEND, data="digits", budget="test")
 COMMIT = "0123456789" * 4
 IDLE = {"before": 0.01, "during": 0.02, "average": 1.5}
 
 
 @pytest.fixture(scope="module")
 def measured():
-    """The record of one tiny cell, measured in a process of its own."""
-    return runner.run(CELL, provenance(BACKEND))
+    """The record of one tiny case, measured in a process of its own."""
+    return runner.run(CASE, provenance(BACKEND))
 
 
 @pytest.fixture
 def all_backends(monkeypatch):
     """As where every framework is installed."""
-    monkeypatch.setattr(cells, "installed_backends", lambda: list(cells.BACKENDS))
+    monkeypatch.setattr(cases, "installed_backends", lambda: list(cases.BACKENDS))
 
 
-def made_up(factor=1.0, cell=CELL, where=None, load=IDLE, started="2026-01-01", **results_changed):
+def made_up(factor=1.0, case=CASE, where=None, load=IDLE, started="2026-01-01", **results_changed):
     """A record whose times are those of a fixed draw, times a factor; `where` changes the
     provenance.
     """
     seconds = factor * np.random.default_rng(0).uniform(0.9, 1.1, 50)
-    versions = {"kgen": "0", "python": "3.11", "keras": "3", "numpy": "2", cell.backend: "1"}
+    versions = {"kgen": "0", "python": "3.11", "keras": "3", "numpy": "2", case.backend: "1"}
     here = {"commit": COMMIT, "versions": versions, "machine": machine.description()}
     here |= where or {}
     return {
         "schema": results.SCHEMA,
         "status": "measured",
-        "cell": asdict(cell),
+        "cell": asdict(case),
         **here,
-        "hash": results.identity(asdict(cell), here),
+        "hash": results.identity(asdict(case), here),
         "started": f"{started}T00:00:00+00:00",
         "seconds": 1.0,
         "load": load,
         "results": {
-            "environment": {"backend": cell.backend, "device": "cpu"},
+            "environment": {"backend": case.backend, "device": "cpu"},
             "settings": {},
             "parameters": 10,
             "cold_start": {"import": 1.0, "first_step": 2.0},
@@ -123,8 +123,8 @@ def test_unknown_models_and_backends_are_refused(models, backends, words):
 
 
 def test_backends_are_those_installed(monkeypatch):
-    monkeypatch.setattr(cells, "installed_backends", lambda: ["torch"])
-    assert [cell.backend for cell in plan(["vae"], None)] == ["torch"]
+    monkeypatch.setattr(cases, "installed_backends", lambda: ["torch"])
+    assert [case.backend for case in plan(["vae"], None)] == ["torch"]
     with pytest.raises(KgenError, match="one of torch, received 'jax': install jax"):
         plan(["vae"], ["jax"])
 
@@ -136,14 +136,14 @@ def test_a_name_given_twice_is_one_cell():
 
 @pytest.mark.usefixtures("all_backends")
 def test_hashes_tell_cells_apart():
-    variants = Cell("vae", "jax", seed=1), Cell("vae", "jax", data="digits")
+    variants = Case("vae", "jax", seed=1), Case("vae", "jax", data="digits")
     planned = [*plan(None, ["jax", "torch"]), *variants]
-    assert len({cell.hash for cell in planned}) == len(planned)
+    assert len({case.hash for case in planned}) == len(planned)
 
 
 def test_a_measured_cell_has_every_result(measured):
     assert measured["status"] == "measured", measured.get("reason")
-    results.check(measured, "the cell")
+    results.check(measured, "the case")
     found = measured["results"]
     assert set(found["cold_start"]) == {"import", "build", "compile", "first_step", "first_sample"}
     assert set(found["sampling"]) == {"1", "8", "64"}
@@ -167,8 +167,8 @@ def test_training_goes_on_until_the_deadline(measured):
 
 
 def test_a_failing_cell_is_recorded_with_its_reason():
-    record = runner.run(Cell("vae", "theano", data="digits", budget="test"), provenance("theano"))
-    results.check(record, "the cell")
+    record = runner.run(Case("vae", "theano", data="digits", budget="test"), provenance("theano"))
+    results.check(record, "the case")
     assert record["status"] == "failed"
     assert "theano" in record["reason"].splitlines()[0]
     assert record["versions"]["theano"] == "not installed"
@@ -177,24 +177,24 @@ def test_a_failing_cell_is_recorded_with_its_reason():
 def test_a_gpu_that_is_not_there_is_no_processor(monkeypatch):
     monkeypatch.setattr("kgen.backend.device", lambda: "cpu")
     with pytest.raises(KgenError, match=r"Expected a GPU that .* choose --device cpu"):
-        Subject(replace(CELL, device="gpu"), importing=0.0)
+        Subject(replace(CASE, device="gpu"), importing=0.0)
 
 
 def test_a_cell_that_takes_too_long_is_recorded(monkeypatch):
     monkeypatch.setitem(BUDGETS, "test", Budget(2, 0.01, 3, 1, 0.1, 64, timeout=0.5))
-    record = runner.run(CELL, provenance(BACKEND))
-    results.check(record, "the cell")
+    record = runner.run(CASE, provenance(BACKEND))
+    results.check(record, "the case")
     assert record["status"] == "timed out"
 
 
 @pytest.fixture
 def ran(monkeypatch):
-    """The cells that the harness runs; what comes of them is made up."""
+    """The cases that the harness runs; what comes of them is made up."""
     found = []
 
-    def run(cell, where):
-        found.append(cell.model)
-        return made_up(cell=cell, where=where)
+    def run(case, where):
+        found.append(case.model)
+        return made_up(case=case, where=where)
 
     monkeypatch.setattr(runner, "run", run)
     return found
@@ -207,9 +207,9 @@ def test_what_failed_is_measured_again_and_nothing_else(tmp_path, monkeypatch, c
     arguments = [*ARGUMENTS, "vae", "glow", "iwae", "--out", str(tmp_path / "r.jsonl")]
     succeeds = runner.run
 
-    def run(cell, where):
-        failure = {"status": "failed", "reason": "made up\nbelow"} if cell.model == "glow" else {}
-        return {**succeeds(cell, where), **failure}
+    def run(case, where):
+        failure = {"status": "failed", "reason": "made up\nbelow"} if case.model == "glow" else {}
+        return {**succeeds(case, where), **failure}
 
     with monkeypatch.context() as patch:
         patch.setattr(runner, "run", run)
@@ -225,10 +225,10 @@ def test_an_interrupted_run_goes_on(tmp_path, monkeypatch, ran):
     arguments = [*ARGUMENTS, "vae", "glow", "--out", str(tmp_path / "r.jsonl")]
     goes_on = runner.run
 
-    def run(cell, where):
-        if cell.model == "glow":
+    def run(case, where):
+        if case.model == "glow":
             raise KeyboardInterrupt
-        return goes_on(cell, where)
+        return goes_on(case, where)
 
     with monkeypatch.context() as patch:
         patch.setattr(runner, "run", run)
@@ -264,7 +264,7 @@ def test_a_signal_ends_the_process_of_a_cell_too(tmp_path):
 
 
 def cells_that_run(folder):
-    """Command lines of the processes that measure a cell into a folder."""
+    """Command lines of the processes that measure a case into a folder."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):  # it has ended meanwhile
@@ -292,10 +292,10 @@ def test_what_others_measured_is_measured_here(tmp_path, monkeypatch, ran, elsew
     """By another commit, with other versions, on another machine, also one of the same name."""
     out = tmp_path / "r.jsonl"
     here = {name: made_up()[name] for name in ("commit", "versions", "machine")}
-    monkeypatch.setattr(harness.provenance, "provenance", lambda *where: here)
+    monkeypatch.setattr(harness.provenance, "provenance", lambda *_: here)
     monkeypatch.setattr(harness.provenance, "commit", lambda: COMMIT)
-    cell = Cell("vae", BACKEND, data="digits")
-    written(out, made_up(cell=cell, where=elsewhere))
+    case = Case("vae", BACKEND, data="digits")
+    written(out, made_up(case=case, where=elsewhere))
     for _ in range(2):
         assert harness.main([*ARGUMENTS, "vae", "--out", str(out)]) == 0
     assert ran == ["vae"]  # once, and not again
@@ -322,7 +322,7 @@ def test_results_go_to_the_users_data_where_the_report_looks(tmp_path, monkeypat
     harness.main([*ARGUMENTS, "vae"])
     (file,) = (tmp_path / "data" / "kgen" / "benchmarks").iterdir()
     printed = capsys.readouterr().out
-    assert f"1 of 1 cells to measure at {short(commit())}, into {file}\n" in printed
+    assert f"1 of 1 cases to measure at {short(commit())}, into {file}\n" in printed
     report.main([])
     assert f"| vae, {BACKEND} | " in capsys.readouterr().out
 
@@ -479,8 +479,8 @@ def test_the_load_of_a_cell_is_measured(measured):
 
 def test_a_loaded_machine_is_told_before_a_cell(monkeypatch, caplog):
     monkeypatch.setattr(load, "share_before", lambda: 0.3)
-    monkeypatch.setattr(runner, "_run_process", lambda cell, found: ("failed", "made up"))
-    record = runner.run(CELL, provenance(BACKEND))
+    monkeypatch.setattr(runner, "_run_process", lambda case, found: ("failed", "made up"))
+    record = runner.run(CASE, provenance(BACKEND))
     assert record["load"]["before"] == 0.3
     assert "other processes take 30% of the processors' time" in caplog.text
 
@@ -507,11 +507,11 @@ def test_the_last_line_of_a_cell_counts(tmp_path):
 
 def test_a_torn_line_is_left_out_and_takes_no_other_with_it(tmp_path):
     path = tmp_path / "r.jsonl"
-    other = Cell("glow", "jax")
+    other = Case("glow", "jax")
     written(path, made_up())
     path.write_text(path.read_text() + '{"schema": 1, "cell"')
     assert results.read(path) == [made_up()]
-    results.append(path, made_up(cell=other))
+    results.append(path, made_up(case=other))
     with pytest.raises(KgenError, match=r"line 2: expected JSON"):
         results.read(path)
 
@@ -519,13 +519,13 @@ def test_a_torn_line_is_left_out_and_takes_no_other_with_it(tmp_path):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"schema": 1}, "schema 2, received 1: take the line out and measure its cell anew"),
+        ({"schema": 1}, "schema 2, received 1: take the line out and measure its case anew"),
         ({"commit": "another"}, "expected the hash"),
         ({"load": {**IDLE, "during": "much"}}, "during to be float"),
         ({"machine": {"processor": "x"}}, "processors to be int"),
         ({"status": "fine"}, "'fine'"),
         ({"hash": "0" * 16}, "expected the hash"),
-        ({"cell": {"model": "vae", "host": 1}}, "expected a cell"),
+        ({"cell": {"model": "vae", "host": 1}}, "expected a case"),
         ({"machine": None}, "machine to be dict"),
         ({"results": {}}, "environment to be dict"),
         ({"status": "failed"}, "reason to be str"),
@@ -562,7 +562,7 @@ def test_compare_exits_1_on_a_regression_only(tmp_path, factor, status):
 
 def test_compare_needs_common_cells(tmp_path):
     before = written(tmp_path / "a.jsonl", made_up())
-    after = written(tmp_path / "b.jsonl", made_up(cell=Cell("glow", "jax")))
+    after = written(tmp_path / "b.jsonl", made_up(case=Case("glow", "jax")))
     with pytest.raises(KgenError, match="both files"):
         compare.main([str(before), str(after)])
 
@@ -659,11 +659,11 @@ def test_report_has_the_measured_figures(tmp_path, capsys):
 
 def test_report_names_the_conditions(tmp_path, capsys):
     text = report_of(
-        tmp_path, capsys, made_up(), made_up(cell=Cell("glow", BACKEND, "digits", "test"))
+        tmp_path, capsys, made_up(), made_up(case=Case("glow", BACKEND, "digits", "test"))
     )
     introduction = text.partition("##")[0]
     for words in (
-        "2 cells (a model on a backend), measured 2026-01-01",
+        "2 cases (a model on a backend), measured 2026-01-01",
         *("data set digits", "budget test", "batch size 64", "device cpu", "commit 012345678901"),
         *("kgen 0", "python 3.11", "keras 3", "numpy 2", f"{BACKEND} 1"),
         f"Machine: {machine.words(machine.description())}.",
@@ -684,36 +684,36 @@ def test_report_names_the_conditions(tmp_path, capsys):
 )
 def test_report_marks_rows_of_other_conditions(tmp_path, capsys, elsewhere, heading, row):
     first, second = made_up(), made_up(2.0, where=elsewhere, started="2026-02-02")
-    text = report_of(tmp_path, capsys, first, made_up(cell=Cell("glow", BACKEND)), second)
-    assert f"Cells differ in data set, budget, {heading}: " in text
-    assert re.search(rf"\| number \| data set \| budget \| {heading} \| measured \| cells \|", text)
+    text = report_of(tmp_path, capsys, first, made_up(case=Case("glow", BACKEND)), second)
+    assert f"Cases differ in data set, budget, {heading}: " in text
+    assert re.search(rf"\| number \| data set \| budget \| {heading} \| measured \| cases \|", text)
     assert re.search(rf"\| \[2\] \| digits \| test \| .*{row}.* \| 2026-02-02 \| 1 \|", text)
     training = text.partition("## Training\n")[2].partition("##")[0]
     names = re.findall(r"^\| (\w+, \w+ \[\d\]) \|", training, re.M)
     assert names == [f"vae, {BACKEND} [1]", f"vae, {BACKEND} [2]", f"glow, {BACKEND} [3]"]
 
 
-def test_report_tells_cells_with_huge_pages_apart(tmp_path, capsys):
+def test_report_tells_cases_with_huge_pages_apart(tmp_path, capsys):
     """Earlier lines, which do not say, had none."""
-    cell = Cell("vae", "jax")
-    records = [made_up(cell=cell), made_up(cell=cell, where={"huge_pages": True})]
-    text = report_of(tmp_path, capsys, *records, made_up(cell=Cell("vae", "torch")))
-    assert "Cells differ in huge pages on jax:" in text
+    case = Case("vae", "jax")
+    records = [made_up(case=case), made_up(case=case, where={"huge_pages": True})]
+    text = report_of(tmp_path, capsys, *records, made_up(case=Case("vae", "torch")))
+    assert "Cases differ in huge pages on jax:" in text
     assert re.findall(r"\| \[(\d)\] \| (no|yes) \|", text) == [("1", "no"), ("2", "yes")]
 
 
 def test_frameworks_of_two_backends_are_no_difference(tmp_path, capsys):
-    records = [made_up(cell=Cell("vae", backend)) for backend in ("jax", "torch")]
+    records = [made_up(case=Case("vae", backend)) for backend in ("jax", "torch")]
     assert "differ in" not in report_of(tmp_path, capsys, *records)
     newer = {"versions": {**records[0]["versions"], "jax": "2"}}
-    text = report_of(tmp_path, capsys, made_up(cell=Cell("glow", "jax"), where=newer))
-    assert "Cells differ in jax:" in text
+    text = report_of(tmp_path, capsys, made_up(case=Case("glow", "jax"), where=newer))
+    assert "Cases differ in jax:" in text
 
 
 def test_report_warns_of_a_loaded_machine(tmp_path, capsys):
-    loaded = made_up(cell=Cell("glow", BACKEND, "digits", "test"), load={**IDLE, "before": 0.34})
+    loaded = made_up(case=Case("glow", BACKEND, "digits", "test"), load={**IDLE, "before": 0.34})
     text = report_of(tmp_path, capsys, made_up(), loaded)
-    assert "Warning: a loaded machine. Beside 1 of 2 cells" in text
+    assert "Warning: a loaded machine. Beside 1 of 2 cases" in text
     assert "up to 34%" in text
     assert f"| glow, {BACKEND}, loaded | 34.0% | 2.0% | 1.5 |" in text
     assert f"| vae, {BACKEND} | " in text
@@ -724,7 +724,7 @@ def test_report_warns_of_a_loaded_machine(tmp_path, capsys):
 
 def test_report_says_where_the_load_is_not_known(tmp_path, capsys):
     text = report_of(tmp_path, capsys, made_up(load=dict.fromkeys(IDLE)))
-    assert "Load: not known of 1 of 1 cells." in text
+    assert "Load: not known of 1 of 1 cases." in text
     assert "## Load" not in text
 
 
@@ -743,7 +743,7 @@ def test_report_wants_cells(tmp_path):
 
 
 def test_the_committed_report_is_that_of_the_committed_lines():
-    """Of one harness, each cell once, and README's table says the same."""
+    """Of one harness, each case once, and README's table says the same."""
     folder = Path(harness.__file__).parent / "results"
     readme = (folder.parents[1] / "README.md").read_text().partition("## Benchmarks\n")[2]
     columns = ("jax jit", "torch eager", "torch compile", "tensorflow graph", "tensorflow xla")
@@ -752,7 +752,7 @@ def test_the_committed_report_is_that_of_the_committed_lines():
     for file in files:
         records = results.read(file)
         assert file.with_suffix(".md").read_text() == report.as_markdown(records)
-        assert len({Cell(**record["cell"]).hash for record in records}) == len(records)
+        assert len({Case(**record["cell"]).hash for record in records}) == len(records)
         assert {len(record["results"]["training"]["seconds"]) for record in records} == {15}
     for record in results.read(*files):
         (row,) = re.findall(rf"^\| `{record['cell']['model']}` \| (.*) \|$", readme, re.M)

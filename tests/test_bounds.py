@@ -11,9 +11,9 @@ import pytest
 
 import kgen
 from kgen.bounds import Bounds, Count, Fraction, ImageShape, Layers, Positive, Weight, checked
+from kgen.description.parameters import constructor_parameters, parse_settings
+from kgen.description.variables import looked_at
 from kgen.models import REGISTRY
-from kgen.training.parameters import constructor_parameters, parse_settings
-from kgen.training.variables import looked_at
 
 DECLARED = [
     (name, argument, parameter.annotation)
@@ -86,8 +86,8 @@ def test_any_value_of_any_argument_ends_in_a_model_or_in_one_line(
     name, argument, annotation, monkeypatch
 ):
     """At the ends of its bounds, and far outside: before anything large is made."""
-    monkeypatch.setattr("kgen.training.variables.available", lambda: 2**20)
-    monkeypatch.setattr("kgen.training.variables.LARGE", 2**20)
+    monkeypatch.setattr("kgen.description.variables.available", lambda: 2**20)
+    monkeypatch.setattr("kgen.description.variables.LARGE", 2**20)
     monkeypatch.setattr("kgen.memory.LARGE", 2**20)
     made = []
 
@@ -284,6 +284,6 @@ def test_the_scales_that_images_allow_are_told_before_anything_is_built(
     ],
 )
 def test_the_scales_that_are_told_can_be_built(name, shape, scales):
-    small = {"width": 2, **({"depth": 1} if name == "glow" else {})}
+    small = {"base_channels": 2, **({"depth": 1} if name == "glow" else {})}
     model = kgen.models.get(name)(shape, scales=scales, **small)
     assert model.sample(1, seed=0).shape == (1, *shape)

@@ -12,12 +12,12 @@ from toys import Failing, Quadratic
 
 import kgen
 from kgen import fit as verb
+from kgen.description.variables import named_variables, variable_groups
 from kgen.errors import KgenError
 from kgen.files import as_json
 from kgen.runs.checkpoint import Progress, Store
 from kgen.runs.checkpoints import Checkpoints
 from kgen.saving import load
-from kgen.training.variables import named_variables, variable_groups
 
 DIGITS = kgen.data.load("digits")
 IMAGES, HELD_OUT = DIGITS.train.images[:100], (DIGITS.test.images[:40],)

@@ -126,7 +126,7 @@ def test_packed_binarized_mnist_as_text_is_the_published_file():
     text = np.full((len(images), 2 * 784), ord(" "), np.uint8)
     text[:, ::2] = images + ord("0")
     text[:, -1] = ord("\n")
-    published = SETS["binarized_mnist"].releases[0].files["binarized_mnist_test.amat"]
+    published = SETS["binarized_mnist"].sources[0].files["binarized_mnist_test.amat"]
     assert hashlib.sha256(text).hexdigest() == published
 
 

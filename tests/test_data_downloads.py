@@ -11,7 +11,7 @@ import pytest
 from test_data import error_line
 
 from kgen.data import Split, sources
-from kgen.data.sources import Release, locate
+from kgen.data.sources import Source, find
 from kgen.errors import KgenError
 
 CONTENT = b"sixteen pixels.."
@@ -23,8 +23,8 @@ def read(folder):
     return Split(pixels.reshape(1, 4, 4, 1)), Split(pixels.reshape(1, 4, 4, 1))
 
 
-def release(url, sha256=SHA256, file="tiny.bin"):
-    return Release(source="a test", files={file: sha256}, read=read, url=url)
+def source(url, sha256=SHA256, file="tiny.bin"):
+    return Source(publisher="a test", files={file: sha256}, read=read, url=url)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -65,9 +65,9 @@ def cache(tmp_path, monkeypatch):
     return tmp_path / "cache"
 
 
-def failure(*releases):
+def failure(*sources):
     with pytest.raises(KgenError) as caught:
-        locate("tiny", releases)
+        find("tiny", sources)
     message = str(caught.value)
     assert "\n" not in message
     return message
@@ -78,7 +78,7 @@ def left_behind(cache):
 
 
 def test_download_fills_the_cache_with_a_progress_bar(server, cache, capsys):
-    found, folder = locate("tiny", (release(server.url),))
+    found, folder = find("tiny", (source(server.url),))
     assert folder == cache / "tiny"
     assert found.read(folder)[0].images.tobytes() == CONTENT
     assert left_behind(cache) == [cache / "tiny" / "tiny.bin"]
@@ -87,32 +87,32 @@ def test_download_fills_the_cache_with_a_progress_bar(server, cache, capsys):
 
 def test_cached_file_is_not_downloaded_again(server):
     for _ in range(2):
-        locate("tiny", (release(server.url),))
+        find("tiny", (source(server.url),))
     assert server.requests == 1
 
 
 def test_damaged_file_in_the_cache_is_downloaded_again(server, cache):
-    locate("tiny", (release(server.url),))
+    find("tiny", (source(server.url),))
     (cache / "tiny" / "tiny.bin").write_bytes(b"torn")
-    locate("tiny", (release(server.url),))
+    find("tiny", (source(server.url),))
     assert (cache / "tiny" / "tiny.bin").read_bytes() == CONTENT
 
 
 def test_wrong_checksum_is_an_error(server, cache):
-    message = failure(release(server.url, sha256="0" * 64))
+    message = failure(source(server.url, sha256="0" * 64))
     assert SHA256 in message
     assert "0" * 64 in message
     assert left_behind(cache) == []
 
 
 def test_torn_transfer_is_an_error(server, cache):
-    assert "torn.bin" in failure(release(server.url, file="torn.bin"))
+    assert "torn.bin" in failure(source(server.url, file="torn.bin"))
     assert left_behind(cache) == []
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_file_that_the_server_lacks_is_an_error(server, cache):
-    assert "404" in failure(release(server.url, file="absent.bin"))
+    assert "404" in failure(source(server.url, file="absent.bin"))
     assert left_behind(cache) == []
     gc.collect()  # pooch leaves a refused response open: let that show here, not in a later test.
 
@@ -120,7 +120,7 @@ def test_file_that_the_server_lacks_is_an_error(server, cache):
 def test_no_connection_is_an_error_that_says_what_to_do(server, cache):
     server.shutdown()
     server.server_close()
-    message = failure(release(server.url))
+    message = failure(source(server.url))
     assert "tiny.bin" in message
     assert "no connection" in message
     assert "set KGEN_DATA_DIR" in message
@@ -132,7 +132,7 @@ def test_full_disk_is_an_error(server, cache, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("pooch.HTTPDownloader.__call__", write_to_full_disk)
-    assert "the disk is full" in failure(release(server.url))
+    assert "the disk is full" in failure(source(server.url))
     assert left_behind(cache) == []
 
 
@@ -144,19 +144,19 @@ def test_interrupted_download_leaves_nothing_behind(server, cache, monkeypatch):
 
     monkeypatch.setattr("pooch.HTTPDownloader.__call__", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        locate("tiny", (release(server.url),))
+        find("tiny", (source(server.url),))
     assert left_behind(cache) == []
 
 
 def test_server_that_sends_without_end_is_cut_off(server, cache, monkeypatch):
     monkeypatch.setattr(sources, "LARGEST_DOWNLOAD", 10)
-    assert "the server sends more than any set has" in failure(release(server.url))
+    assert "the server sends more than any set has" in failure(source(server.url))
     assert left_behind(cache) == []
 
 
 def test_cache_that_cannot_be_written_is_an_error(server, cache):
     cache.write_text("a file where the folder should be")
-    assert "tiny.bin" in failure(release(server.url))
+    assert "tiny.bin" in failure(source(server.url))
 
 
 @pytest.fixture
@@ -169,14 +169,14 @@ def data_dir(tmp_path, monkeypatch):
 
 def test_data_dir_comes_before_the_cache(server, data_dir):
     (data_dir / "tiny.bin").write_bytes(CONTENT)
-    _, folder = locate("tiny", (release(server.url),))
+    _, folder = find("tiny", (source(server.url),))
     assert folder == data_dir
     assert server.requests == 0
 
 
 def test_damaged_file_in_the_data_dir_is_an_error(server, data_dir):
     (data_dir / "tiny.bin").write_bytes(b"torn")
-    message = failure(release(server.url))
+    message = failure(source(server.url))
     assert "tiny.bin is damaged" in message
     assert server.requests == 0
     assert (data_dir / "tiny.bin").read_bytes() == b"torn"
@@ -188,20 +188,20 @@ def test_unreadable_file_in_the_data_dir_is_an_error(data_dir, monkeypatch):
 
     (data_dir / "tiny.bin").write_bytes(CONTENT)
     monkeypatch.setattr("hashlib.file_digest", fail)
-    assert "expected a readable file (Input/output error)" in failure(release(""))
+    assert "expected a readable file (Input/output error)" in failure(source(""))
 
 
 def test_file_missing_from_the_data_dir_is_downloaded(server, data_dir, cache):
-    _, folder = locate("tiny", (release(server.url),))
+    _, folder = find("tiny", (source(server.url),))
     assert folder == cache / "tiny"
 
 
 def test_first_release_is_preferred(data_dir):
-    whole, subset = release(""), release("", file="subset.bin")
+    whole, subset = source(""), source("", file="subset.bin")
     (data_dir / "subset.bin").write_bytes(CONTENT)
-    assert locate("tiny", (whole, subset))[0] is subset
+    assert find("tiny", (whole, subset))[0] is subset
     (data_dir / "tiny.bin").write_bytes(CONTENT)
-    assert locate("tiny", (whole, subset))[0] is whole
+    assert find("tiny", (whole, subset))[0] is whole
 
 
 def test_named_set_that_cannot_be_had_names_its_files(data_dir, monkeypatch):

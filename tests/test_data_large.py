@@ -116,7 +116,7 @@ def test_what_was_said_of_a_folder_is_said_again_when_it_was_kept(photos, cache,
 
 def test_what_earlier_rules_gave_is_not_read(photos, cache, decoded):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("kgen.data.kept._FORMAT", 1)
+        patch.setattr("kgen.data.cache._FORMAT", 1)
         load(photos)
     load(photos)
     load(photos)
@@ -160,7 +160,7 @@ def test_nothing_half_written_is_kept(photos, cache, monkeypatch):
         path.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("kgen.data.kept.np.save", full_disk)
+    monkeypatch.setattr("kgen.data.cache.np.save", full_disk)
     assert len(load(photos).train) == 10
     assert list(cache.rglob("*.npy")) == []
 

@@ -67,8 +67,8 @@ def publish(folder, monkeypatch, module, attribute, files):
     for name, content in files.items():
         (folder / name).write_bytes(content)
     sums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    release = dataclasses.replace(getattr(module, attribute), files=sums)
-    monkeypatch.setattr(module, attribute, release)
+    source = dataclasses.replace(getattr(module, attribute), files=sums)
+    monkeypatch.setattr(module, attribute, source)
     monkeypatch.setenv("KGEN_DATA_DIR", str(folder.parent))
 
 

@@ -25,7 +25,7 @@ def numpy(tensor):
 
 @functools.cache
 def built(image_shape):
-    return DCGAN(image_shape, latent_size=5, width=2)
+    return DCGAN(image_shape, latent_size=5, base_channels=2)
 
 
 @pytest.fixture(params=SHAPES, ids=str)
@@ -36,7 +36,7 @@ def model(request):
 @pytest.fixture(scope="module")
 def trained():
     """A model whose weights are no longer small, so that its numbers differ from each other."""
-    model = DCGAN(SMALL, latent_size=5, width=2)
+    model = DCGAN(SMALL, latent_size=5, base_channels=2)
     generator = np.random.default_rng(0)
     for network in (model.generator, model.discriminator):
         for variable in network.trainable_variables:
@@ -175,7 +175,7 @@ def test_channels_double_with_each_halving():
 
 def test_initial_weights_are_normal_of_deviation_0_02():
     kgen.set_seed(0)
-    model = DCGAN((8, 8, 3), latent_size=50, width=16)
+    model = DCGAN((8, 8, 3), latent_size=50, base_channels=16)
     kernels = [
         numpy(layer.kernel)
         for network in (model.generator, model.discriminator)
@@ -202,7 +202,7 @@ def test_recommended_optimizers_are_the_papers():
 
 
 def test_generated_values_are_hyperbolic_tangents():
-    model = DCGAN((8, 8, 1), latent_size=5, width=2)
+    model = DCGAN((8, 8, 1), latent_size=5, base_channels=2)
     kernel, bias = model.generator.layers[-1].trainable_variables
     kernel.assign(np.zeros(kernel.shape))
     bias.assign([0.7])
@@ -211,7 +211,7 @@ def test_generated_values_are_hyperbolic_tangents():
 
 
 def test_generated_values_stay_between_minus_one_and_one():
-    model = DCGAN((8, 8, 1), latent_size=5, width=2)
+    model = DCGAN((8, 8, 1), latent_size=5, base_channels=2)
     kernel = model.generator.layers[-1].kernel
     kernel.assign(1e4 * numpy(kernel))
     images = numpy(model.generator(some_latents(model), training=True))
@@ -239,7 +239,7 @@ def test_samples_repeat_with_their_seed(trained):
 
 
 def test_scale_and_to_levels_are_inverse_for_all_levels():
-    model = DCGAN((8, 8, 1), latent_size=5, width=2)
+    model = DCGAN((8, 8, 1), latent_size=5, base_channels=2)
     for levels in range(2, 257):
         model.levels = levels
         values = np.minimum(np.arange(256), levels - 1).astype("uint8")  # one shape for all
@@ -352,7 +352,7 @@ def test_test_step_changes_no_weights(trained):
 
 def test_fit_logs_both_losses():
     kgen.set_seed(0)
-    model = DCGAN((8, 8, 1), latent_size=5, width=2)
+    model = DCGAN((8, 8, 1), latent_size=5, base_channels=2)
     model.compile()
     history = model.fit(some_images(model, 8), batch_size=4, epochs=1, verbose=0).history
     assert set(history) == set(DCGAN.metric_names)

@@ -57,7 +57,7 @@ def of_the_kind(frozen, name):
     identity = frozen.identity
     size = (20, *identity.image_shape)
     images = np.random.default_rng(0).integers(identity.levels, size=size, dtype="uint8")
-    source = f"{PUBLISHED[name].releases[0].source}; at most 20 images"
+    source = f"{PUBLISHED[name].sources[0].publisher}; at most 20 images"
     space = Pixels(images.shape[1:], identity.levels)
     return Dataset(name, Split(images), Split(images), space, source, "none")
 

@@ -291,7 +291,7 @@ def test_a_group_has_no_update_of_its_own(game):
 
 
 def test_a_group_survives_the_keras_format(tmp_path):
-    model = compiled(kgen.DCGAN, (8, 8, 1), 17, latent_size=4, width=4)
+    model = compiled(kgen.DCGAN, (8, 8, 1), 17, latent_size=4, base_channels=4)
     model.optimizer["generator"].learning_rate = 0.125
     model.optimizer["generator"].iterations.assign(7)
     model.save(tmp_path / "game.keras")
@@ -584,7 +584,7 @@ def test_a_model_must_track_its_terms():
 
 
 def convolutional():
-    model = kgen.DCGAN((8, 8, 1), levels=17, latent_size=4, width=4)
+    model = kgen.DCGAN((8, 8, 1), levels=17, latent_size=4, base_channels=4)
     model.compile()
     return model
 

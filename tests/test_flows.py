@@ -38,8 +38,8 @@ LAYERS = {
     ),
 }
 MODELS = {
-    "glow": {"scales": 2, "depth": 2, "width": 4},
-    "realnvp": {"scales": 2, "width": 4},
+    "glow": {"scales": 2, "depth": 2, "base_channels": 4},
+    "realnvp": {"scales": 2, "base_channels": 4},
 }
 every_layer = pytest.mark.parametrize("name", LAYERS)
 every_model = pytest.mark.parametrize("name", MODELS)
@@ -132,8 +132,8 @@ def test_log_determinant_of_a_layer_has_one_value_per_image(name):
 def test_fitting_leaves_the_variables(name):
     holder, inputs = layer_and_inputs(name)
     before = [numpy(variable.value).copy() for variable in holder.variables]
-    _, values = holder.layer.fitted(inputs)
-    assert len(values) == len(holder.layer.data_dependent)
+    _, values = holder.layer.data_dependent_init(inputs)
+    assert len(values) == len(holder.layer.data_dependent_variables)
     assert all(map(np.array_equal, before, (numpy(v.value) for v in holder.variables)))
 
 
@@ -164,7 +164,7 @@ def test_squeeze_keeps_blocks_together():
 
 def test_fitted_actnorm_normalises():
     inputs = 5 + 3 * np.random.default_rng(0).standard_normal((16, 4, 4, 3)).astype("float32")
-    outputs = numpy(ActNorm(3).fitted(ops.convert_to_tensor(inputs))[0])
+    outputs = numpy(ActNorm(3).data_dependent_init(ops.convert_to_tensor(inputs))[0])
     np.testing.assert_allclose(outputs.mean(axis=(0, 1, 2)), 0, atol=1e-5)
     np.testing.assert_allclose(outputs.std(axis=(0, 1, 2)), 1, atol=1e-5)
 
@@ -244,7 +244,7 @@ def test_images_of_any_shape_are_reconstructed(name, shape):
 )
 def test_images_without_channels_to_split_are_refused(name, shape, scales):
     with pytest.raises(kgen.KgenError, match=r"even sides|choose scales=1"):
-        kgen.models.create(name, image_shape=shape, scales=scales, width=4)
+        kgen.models.create(name, image_shape=shape, scales=scales, base_channels=4)
 
 
 def test_another_dequantization_is_refused():
@@ -268,7 +268,7 @@ def test_temperature_scales_the_latents():
 def test_inverse_of_a_trained_flow_is_exact():
     digits = kgen.data.load("digits")
     kgen.set_seed(0)
-    flow = kgen.models.create("glow", digits, scales=2, depth=1, width=8)
+    flow = kgen.models.create("glow", digits, scales=2, depth=1, base_channels=8)
     flow.compile()
     flow.fit(digits.train.images[:1408], batch_size=64, epochs=2, verbose=0)
     images = digits.test.images[:100]
@@ -297,7 +297,7 @@ def test_masses_of_all_images_sum_to_one_after_training(dequantization):
         image_shape=(1, 2, 1),
         levels=2,
         scales=1,
-        width=8,
+        base_channels=8,
         dequantization=dequantization,
     )
     flow.compile(keras.optimizers.Adam(1e-2))
@@ -312,7 +312,7 @@ def test_masses_of_all_images_sum_to_one_after_training(dequantization):
 def test_mass_is_the_integral_of_the_density_over_the_bin():
     """Against a grid over both pixels' offsets, for weights that training would not give."""
     flow = perturb(
-        kgen.models.create("realnvp", image_shape=(1, 2, 1), levels=2, scales=1, width=4)
+        kgen.models.create("realnvp", image_shape=(1, 2, 1), levels=2, scales=1, base_channels=4)
     )
     images, _ = masses_of_all_images(flow, 1)
     middles = (np.arange(60, dtype="float32") + 0.5) / 60
@@ -328,7 +328,7 @@ def test_mass_is_the_integral_of_the_density_over_the_bin():
 
 
 def test_log_q_of_variational_offsets_is_that_of_their_jacobian():
-    holder = perturb(Holder(VariationalDequantization((2, 4, 1), levels=4, width=4)))
+    holder = perturb(Holder(VariationalDequantization((2, 4, 1), levels=4, base_channels=4)))
     images = ops.convert_to_tensor(some_images(3, (2, 4, 1)))
     noise = np.random.default_rng(1).random((3, 2, 4, 1), "float32")
     copies = ops.repeat(images, 8, axis=0)  # one for each of 8 pixels
@@ -338,7 +338,7 @@ def test_log_q_of_variational_offsets_is_that_of_their_jacobian():
 
 
 def test_variational_dequantization_starts_uniform():
-    layer = VariationalDequantization((2, 4, 1), levels=4, width=4)
+    layer = VariationalDequantization((2, 4, 1), levels=4, base_channels=4)
     noise = np.random.default_rng(1).random((3, 2, 4, 1), "float32")
     images = ops.convert_to_tensor(some_images(3, (2, 4, 1)))
     offsets, log_q = layer.offsets(images, ops.convert_to_tensor(noise))

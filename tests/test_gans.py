@@ -17,7 +17,7 @@ from kgen.models.gans.collapse import GANWarnings, mean_deviation
 from kgen.testing.comparing import array, refused
 
 ADVERSARIAL = ["gan", "dcgan", "cgan", "lsgan", "wgan", "wgan_gp"]
-TINY = {"latent_size": 4, "generator_units": (8,), "discriminator_units": (8,), "width": 2}
+TINY = {"latent_size": 4, "generator_units": (8,), "discriminator_units": (8,), "base_channels": 2}
 COUNT = 6
 REAL = np.array([[-3.0], [-0.4], [0.1], [0.7], [1.2], [5.0]], "float32")
 FAKE = np.array([[-4.0], [-1.0], [-0.2], [0.3], [0.6], [2.0]], "float32")
@@ -248,7 +248,7 @@ def test_clipping_bounds_every_weight_of_the_critic():
 
 
 def test_rates_of_critic_and_generator_fall_together():
-    """The critic's optimizer counts five moves of a step, the generator's one."""
+    """The critic's optimizer counts five updates a step, the generator's one."""
     optimizers = model_of("wgan_gp", critic_steps=5).recommended_optimizer()
     # What an optimizer was given: `learning_rate` is what it makes of it at its own step.
     critic, generator = (

@@ -37,7 +37,7 @@ def cgan():
 
 def test_files_are_read_in_a_process_that_has_imported_kgen_only(tmp_path):
     """Before Keras or after it: neither has imported the classes that the files name."""
-    model, game = vae(), kgen.DCGAN(**SETTINGS, width=4, spectral_normalization=True)
+    model, game = vae(), kgen.DCGAN(**SETTINGS, base_channels=4, spectral_normalization=True)
     model.compile()
     game.compile()
     saved = {"vae": model, "dcgan": game, "g": game.generator, "d": game.discriminator}
@@ -216,9 +216,9 @@ def disturbed(weight):
     ("name", "settings"),
     [
         ("vae", {"latent_size": 2, "hidden": (8,)}),
-        ("vae", {"latent_size": 2, "architecture": "conv", "width": 4}),
+        ("vae", {"latent_size": 2, "architecture": "conv", "base_channels": 4}),
         ("pixelcnn", {"features": 8, "blocks": 1}),
-        ("glow", {"scales": 2, "depth": 1, "width": 4}),
+        ("glow", {"scales": 2, "depth": 1, "base_channels": 4}),
     ],
 )
 def test_losses_in_mixed_precision_are_near_those_in_float32(name, settings, policy):

@@ -84,6 +84,43 @@ def test_a_batch_of_the_users_own_is_no_stack(newer):
     assert_same(*models)
 
 
+@pytest.fixture
+def data_parallel(monkeypatch, tmp_path):
+    """A group of one process; Keras wraps the model for it, and sums metrics over the group."""
+    import torch
+
+    def wraps(self, force=False):
+        raise AssertionError("Keras' own function would train a wrapped model")
+
+    def summed(self):
+        values = [variable.value.clone() for variable in self.metrics_variables]
+        for value in values:
+            torch.distributed.all_reduce(value)
+        with keras.StatelessScope(list(zip(self.metrics_variables, values, strict=True))):
+            return result(self)
+
+    result = keras.Model.get_metrics_result
+    monkeypatch.setattr(keras.Model, "make_train_function", wraps)
+    monkeypatch.setattr(keras.Model, "make_test_function", wraps)
+    monkeypatch.setattr(keras.Model, "get_metrics_result", summed)
+    group = {"init_method": f"file://{tmp_path}/group", "rank": 0, "world_size": 1}
+    torch.distributed.init_process_group("gloo", **group)
+    yield
+    torch.distributed.destroy_process_group()
+
+
+@on_torch
+@pytest.mark.parametrize("model_class", [Quadratic, Drawing])
+def test_a_group_of_one_process_trains_as_without_it(model_class, request):
+    """Lists of four batches, of which the last is shorter, and single ones."""
+    expected = trained(model_class, 4)
+    request.getfixturevalue("data_parallel")
+    for steps in (4, 1):
+        history, state = trained(model_class, steps)
+        assert history == expected[0]
+        assert_same(state, expected[1])
+
+
 @on_torch
 @pytest.mark.parametrize("function", ["make_train_function", "make_test_function"])
 def test_a_group_of_processes_is_refused(monkeypatch, function):

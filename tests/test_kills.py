@@ -29,7 +29,7 @@ SETTINGS = {
         *("discriminator_units=(16,)", "ema=0.9", "spectral_normalization=True"),
     ],
     "gated_pixelcnn": ["features=6", "blocks=1"],
-    "realnvp": ["scales=1", "width=4"],
+    "realnvp": ["scales=1", "base_channels=4"],
 }
 SHARES = len(SETTINGS) + 2  # the models, the images' cache, two processes
 

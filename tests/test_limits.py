@@ -7,13 +7,13 @@ import pytest
 
 import kgen
 from kgen import cli, memory, pictures
+from kgen.description.variables import within_memory
 from kgen.errors import KgenError
+from kgen.inference import in_chunks
 from kgen.models import REGISTRY
 from kgen.runs.checkpoint import Progress
 from kgen.runs.recorder import Recorder
 from kgen.testing.case import Case
-from kgen.training import in_chunks
-from kgen.training.variables import within_memory
 
 SAMPLING = [name for name in REGISTRY if kgen.models.get(name).can_sample]
 
@@ -53,20 +53,20 @@ def test_more_images_than_memory_holds_are_refused_before_the_first_is_drawn(nam
 
 
 def test_more_variables_than_memory_holds_are_refused_before_they_are_made(monkeypatch):
-    monkeypatch.setattr("kgen.training.variables.available", lambda: 2**27)
+    monkeypatch.setattr("kgen.description.variables.available", lambda: 2**27)
     with pytest.raises(KgenError, match=r"variables of a model to fit.*0\.5 GB where 0\.1 GB are"):
         kgen.VAE((8, 8, 1), hidden=(16, 65_536), latent_size=1_000)
 
 
 def test_slots_of_an_optimizer_count_too(monkeypatch):
     model = kgen.VAE((8, 8, 1), hidden=(4_000, 4_000))  # 260 MB, and slots of twice as many
-    monkeypatch.setattr("kgen.training.variables.available", lambda: 2**27)
+    monkeypatch.setattr("kgen.description.variables.available", lambda: 2**27)
     with pytest.raises(KgenError, match="variables of a model to fit into memory"):
         model.compile()
 
 
 def test_small_models_are_built_whatever_there_is(monkeypatch):
-    monkeypatch.setattr("kgen.training.variables.available", lambda: 0)
+    monkeypatch.setattr("kgen.description.variables.available", lambda: 0)
     with within_memory():
         kgen.VAE((8, 8, 1), hidden=(4,)).compile()
 

@@ -13,7 +13,7 @@ MODELS = {
     "vae": {"latent_size": 2, "hidden": (8,)},
     "pixelcnn": {"features": 8, "blocks": 1},
     "gated_pixelcnn": {"features": 8, "blocks": 1},
-    "glow": {"scales": 1, "depth": 1, "width": 4},
+    "glow": {"scales": 1, "depth": 1, "base_channels": 4},
     "gan": {"latent_size": 2, "generator_units": (8,), "discriminator_units": (8,)},
 }
 # Bright ones: whatever is computed in 8 bits is darker than all of them.

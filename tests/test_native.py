@@ -14,10 +14,14 @@ BACKEND = keras.backend.backend()
 STEPS, BATCH_SIZE = 4, 16
 TOLERANCE = 2e-5  # relative; rounding leaves 5e-6, another epsilon in a Glow's Adam 6e-5
 SMALL_VAE = {"latent_size": 4, "hidden": (16, 8)}
+SMALL_UNET = {"base_channels": 4, "multipliers": (1, 2, 3), "blocks": 2, "attention": 2}
 CASES = {  # (model, its settings)
     "vae binary": ("vae", {"image_shape": (8, 8, 1), "levels": 2, **SMALL_VAE}),
     "vae": ("vae", {"image_shape": (8, 8, 3), "levels": 17, **SMALL_VAE}),
-    "dcgan": ("dcgan", {"image_shape": (14, 10, 1), "levels": 17, "latent_size": 4, "width": 4}),
+    "dcgan": (
+        "dcgan",
+        {"image_shape": (14, 10, 1), "levels": 17, "latent_size": 4, "base_channels": 4},
+    ),
     "pixelcnn": ("pixelcnn", {"image_shape": (8, 8, 1), "levels": 17, "features": 8, "blocks": 1}),
     "pixelcnn binary": (
         "pixelcnn",
@@ -25,15 +29,24 @@ CASES = {  # (model, its settings)
     ),
     "glow": (
         "glow",
-        {"image_shape": (8, 8, 3), "levels": 17, "scales": 2, "depth": 1, "width": 4},
+        {"image_shape": (8, 8, 3), "levels": 17, "scales": 2, "depth": 1, "base_channels": 4},
     ),
+    "edm": ("edm", {"image_shape": (7, 10, 3), "levels": 17, **SMALL_UNET}),
 }
-NOISE = {  # of each model: the shapes it draws in a step, and how
-    "vae": lambda settings: ([(BATCH_SIZE, settings["latent_size"])], "standard_normal"),
-    "dcgan": lambda settings: ([(BATCH_SIZE, settings["latent_size"])] * 2, "standard_normal"),
-    "pixelcnn": lambda settings: ([], "random"),
-    "glow": lambda settings: ([(BATCH_SIZE, *settings["image_shape"])], "random"),
-}
+NORMAL, UNIFORM = "standard_normal", "random"
+
+
+def noise_of(name, settings):
+    """What a model draws in a step, in order: [(shape, kind)]."""
+    latents = BATCH_SIZE, settings.get("latent_size")
+    images = BATCH_SIZE, *settings["image_shape"]
+    return {
+        "vae": [(latents, NORMAL)],
+        "dcgan": [(latents, NORMAL)] * 2,
+        "pixelcnn": [],
+        "glow": [(images, UNIFORM)],
+        "edm": [(images, UNIFORM), ((1,), UNIFORM), (images, NORMAL)],
+    }[name]
 
 
 def digits(image_shape, levels):
@@ -56,14 +69,14 @@ class Noise:
 
     Args:
         model: draws from here what it would draw itself.
-        shapes: of its draws in a step, in order.
-        kind: "standard_normal" or "random", uniform.
+        draws: see `noise_of`.
     """
 
-    def __init__(self, model, shapes, kind):
-        self.draw = getattr(np.random.default_rng(1), kind)
+    def __init__(self, model, draws):
+        generator = np.random.default_rng(1)
+        self.kinds = [getattr(generator, kind) for _, kind in draws]
         self.variables = [
-            keras.Variable(np.zeros(shape, "float32"), trainable=False) for shape in shapes
+            keras.Variable(np.zeros(shape, "float32"), trainable=False) for shape, _ in draws
         ]
         model.noise = self.variables  # tracked
         ahead = itertools.cycle(self.variables)
@@ -71,7 +84,8 @@ class Noise:
 
     def next(self):
         """New noise for the next step."""
-        drawn = [self.draw(tuple(variable.shape), "float32") for variable in self.variables]
+        kinds = zip(self.kinds, self.variables, strict=True)
+        drawn = [draw(tuple(variable.shape), "float32") for draw, variable in kinds]
         for variable, values in zip(self.variables, drawn, strict=True):
             variable.assign(values)
         return drawn
@@ -96,7 +110,7 @@ def trained(case, **arguments):
     kgen.set_seed(0)  # for a Glow's rotations
     model = kgen.models.create(name, **settings)
     scatter(model)
-    noise = Noise(model, *NOISE[name](settings))
+    noise = Noise(model, noise_of(name, settings))
     model.compile()
     weights = weights_of(model)
     baseline = create(name, BACKEND, **settings, **arguments)
@@ -143,7 +157,7 @@ def test_compiled_baselines_compute_the_same(case, variant):
         np.testing.assert_allclose(theirs[term], ours[term], rtol=TOLERANCE, err_msg=term)
 
 
-@pytest.mark.parametrize("case", ["vae", "dcgan", "glow"])
+@pytest.mark.parametrize("case", ["vae", "dcgan", "glow", "edm"])
 def test_every_step_draws_noise_anew(case):
     baseline, weights, *_ = trained(case)
     settings = CASES[case][1]

@@ -103,7 +103,7 @@ def pixels(images):
 
 
 def small_model():
-    model = kgen.models.create("pix2pix", DATA, width=2, patch=16)
+    model = kgen.models.create("pix2pix", DATA, base_channels=2, patch=16)
     model.compile()
     return model
 
@@ -149,7 +149,9 @@ def test_a_picture_shows_source_sample_and_target(tmp_path):
 
 def test_a_run_has_pictures_of_triples(tmp_path):
     """Of the held-out pairs, in turn: the left third is the sources, the right one the targets."""
-    arguments = "--model pix2pix --data digits:edges --limit 64 --epochs 1 --set width=2 patch=16"
+    arguments = (
+        "--model pix2pix --data digits:edges --limit 64 --epochs 1 --set base_channels=2 patch=16"
+    )
     kgen.fit.main([*arguments.split(), "--out", str(tmp_path / "run")])
     data = kgen.data.load("digits:edges").limit(64)
     rows = np.arange(64) % len(data.test)
@@ -164,7 +166,9 @@ def test_a_run_has_pictures_of_triples(tmp_path):
 
 def test_a_run_on_pairs_is_continued_without_naming_them_again(tmp_path):
     run = tmp_path / "run"
-    arguments = "--model pix2pix --data digits:edges --limit 64 --epochs 1 --set width=2 patch=16"
+    arguments = (
+        "--model pix2pix --data digits:edges --limit 64 --epochs 1 --set base_channels=2 patch=16"
+    )
     kgen.fit.main([*arguments.split(), "--out", str(run)])
     kgen.fit.main(["--resume", str(run), "--epochs", "2"])
     assert len((run / "history.csv").read_text().splitlines()) == 3

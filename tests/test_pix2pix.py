@@ -23,7 +23,7 @@ def numpy(tensor):
 def model_of(image_shape=(12, 9, 1), source_shape=(12, 9, 2), **settings):
     """Of odd sides, other channels and other levels than its sources."""
     kgen.set_seed(0)
-    settings = {"levels": 17, "source_levels": 5, "width": 2, "patch": 16, **settings}
+    settings = {"levels": 17, "source_levels": 5, "base_channels": 2, "patch": 16, **settings}
     return kgen.Pix2Pix(image_shape, source_shape=source_shape, **settings)
 
 
@@ -108,7 +108,7 @@ def test_every_resolution_is_passed_on_to_the_decoder():
 
 
 def test_kernels_are_drawn_as_in_the_paper():
-    model = model_of((32, 32, 3), (32, 32, 3), width=16)
+    model = model_of((32, 32, 3), (32, 32, 3), base_channels=16)
     kernels = [v for v in model.trainable_variables if len(v.shape) == 4]
     drawn = np.concatenate([numpy(kernel).ravel() for kernel in kernels])
     assert len(kernels) == 11
@@ -148,7 +148,7 @@ def test_without_adversarial_weight_the_generators_loss_is_l1():
 
 def test_l1_alone_learns_the_median_of_targets_that_fit_one_source():
     """Of the levels 0, 2, 2, 3, 16: neither the mean 4.6 nor the middle of the range."""
-    model = model_of((8, 8, 1), (8, 8, 1), adversarial_weight=0.0, width=4)
+    model = model_of((8, 8, 1), (8, 8, 1), adversarial_weight=0.0, base_channels=4)
     targets = np.repeat(np.array([0, 2, 2, 3, 16], "uint8"), 64).reshape(5, 8, 8, 1)
     sources = np.zeros((5, 8, 8, 1), "uint8")
     model.compile({name: keras.optimizers.Adam(0.01) for name in model.players})
@@ -161,7 +161,7 @@ def test_l1_alone_learns_the_median_of_targets_that_fit_one_source():
 
 def test_it_learns_to_translate_edges_into_digits():
     """Better than the mean of all digits, which L1 would give without the sources."""
-    model = kgen.models.create("pix2pix", DIGITS, width=8, patch=16)
+    model = kgen.models.create("pix2pix", DIGITS, base_channels=8, patch=16)
     train, test = DIGITS.train, DIGITS.test.limit(200)
     model.compile({name: keras.optimizers.Adam(0.002, beta_1=0.5) for name in model.players})
     model.fit(train.x[:640], train.condition[:640], batch_size=16, epochs=8, verbose=0)

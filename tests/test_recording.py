@@ -93,7 +93,7 @@ def test_nothing_is_recorded_against_the_users_will(choice):
     model.compile(**choice)
     model.make_train_function()
     assert not isinstance(
-        model.train_function.__closure__[0].cell_contents, torch_recording.Recorded
+        model.train_function.__closure__[0].cell_contents, torch_recording.TracedStep
     )
 
 
@@ -231,7 +231,7 @@ def test_threads_are_those_of_training_while_it_lasts():
 
 
 def test_kernels_and_their_moments_lie_as_convolutions_read_them():
-    model = kgen.DCGAN((16, 16, 1), latent_size=4, width=4)
+    model = kgen.DCGAN((16, 16, 1), latent_size=4, base_channels=4)
     model.compile()
     model.fit(np.zeros((32, 16, 16, 1), "uint8"), batch_size=32, verbose=0)
     kernels = [v for v in (*model.variables, *model.optimizer.variables) if len(v.shape) == 4]

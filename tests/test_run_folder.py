@@ -10,7 +10,7 @@ import pytest
 
 import kgen
 from kgen import backend_choice, cli, data, fit, sample
-from kgen.data.kept import KeptImages
+from kgen.data.cache import CachedImages
 from kgen.encoders import classifier
 from kgen.errors import Interrupted, KgenError
 from kgen.files import atomic_folder, kind, open_plain, read_json, remove_partial
@@ -157,38 +157,38 @@ def test_nothing_that_is_no_plain_file_is_read(tmp_path, monkeypatch, in_time):
     for name in (*names, "mnist/train-images-idx3-ubyte.gz", "pictures/a.png"):
         os.mkfifo(tmp_path / name)
     for path in (tmp_path / "p", "/dev/zero"):
-        with pytest.raises(KgenError, match="plain file"):
+        with pytest.raises(KgenError, match="regular file"):
             open_plain(path)
-    with pytest.raises(KgenError, match="plain file"):
+    with pytest.raises(KgenError, match="regular file"):
         read_json(tmp_path / "run.json")
-    with pytest.raises(KgenError, match="plain file"):
+    with pytest.raises(KgenError, match="regular file"):
         fit.main(["--resume", str(tmp_path)])
     with pytest.raises(KgenError, match="a pipe or a device"):
         data.load(tmp_path / "x.npz")
     with pytest.raises(KgenError, match="without any"):
         data.load(tmp_path / "pictures")
-    with pytest.raises(KgenError, match=r"keras\.json to be a plain file"):
+    with pytest.raises(KgenError, match=r"keras\.json to be a regular file"):
         backend_choice._check_configuration()
     assert backend_choice._configured() is None
     assert classifier._cached(tmp_path) is None
-    release = data.named.SETS["mnist"].releases[0]
-    assert data.sources._missing(release, tmp_path / "mnist") == list(release.files)
-    with pytest.raises(KgenError, match="plain file"):
+    source = data.named.SETS["mnist"].sources[0]
+    assert data.sources._missing(source, tmp_path / "mnist") == list(source.files)
+    with pytest.raises(KgenError, match="regular file"):
         data.sources._retrieve("nowhere", "0", tmp_path / "mnist" / "train-images-idx3-ubyte.gz")
 
 
-def test_a_pipe_in_place_of_kept_images_is_no_array(tmp_path, monkeypatch, in_time):
+def test_a_pipe_in_place_of_cached_images_is_no_array(tmp_path, monkeypatch, in_time):
     monkeypatch.setattr("kgen.data.sources.cache_folder", lambda: tmp_path / "cache")
-    kept = KeptImages(tmp_path, [])
-    kept.folder.mkdir(parents=True)
-    os.mkfifo(kept.folder / f"{kept.key}_1_1_x.npy")
-    assert kept.read() is None
+    cached = CachedImages(tmp_path, [])
+    cached.folder.mkdir(parents=True)
+    os.mkfifo(cached.folder / f"{cached.key}_1_1_x.npy")
+    assert cached.read() is None
 
 
 def test_a_file_exchanged_for_a_pipe_is_not_waited_for(tmp_path, monkeypatch, in_time):
     os.mkfifo(tmp_path / "p")
     monkeypatch.setattr("kgen.files.check_regular_file", lambda *_: None)
-    with pytest.raises(KgenError, match="to stay a plain file"):
+    with pytest.raises(KgenError, match="to stay a regular file"):
         open_plain(tmp_path / "p")
 
 

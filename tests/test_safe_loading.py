@@ -17,11 +17,11 @@ from safetensors.numpy import load_file, save_file
 
 import kgen
 from kgen import evaluate, fit, sample
+from kgen.description.parameters import constructor_parameters
 from kgen.errors import KgenError
 from kgen.models import REGISTRY
 from kgen.runs import checkpoint
 from kgen.testing.case import Case
-from kgen.training.parameters import constructor_parameters
 
 DIGITS = kgen.data.load("digits")
 HUGE = 10**9
@@ -105,7 +105,7 @@ def test_only_registered_models_are_made(name, folder):
         {"levels": HUGE},
         {"architecture": "../../etc"},
         {"architecture": "conv"},
-        {"width": float("nan")},
+        {"base_channels": float("nan")},
         {"unknown": 1},
         {"kwargs": {}},
         {"name": {"class_name": "Lambda"}},
@@ -118,6 +118,19 @@ def test_only_registered_models_are_made(name, folder):
 def test_arguments_are_plain_checked_and_no_larger_than_the_arrays(arguments, folder):
     change(folder, **arguments)
     refused(kgen.load, folder)
+
+
+def test_an_argument_is_found_under_the_name_that_an_earlier_version_saved(tmp_path):
+    model = kgen.VAE((8, 8, 1), 17, latent_size=2, architecture="conv", base_channels=3)
+    kgen.save(model, tmp_path)
+    path = tmp_path / "model.json"
+    text = path.read_text()
+    path.write_text(text.replace('"base_channels"', '"width"'))
+    loaded = kgen.load(tmp_path)
+    assert loaded.base_channels == 3
+    assert np.array_equal(loaded.sample(2, seed=0), model.sample(2, seed=0))
+    path.write_text(text.replace('"base_channels"', '"width": 3, "base_channels"'))
+    assert "no argument 'width': did you mean base_channels?" in refused(kgen.load, tmp_path)
 
 
 def test_a_variable_that_the_file_does_not_hold_is_not_made(folder):

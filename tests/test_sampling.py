@@ -36,7 +36,7 @@ def test_the_steps_are_those_of_numpy():
 @pytest.mark.parametrize("size", [7, 200])
 def test_how_many_steps_a_block_has_changes_nothing(size, monkeypatch):
     expected = langevin().sample(5, seed=1)
-    monkeypatch.setattr(importlib.import_module("kgen.training.inference"), "STEPS_PER_BLOCK", size)
+    monkeypatch.setattr(importlib.import_module("kgen.inference"), "STEPS_PER_BLOCK", size)
     np.testing.assert_allclose(langevin().sample(5, seed=1), expected, rtol=1e-5, atol=1e-5)
 
 

@@ -7,8 +7,8 @@ from keras import ops
 from toys import Quadratic
 
 import kgen
+from kgen.inference import inference
 from kgen.testing.comparing import array
-from kgen.training import inference
 
 IMAGES = np.zeros((12, 8, 8, 1), "uint8")
 

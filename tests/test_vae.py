@@ -15,8 +15,8 @@ from test_distributions import reference_log_pmf, tfd
 
 import kgen
 from kgen.errors import KgenError
+from kgen.inference import IMAGES_PER_CHUNK, SAMPLES_PER_CHUNK
 from kgen.models.autoencoders.vae import VAE
-from kgen.training.inference import IMAGES_PER_CHUNK, SAMPLES_PER_CHUNK
 
 PRIOR = tfd.Normal(np.float64(0), np.float64(1))
 IMAGES = np.array(list(itertools.product((0, 1), repeat=4)), "uint8").reshape(16, 2, 2, 1)
@@ -301,8 +301,8 @@ def test_log_prob_of_improbable_images_is_finite():
 FORMS = [
     {"image_shape": (2, 2, 1), "levels": 2, "hidden": ()},
     {"image_shape": (3, 5, 3), "levels": 256, "hidden": (4, 3)},
-    {"image_shape": (9, 11, 1), "levels": 3, "architecture": "conv", "width": 2},
-    {"image_shape": (28, 20, 3), "levels": 256, "architecture": "conv", "width": 2},
+    {"image_shape": (9, 11, 1), "levels": 3, "architecture": "conv", "base_channels": 2},
+    {"image_shape": (28, 20, 3), "levels": 256, "architecture": "conv", "base_channels": 2},
 ]
 
 
@@ -430,7 +430,7 @@ def test_convolutions_halve_to_below_eight_and_double_the_channels(index, depth)
 @pytest.mark.parametrize("architecture", ["dense", "conv"])
 def test_likelihoods_are_float32_under_mixed_precision(policy, architecture):
     policy("mixed_bfloat16")
-    model = VAE((9, 8, 1), latent_size=3, hidden=(4,), architecture=architecture, width=2)
+    model = VAE((9, 8, 1), latent_size=3, hidden=(4,), architecture=architecture, base_channels=2)
     images = some_images(256, 2, (9, 8, 1))
     assert model.encoder.layers[0].compute_dtype == "bfloat16"
     assert [code.dtype for code in model.encode(images)] == [np.float32, np.float32]

@@ -54,7 +54,9 @@ def test_labels_are_asked_for_by_number_and_repeated():
 
 
 def test_images_are_asked_for_by_a_folder(here):
-    run = trained("pix2pix", "digits:edges", "--limit", "32", "--set", "width=4", "patch=16")
+    run = trained(
+        "pix2pix", "digits:edges", "--limit", "32", "--set", "base_channels=4", "patch=16"
+    )
     (here / "sources").mkdir()
     for number in range(3):
         Image.new("L", (8, 8), 100 * number).save(here / f"sources/{number}.png")

@@ -14,7 +14,7 @@ from kgen.layers import Codebook
 from kgen.testing.comparing import array
 
 VECTORS = np.random.default_rng(0).normal(size=(60, 3)).astype("float32")
-TINY = {"codes": 4, "code_size": 2, "halvings": 1, "width": 4, "residual_blocks": 1}
+TINY = {"codes": 4, "code_size": 2, "halvings": 1, "base_channels": 4, "residual_blocks": 1}
 PRIOR = {"prior_features": 4, "prior_blocks": 1}
 
 
@@ -97,17 +97,19 @@ def test_the_gradient_of_what_is_decoded_passes_straight_through():
     model.scale = lambda x: x
 
     def of_vectors(x):
-        with_images = model.pixels.log_prob
-        model.pixels.log_prob = lambda _, parameters: with_images(images, parameters)
+        with_images = model.likelihood_distribution.log_prob
+        model.likelihood_distribution.log_prob = lambda _, parameters: with_images(
+            images, parameters
+        )
         try:
             return model.objective(x, None, False)[0]
         finally:
-            model.pixels.log_prob = with_images
+            model.likelihood_distribution.log_prob = with_images
 
     quantised = model.codebook.vectors_of(model.codebook.nearest(encoded.reshape(-1, 2)))
 
     def of_quantised(x):
-        return -ops.mean(model.pixels.log_prob(images, model.decoder(x)))
+        return -ops.mean(model.likelihood_distribution.log_prob(images, model.decoder(x)))
 
     straight = array(backend.input_gradient(model, of_vectors, ops.convert_to_tensor(encoded)))
     expected = backend.input_gradient(model, of_quantised, ops.reshape(quantised, encoded.shape))

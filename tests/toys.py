@@ -6,7 +6,7 @@ from keras import layers, ops
 
 import kgen
 from kgen import backend
-from kgen.training import in_chunks, inference
+from kgen.inference import in_chunks, inference
 
 
 @keras.saving.register_keras_serializable("toys")
@@ -117,7 +117,7 @@ class ToyGAN(kgen.ImageModel):
 
 
 class ToyWGANGP(kgen.ImageModel):
-    """Wasserstein GAN with gradient penalty, of dense networks; the critic moves 3 times a step."""
+    """Wasserstein GAN with gradient penalty, of dense networks; 3 updates of the critic a step."""
 
     metric_names = ("critic_loss", "gradient_penalty", "generator_loss")
     players = ("critic", "generator")

@@ -11,8 +11,8 @@ import kgen
 from kgen import backend
 from kgen.bounds import Classes, Count, ImageShape, Levels, Names, Words
 from kgen.distributions import normal_log_prob
+from kgen.inference import in_chunks, inference, iterated
 from kgen.spaces import Attributes, Labels, Pixels, Tokens, Vectors
-from kgen.training import in_chunks, inference, iterated
 
 
 class GivenPixels(kgen.ImageModel):

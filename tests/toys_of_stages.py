@@ -7,7 +7,7 @@ from toys import IndependentPixels
 
 import kgen
 from kgen.data import Split
-from kgen.training import in_chunks, inference
+from kgen.inference import in_chunks, inference
 
 
 @keras.saving.register_keras_serializable("toys")

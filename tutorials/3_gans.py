@@ -24,7 +24,7 @@ import kgen
 from kgen.models.gans.collapse import mean_deviation
 
 FULL = os.environ.get("KGEN_TUTORIAL_BUDGET") != "test"  # kgen's tests run this page in seconds
-DATA, SIZE, IMAGES, WIDTH = ("mnist", 16, 16_000, 32) if FULL else ("digits", 8, 128, 4)
+DATA, SIZE, IMAGES, CHANNELS = ("mnist", 16, 16_000, 32) if FULL else ("digits", 8, 128, 4)
 DCGAN_EPOCHS, LSGAN_EPOCHS, WGAN_EPOCHS, BROKEN_EPOCHS = (4, 3, 3, 30) if FULL else (1, 1, 1, 1)
 kgen.set_seed(0)
 
@@ -52,7 +52,7 @@ print(inspect.getsource(kgen.GAN.discriminator_criterion))
 # $2 \log 2 = 1.386$. Let us compute it by hand.
 
 # %%
-dcgan = kgen.models.create("dcgan", data, width=WIDTH)
+dcgan = kgen.models.create("dcgan", data, base_channels=CHANNELS)
 real_logits = dcgan.discriminate(dcgan.scale(images[:64]))  # the images, in [-1, 1]
 fake_logits = dcgan.discriminate(dcgan.generate(64))
 loss = ops.mean(ops.softplus(-real_logits)) + ops.mean(ops.softplus(fake_logits))
@@ -86,9 +86,9 @@ print(inspect.getsource(kgen.GAN.generator_criterion))
 # %% [markdown]
 # ## The alternating step
 #
-# One `train_step` makes two moves, each with an optimizer and a loss of its own. `minimize` changes
-# the weights of the player it names, and no others; the images the discriminator is shown are cut
-# off from the generator by `stop_gradient`.
+# One `train_step` makes two updates, each with an optimizer and a loss of its own. `minimize`
+# changes the weights of the player it names, and no others; the images the discriminator is shown
+# are cut off from the generator by `stop_gradient`.
 
 # %%
 print(inspect.getsource(kgen.DCGAN.train_step))
@@ -211,7 +211,7 @@ print(inspect.getsource(kgen.LSGAN.discriminator_criterion))
 print(inspect.getsource(kgen.LSGAN.generator_criterion))
 
 # %%
-lsgan = kgen.models.create("lsgan", data, width=WIDTH)
+lsgan = kgen.models.create("lsgan", data, base_channels=CHANNELS)
 history, rows = trained(lsgan, images, LSGAN_EPOCHS)
 rows
 
@@ -239,11 +239,11 @@ print(inspect.getsource(kgen.WGANGP.generator_criterion))
 print(inspect.getsource(kgen.WGANGP.gradient_penalty))
 
 # %% [markdown]
-# The critic moves several times for each move of the generator: the better it is, the better the
-# distance it reports. A Wasserstein critic cannot saturate.
+# The critic is updated several times for each update of the generator: the better it is, the
+# better the distance it reports. A Wasserstein critic cannot saturate.
 
 # %%
-wgan_gp = kgen.models.create("wgan_gp", data, width=WIDTH, critic_steps=3)
+wgan_gp = kgen.models.create("wgan_gp", data, base_channels=CHANNELS, critic_steps=3)
 history, rows = trained(wgan_gp, images, WGAN_EPOCHS)
 rows
 

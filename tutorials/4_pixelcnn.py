@@ -39,7 +39,7 @@ kgen.pictures.grid(train.images[:20], data.levels, columns=10)
 # $$ \log p(x) = \sum_i \log p(x_i \,|\, x_1, \dots, x_{i-1}) $$
 #
 # A convolutional network computes all factors at once, if no path leads from a pixel to its own
-# factor or to earlier ones. So its kernels are masked: rows above, and in the own row what lies
+# factor or to earlier ones. So its kernels are masked: rows above, and in the current row what lies
 # left. The first layer (type A) leaves out the centre, the further ones (type B) may see it, for
 # it knows by then only of pixels before. `kgen.layers.MaskedConv2D` does not store the taps that a
 # mask would remove; put back together, its kernel of 5x5 looks like this:
@@ -51,7 +51,7 @@ for panel, mask_type in zip(axes, "AB", strict=True):
     layer.build((None, None, None, 1))
     kernel = np.zeros((5, 5))
     above = ops.convert_to_numpy(layer.vertical.kernel)[..., 0, 0]  # (2, 5): rows above
-    beside = ops.convert_to_numpy(layer.horizontal.kernel)[..., 0, 0]  # (2,) or (3,): own row
+    beside = ops.convert_to_numpy(layer.horizontal.kernel)[..., 0, 0]  # (2,) or (3,): current row
     kernel[: len(above)] = above
     kernel[2, : len(beside)] = beside
     panel.imshow(kernel != 0, cmap="Blues", vmin=0, vmax=1.3)

@@ -22,7 +22,7 @@ import kgen
 
 FULL = os.environ.get("KGEN_TUTORIAL_BUDGET") != "test"  # kgen's tests run this page in seconds
 DATA, SIZE, IMAGES, EPOCHS = ("mnist", 16, 40_000, 2) if FULL else ("digits", 8, 64, 1)
-DEPTH, WIDTH = (4, 32) if FULL else (1, 4)
+DEPTH, CHANNELS = (4, 32) if FULL else (1, 4)
 kgen.set_seed(0)
 
 data = kgen.data.load(DATA, size=SIZE)
@@ -87,7 +87,7 @@ print(inspect.getsource(kgen.layers.ActNorm.forward))
 
 # %%
 random = np.random.default_rng(0)
-coupling = kgen.layers.AffineCoupling((4, 4, 4), width=8)
+coupling = kgen.layers.AffineCoupling((4, 4, 4), base_channels=8)
 weights = coupling.network.get_weights()
 coupling.network.set_weights([random.normal(0, 0.3, weight.shape) for weight in weights])
 step = kgen.layers.Chain([kgen.layers.ActNorm(4), kgen.layers.InvertibleConv(4), coupling])
@@ -129,7 +129,7 @@ print(inspect.getsource(kgen.Glow.log_weight))
 # ## Training
 
 # %%
-glow = kgen.models.create("glow", data, scales=2, depth=DEPTH, width=WIDTH)
+glow = kgen.models.create("glow", data, scales=2, depth=DEPTH, base_channels=CHANNELS)
 glow.compile()
 history = glow.fit(train.images, epochs=EPOCHS, batch_size=64, verbose=0).history
 measured = glow.evaluate(test.images[:1000], batch_size=100, verbose=0, return_dict=True)

@@ -41,7 +41,7 @@ vae.fit(data.train.images, epochs=VAE_EPOCHS, batch_size=64, verbose=0)
 kgen.pictures.grid(vae.sample(20, seed=0, mode="median"), data.levels, columns=10)
 
 # %%
-dcgan = kgen.models.create("dcgan", data, width=32 if FULL else 4)
+dcgan = kgen.models.create("dcgan", data, base_channels=32 if FULL else 4)
 dcgan.compile()
 dcgan.fit(data.train.images, epochs=GAN_EPOCHS, batch_size=64, verbose=0)
 kgen.pictures.grid(dcgan.sample(20, seed=0), data.levels, columns=10)

@@ -22,7 +22,7 @@ from sklearn.datasets import load_sample_image
 import kgen
 
 FULL = os.environ.get("KGEN_TUTORIAL_BUDGET") != "test"  # kgen's tests run this page in seconds
-PATCHES, SIZE, EPOCHS, WIDTH, LATENTS = (2000, 32, 30, 32, 64) if FULL else (40, 8, 1, 4, 4)
+PATCHES, SIZE, EPOCHS, CHANNELS, LATENTS = (2000, 32, 30, 32, 64) if FULL else (40, 8, 1, 4, 4)
 EXAMPLE = Path("patches")
 kgen.set_seed(0)
 
@@ -98,7 +98,9 @@ except kgen.KgenError as error:
 # pixels; `create` takes image shape and levels from the data.
 
 # %%
-model = kgen.models.create("vae", data, architecture="conv", width=WIDTH, latent_size=LATENTS)
+model = kgen.models.create(
+    "vae", data, architecture="conv", base_channels=CHANNELS, latent_size=LATENTS
+)
 model.compile()
 history = model.fit(
     data.train.images,

@@ -16,8 +16,8 @@ import numpy as np
 from keras import layers, ops
 
 import kgen
+from kgen.inference import in_chunks, inference
 from kgen.models.gans.base import GANBase
-from kgen.training import in_chunks, inference
 
 FULL = os.environ.get("KGEN_TUTORIAL_BUDGET") != "test"  # kgen's tests run this page in seconds
 DATA, SIZE, IMAGES, EPOCHS = ("fashion_mnist", 16, 20_000, 3) if FULL else ("digits", 8, 128, 1)
@@ -62,7 +62,7 @@ class HingeGAN(GANBase):
 
 # %%
 kgen.models.register("hinge_gan", HingeGAN)
-gan = kgen.models.create("hinge_gan", data, width=32 if FULL else 4)
+gan = kgen.models.create("hinge_gan", data, base_channels=32 if FULL else 4)
 gan.compile()
 history = gan.fit(images, epochs=EPOCHS, batch_size=64, verbose=0).history
 print({term: round(values[-1], 3) for term, values in history.items()})
@@ -112,8 +112,11 @@ class FreeBitsVAE(kgen.ImageModel):
     ):
         super().__init__(image_shape, levels, **kwargs)
         self.latent_size, self.units, self.free_nats = latent_size, units, free_nats
-        self.pixels = kgen.distributions.pixel_distribution(levels)
-        outputs = (*self.image_shape[:2], self.image_shape[2] * self.pixels.parameters_per_value)
+        self.likelihood_distribution = kgen.distributions.pixel_distribution(levels)
+        outputs = (
+            *self.image_shape[:2],
+            self.image_shape[2] * self.likelihood_distribution.parameters_per_value,
+        )
         self.encoder = keras.Sequential(
             [
                 layers.Input(self.image_shape),
@@ -137,7 +140,9 @@ class FreeBitsVAE(kgen.ImageModel):
     def objective(self, images, condition, training):
         mean, log_variance = ops.split(self.encoder(self.scale(images)), 2, axis=-1)
         latents = mean + ops.exp(0.5 * log_variance) * self.normal(ops.shape(mean))
-        reconstruction = -ops.mean(self.pixels.log_prob(images, self.decoder(latents)))
+        reconstruction = -ops.mean(
+            self.likelihood_distribution.log_prob(images, self.decoder(latents))
+        )
         kl = 0.5 * ops.mean(mean**2 + ops.exp(log_variance) - log_variance - 1.0, axis=0)  # (d,)
         loss = reconstruction + ops.sum(ops.maximum(self.free_nats, kl))
         return loss, {"reconstruction": reconstruction, "kl": ops.sum(kl)}
@@ -149,7 +154,7 @@ class FreeBitsVAE(kgen.ImageModel):
 
     @inference
     def decoded(self, latents):
-        return self.pixels.median(self.decoder(latents))
+        return self.likelihood_distribution.median(self.decoder(latents))
 
 
 # %%
@@ -235,7 +240,7 @@ else:
 # - Latents or a likelihood: say so (`encodes = decodes = True`, `likelihood = "bound"`), define
 #   `encode`, `latents`, `decode` or `log_prob`, and further checks apply.
 #   `kgen/models/autoencoders/vae.py` is an example of both.
-# - A game of your own: name its `players`, and write a `train_step` with one `minimize` per move,
+# - A game of your own: name its `players`, and write a `train_step` with one `minimize` per update,
 #   as `kgen/models/gans/base.py` does.
 # - A model for kgen itself: its own file and one line in `kgen/models/__init__.py`;
 #   `CONTRIBUTING.md` says how.

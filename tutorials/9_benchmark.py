@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(kgen.__file__).parents[1]))  # the checkout
 
 from benchmarks import compare, report
 from benchmarks.harness import machine, results, runner
-from benchmarks.harness.cells import BUDGETS, Cell
+from benchmarks.harness.cases import BUDGETS, Case
 from benchmarks.harness.provenance import provenance
 from benchmarks.harness.ratios import paired_ratio
 
@@ -34,19 +34,19 @@ FULL = os.environ.get("KGEN_TUTORIAL_BUDGET") != "test"  # kgen's tests run this
 BACKEND = os.environ["KERAS_BACKEND"]
 
 # %% [markdown]
-# ## One cell
+# ## One case
 #
-# A cell is a model on a backend, a device and a data set, under a budget. Each is measured in a
+# A case is a model on a backend, a device and a data set, under a budget. Each is measured in a
 # process of its own: what one leaves behind (memory, threads, compiled programs) would be in the
 # numbers of the next. The machine should have nothing else to do: what other processes take of it
-# is measured, and too much is warned of. Kept with the cell is where its numbers come from: the
+# is measured, and too much is warned of. Kept with the case is where its numbers come from: the
 # commit (and a hash of sources that differ from it), versions, machine.
 
 # %%
-cell = Cell("vae", BACKEND, data="mnist" if FULL else "digits", budget="quick" if FULL else "test")
-print(cell, cell.hash)
-print(BUDGETS[cell.budget])
-record = runner.run(cell, provenance(BACKEND))
+case = Case("vae", BACKEND, data="mnist" if FULL else "digits", budget="quick" if FULL else "test")
+print(case, case.hash)
+print(BUDGETS[case.budget])
+record = runner.run(case, provenance(BACKEND))
 print(record["status"], "after", record["seconds"], "seconds", record.get("reason", ""))
 found = record["results"]
 print(record["commit"], record["versions"])
@@ -115,7 +115,7 @@ plt.show()
 # The right half is what a newcomer waits for before anything happens: importing the framework,
 # building the network, compiling and running the first step, drawing the first sample.
 #
-# ## One line a cell
+# ## One line a case
 #
 # A record is a line of JSON that holds every time that was taken, what was measured, and on what:
 # versions, commit, machine, threads, load before and meanwhile. It is checked when it is written
@@ -135,8 +135,8 @@ print(report.as_markdown(results.read(file)))
 #
 # ## Did my change make it slower?
 #
-# Measure before and after (`--out before.jsonl`, `--out after.jsonl`), and compare cell by cell.
-# Here the same cell is measured again: nothing has changed, so whatever differs is the machine's
+# Measure before and after (`--out before.jsonl`, `--out after.jsonl`), and compare case by case.
+# Here the same case is measured again: nothing has changed, so whatever differs is the machine's
 # mood between two runs. They were not made by turns, so there are no pairs: the ratio is that of
 # the medians, and each side is resampled on its own. That is why a change counts only from 5 % on,
 # and with an interval that excludes 1; `compare` ends with status 1 if any is slower, for use in
@@ -144,7 +144,7 @@ print(report.as_markdown(results.read(file)))
 
 # %%
 again = Path("again.jsonl")
-results.append(again, runner.run(cell, provenance(BACKEND)) if FULL else record)
+results.append(again, runner.run(case, provenance(BACKEND)) if FULL else record)
 status = compare.main([str(file), str(again)])
 print("exit status", status)
 
@@ -156,7 +156,7 @@ print("exit status", status)
 # python -m benchmarks.report --html report.html
 # ```
 #
-# Both use one file in your data folder, whose place they print. A cell counts as measured for one
+# Both use one file in your data folder, whose place they print. A case counts as measured for one
 # commit, one set of versions and one machine: with another of these it is measured again, beside
-# the old line. Twelve cells of one machine are committed in `benchmarks/results/`. Times of two
+# the old line. Twelve cases of one machine are committed in `benchmarks/results/`. Times of two
 # machines do not compare; ratios measured by turns on one of them do, with care.

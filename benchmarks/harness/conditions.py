@@ -1,4 +1,4 @@
-"""The conditions that cells were measured under: what is common to all, and what differs."""
+"""The conditions that cases were measured under: what is common to all, and what differs."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""How much of the processors other processes take, before a cell and while it is measured."""
+"""How much of the processors other processes take, before a case and while it is measured."""
 
 import os
 import resource

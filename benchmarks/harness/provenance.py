@@ -1,4 +1,4 @@
-"""What a cell's figures depend on beside the cell: sources, versions, machine."""
+"""What a case's figures depend on beside the case: sources, versions, machine."""
 
 import hashlib
 import platform
@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 def provenance(backend, device="auto"):
-    """`commit`, `versions`, `machine` and `huge_pages` of a cell that would be measured now."""
+    """`commit`, `versions`, `machine` and `huge_pages` of a case that would be measured now."""
     versions = {
         "kgen": kgen.__version__,
         "python": platform.python_version(),

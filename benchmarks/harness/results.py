@@ -1,4 +1,4 @@
-"""The lines that cells become: written whole, checked when they are read."""
+"""The lines that cases become: written whole, checked when they are read."""
 
 import dataclasses
 import json
@@ -9,15 +9,15 @@ from pathlib import Path
 import platformdirs
 
 from benchmarks.harness import machine
-from benchmarks.harness.cells import Cell, digest
+from benchmarks.harness.cases import Case, digest
 from kgen.errors import KgenError
 from kgen.files import as_json, cannot_write
 
-# Raised when a field changes, and when cells are timed in another way: what was measured before is
+# Raised when a field changes, and when cases are timed in another way: what was measured before is
 # then refused, for its figures do not compare.
 SCHEMA = 2
 STATUSES = ("measured", "failed", "timed out")
-# {field: type} of every line; `results` only of a cell that was measured, `reason` of the others.
+# {field: type} of every line; `results` only of a case that was measured, `reason` of the others.
 FIELDS = {
     "schema": int,
     "status": str,
@@ -50,7 +50,7 @@ RESULTS = {
     "samples": str,  # PNG, base64
 }
 BY_TURNS = ("kgen", "native", "step")
-ANEW = "take the line out and measure its cell anew"
+ANEW = "take the line out and measure its case anew"
 
 
 def default_path():
@@ -63,10 +63,10 @@ def folder():
     return platformdirs.user_data_path("kgen") / "benchmarks"
 
 
-def identity(cell, provenance):
+def identity(case, provenance):
     """The hash of a record: of what was measured, from which sources, with what, on what."""
     names = ["commit", "versions", "machine", *(n for n in LATER_FIELDS if provenance.get(n))]
-    return digest({"cell": cell, **{name: provenance[name] for name in names}})
+    return digest({"cell": case, **{name: provenance[name] for name in names}})
 
 
 def prepare(path):
@@ -148,8 +148,8 @@ def check(record, where):
         raise KgenError(
             f"{where}: expected a status of {STATUSES}, received {record['status']!r}: {ANEW}."
         )
-    if record["cell"].keys() != {field.name for field in dataclasses.fields(Cell)}:
-        raise KgenError(f"{where}: expected a cell, received {record['cell']}: {ANEW}.")
+    if record["cell"].keys() != {field.name for field in dataclasses.fields(Case)}:
+        raise KgenError(f"{where}: expected a case, received {record['cell']}: {ANEW}.")
     found = identity(record["cell"], record)
     if found != record["hash"]:
         raise KgenError(f"{where}: expected the hash {found}, received {record['hash']}: {ANEW}.")

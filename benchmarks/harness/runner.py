@@ -1,4 +1,4 @@
-"""Runs a cell in a process of its own, and makes a line of what it found."""
+"""Runs a case in a process of its own, and makes a line of what it found."""
 
 import contextlib
 import json
@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.harness import load
-from benchmarks.harness.cells import BUDGETS
+from benchmarks.harness.cases import BUDGETS
 from benchmarks.harness.environments import environment_of
 from benchmarks.harness.results import SCHEMA, identity
 
@@ -25,30 +25,30 @@ LINES_OF_A_FAILURE = 15
 logger = logging.getLogger("kgen")
 
 
-def run(cell, provenance):
-    """Measure a cell; whatever becomes of its process, this returns a record.
+def run(case, provenance):
+    """Measure a case; whatever becomes of its process, this returns a record.
 
     Args:
-        cell: a `Cell`.
-        provenance: what `provenance.provenance` says of this machine, and of the cell's backend.
+        case: a `Case`.
+        provenance: what `provenance.provenance` says of this machine, and of the case's backend.
     """
     average, before = load.load_average(), load.share_before()
     if load.is_heavy({"before": before, "during": None}):
         logger.warning(
-            f"kgen: {cell}: other processes take {before:.0%} of the processors' time; they make "
+            f"kgen: {case}: other processes take {before:.0%} of the processors' time; they make "
             "the times too long: end them, and measure anew"
         )
     record = {
         "schema": SCHEMA,
-        "cell": asdict(cell),
+        "cell": asdict(case),
         **provenance,
-        "hash": identity(asdict(cell), provenance),
+        "hash": identity(asdict(case), provenance),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     started, others = time.monotonic(), load.Others()
     with tempfile.TemporaryDirectory() as folder:
         found = Path(folder, "found.json")
-        status, reason = _run_process(cell, found)
+        status, reason = _run_process(case, found)
         record["seconds"] = round(time.monotonic() - started, 1)
         record["load"] = {"average": average, "before": before, "during": others.share()}
         if status == "measured":
@@ -58,9 +58,9 @@ def run(cell, provenance):
     return {**record, "status": status}
 
 
-def _run_process(cell, found):
-    """(status, reason) of a process that measures `cell` and writes `found`."""
-    options = {"model": cell.model, "data": cell.data, "device": cell.device, "budget": cell.budget}
+def _run_process(case, found):
+    """(status, reason) of a process that measures `case` and writes `found`."""
+    options = {"model": case.model, "data": case.data, "device": case.device, "budget": case.budget}
     command = [
         *(sys.executable, "-m", "pytest", str(SPEED), "--benchmark-only", "-q", "-x"),
         *("-p", "no:cacheprovider", "-p", "no:xdist", f"--benchmark-json={found}"),
@@ -69,13 +69,13 @@ def _run_process(cell, found):
     process = subprocess.Popen(
         command,
         cwd=ROOT,
-        env=environment_of(cell.backend, cell.device),
+        env=environment_of(case.backend, case.device),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,  # so that all of it can be ended
     )
-    timeout = BUDGETS[cell.budget].timeout
+    timeout = BUDGETS[case.budget].timeout
     try:
         output, _ = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:

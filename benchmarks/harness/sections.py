@@ -50,7 +50,7 @@ def differences(records):
         for number, group in enumerate(groups, 1)
     ]
     note = "What is not the same for all rows; their names end with the number of theirs."
-    heading = ["number", *names, "measured", "cells"]
+    heading = ["number", *names, "measured", "cases"]
     return [Section("Conditions that differ", note, heading, rows)] if names else []
 
 
@@ -249,7 +249,7 @@ def loads(records, plots):
     ]
     return Section(
         "Load",
-        "The share of the processors' time that other processes took, in the second before a cell "
+        "The share of the processors' time that other processes took, in the second before a case "
         f"and while it was measured: the machine counts as loaded above {load.LIMIT:.0%}. The load "
         "average of the minute before counts the harness's own processes, too.",
         ["model", "before", "during", "load average"],
@@ -264,4 +264,4 @@ def failures(records):
         if record["status"] != "measured"
     ]
     title, heading = "Not measured", ["model", "status", "reason"]
-    return [Section(title, "Cells that failed or took too long.", heading, rows)] if rows else []
+    return [Section(title, "Cases that failed or took too long.", heading, rows)] if rows else []

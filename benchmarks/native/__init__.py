@@ -21,16 +21,17 @@ compiles, has no such argument.
     synchronise()           waits until all steps are done
 
 `noise` is what kgen's model draws in a step, in its order: normal (n, latent_size) for the vae;
-two of those for the dcgan, for the discriminator's and for the generator's move; uniform, of the
-images' shape, for the glow; none for the pixelcnn. Steps without it draw it with the framework's
-own generator, which is what a measurement calls.
+two of those for the dcgan, for the discriminator's and for the generator's update; uniform, of the
+images' shape, for the glow; for the edm the same, a uniform number (1,) that sets the noise levels,
+and normal noise of the images' shape; none for the pixelcnn. Steps without it draw it with the
+framework's own generator, which is what a measurement calls.
 """
 
 import importlib
 
 import numpy as np
 
-MODELS = ("vae", "dcgan", "pixelcnn", "glow")
+MODELS = ("vae", "dcgan", "pixelcnn", "glow", "edm")
 VARIANTS = {  # of each framework: {name: arguments of `create`}
     "jax": {"jit": {}},
     "tensorflow": {"graph": {}, "xla": {"compiled": True}},
@@ -77,7 +78,7 @@ def whole_kernels(arrays):
     """A pixelcnn's arrays, with one square kernel for every two cropped ones.
 
     kgen keeps of a masked kernel the rows above the centre (k // 2, k, in, out) and what is not
-    masked of its own row (taps, in, out), and pointwise kernels as one such tap.
+    masked of its current row (taps, in, out), and pointwise kernels as one such tap.
     """
     whole, rest = [], iter(arrays)
     for array in rest:

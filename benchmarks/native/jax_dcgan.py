@@ -1,9 +1,9 @@
 """The DCGAN in JAX.
 
-As in kgen, and in Goodfellow's algorithm 1, the generator's move draws noise of its own; many codes
-save a pass by taking the images of the discriminator's move again. Transposed convolutions are
-JAX's, whose gradients XLA computes slowly on CPUs; kgen has others there. Here the moving
-statistics, which no loss reads, also see the other player's move.
+As in kgen, and in Goodfellow's algorithm 1, the generator's update draws noise of its own; many
+codes save a pass by taking the images of the discriminator's update again. Transposed convolutions
+are JAX's, whose gradients XLA computes slowly on CPUs; kgen has others there. Here the moving
+statistics, which no loss reads, also see the other player's update.
 """
 
 import functools
@@ -19,10 +19,10 @@ from . import pyramid_sizes, trainable
 # === Networks: lists of their arrays, and the moving (mean, variance) of each normalisation ===
 
 
-def initial_generator(key, latent_size, image_shape, width):
+def initial_generator(key, latent_size, image_shape, base_channels):
     *larger, size = pyramid_sizes(image_shape)
     depth = len(larger)
-    channels = [width * 2**level for level in reversed(range(depth))]  # [256, 128, 64]
+    channels = [base_channels * 2**level for level in reversed(range(depth))]  # [256, 128, 64]
     outputs = [*channels[1:], image_shape[-1]]
     keys = jax.random.split(key, depth + 1)
     parameters = [normal(keys[0], (latent_size, math.prod(size) * channels[0]))]
@@ -38,21 +38,21 @@ def generate(parameters, statistics, noise, sizes):
     x = (noise @ project).reshape(len(noise), *smallest, -1)
     moved = []
     blocks = zip(blocks[::2], blocks[1::2], statistics, sizes, strict=True)
-    for norm, kernel, moving, (height, breadth) in blocks:
+    for norm, kernel, moving, (height, width) in blocks:
         x, new = batch_norm(x, norm, moving)
         moved.append(new)
         x = lax.conv_transpose(
             jax.nn.relu(x), kernel, (2, 2), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
-        )[:, :height, :breadth]
+        )[:, :height, :width]
     return jnp.tanh(x + bias), moved
 
 
-def initial_discriminator(key, image_shape, width):
+def initial_discriminator(key, image_shape, base_channels):
     *larger, size = pyramid_sizes(image_shape)
     depth = len(larger)
-    channels = [width * 2**level for level in range(depth)]  # [64, 128, 256]
+    channels = [base_channels * 2**level for level in range(depth)]  # [64, 128, 256]
     keys = jax.random.split(key, depth + 1)
-    parameters = [normal(keys[0], (4, 4, image_shape[-1], width)), jnp.zeros(width)]
+    parameters = [normal(keys[0], (4, 4, image_shape[-1], base_channels)), jnp.zeros(base_channels)]
     for key, before, after in zip(keys[1:-1], channels[:-1], channels[1:], strict=True):
         parameters += [normal(key, (4, 4, before, after)), (jnp.ones(after), jnp.zeros(after))]
     parameters += [normal(keys[-1], (math.prod(size) * channels[-1], 1)), jnp.zeros(1)]
@@ -111,11 +111,11 @@ def generator_loss(generator, discriminator, statistics, noise, sizes):
 class Baseline:
     """See `benchmarks.native`."""
 
-    def __init__(self, image_shape, levels, latent_size=100, width=64):
+    def __init__(self, image_shape, levels, latent_size=100, base_channels=64):
         sizes = tuple(reversed(pyramid_sizes(image_shape)))
-        move = functools.partial(jax.value_and_grad, has_aux=True)
-        discriminator_move = move(functools.partial(discriminator_loss, sizes=sizes))
-        generator_move = move(functools.partial(generator_loss, sizes=sizes))
+        update = functools.partial(jax.value_and_grad, has_aux=True)
+        discriminator_update = update(functools.partial(discriminator_loss, sizes=sizes))
+        generator_update = update(functools.partial(generator_loss, sizes=sizes))
 
         @functools.partial(jax.jit, donate_argnums=0)
         def step(state, images, *noise):
@@ -124,11 +124,11 @@ class Baseline:
                 key, now = jax.random.split(key)
                 noise = jax.random.normal(now, (2, len(images), latent_size))
             images = training.scaled(images, levels)
-            (d_loss, statistics), gradients = discriminator_move(
+            (d_loss, statistics), gradients = discriminator_update(
                 discriminator, generator, statistics, images, noise[0]
             )
             d_adam, discriminator = d_adam.update(gradients, discriminator, 2e-4, beta1=0.5)
-            (g_loss, statistics), gradients = generator_move(
+            (g_loss, statistics), gradients = generator_update(
                 generator, discriminator, statistics, noise[1]
             )
             g_adam, generator = g_adam.update(gradients, generator, 2e-4, beta1=0.5)
@@ -136,8 +136,10 @@ class Baseline:
             return state, {"discriminator_loss": d_loss, "generator_loss": g_loss}
 
         keys = jax.random.split(training.seed(), 3)
-        generator, of_generator = initial_generator(keys[0], latent_size, image_shape, width)
-        discriminator, of_discriminator = initial_discriminator(keys[1], image_shape, width)
+        generator, of_generator = initial_generator(
+            keys[0], latent_size, image_shape, base_channels
+        )
+        discriminator, of_discriminator = initial_discriminator(keys[1], image_shape, base_channels)
         players, statistics = (generator, discriminator), (of_generator, of_discriminator)
         self.state = players, tuple(map(training.Adam.start, players)), statistics, keys[2]
         self.depth = len(of_generator)

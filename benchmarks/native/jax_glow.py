@@ -61,16 +61,19 @@ def coupling(x, parameters):
     return y, log_scale.sum((1, 2, 3))
 
 
-def initial_coupling(key, channels, width):
+def initial_coupling(key, channels, base_channels):
     changed = channels // 2
     seen, layers, keys = channels - changed, [], jax.random.split(key)
     he = jax.nn.initializers.he_normal()
-    if width:
+    if base_channels:
         layers = [
-            (he(keys[0], (3, 3, seen, width)), jnp.zeros(width)),
-            (he(keys[1], (1, 1, width, width)), jnp.zeros(width)),
+            (he(keys[0], (3, 3, seen, base_channels)), jnp.zeros(base_channels)),
+            (he(keys[1], (1, 1, base_channels, base_channels)), jnp.zeros(base_channels)),
         ]
-    return [*layers, (jnp.zeros((3, 3, width or seen, 2 * changed)), jnp.zeros(2 * changed))]
+    return [
+        *layers,
+        (jnp.zeros((3, 3, base_channels or seen, 2 * changed)), jnp.zeros(2 * changed)),
+    ]
 
 
 def squeeze(x):
@@ -86,18 +89,18 @@ def squeeze(x):
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2, 3, 4))
-def initial(key, image_shape, scales, depth, width):
+def initial(key, image_shape, scales, depth, base_channels):
     """Parameters and constants."""
-    height, breadth, channels = image_shape
+    height, width, channels = image_shape
     parameters, constants = [], []
     for scale in range(scales):
-        if height % 2 == breadth % 2 == 0:
-            height, breadth, channels = height // 2, breadth // 2, 4 * channels
+        if height % 2 == width % 2 == 0:
+            height, width, channels = height // 2, width // 2, 4 * channels
         steps = []
         for _ in range(depth):
             key, *keys = jax.random.split(key, 3)
             conv, of_conv = initial_invertible_conv(keys[0], channels)
-            of_coupling = initial_coupling(keys[1], channels, width)
+            of_coupling = initial_coupling(keys[1], channels, base_channels)
             steps.append((initial_actnorm(channels), conv, of_coupling))
             constants.append(of_conv)
         last = scale == scales - 1
@@ -126,7 +129,7 @@ def log_density(parameters, constants, x):
     return total
 
 
-def fitted(parameters, constants, images, noise, levels):
+def data_dependent_init(parameters, constants, images, noise, levels):
     """Parameters with every actnorm set by its inputs."""
     x, _ = to_logits(images, noise, levels)
     found, constants = [], iter(constants)
@@ -176,7 +179,7 @@ def rate_at(step):
 class Baseline:
     """See `benchmarks.native`."""
 
-    def __init__(self, image_shape, levels, scales=3, depth=8, width=48):
+    def __init__(self, image_shape, levels, scales=3, depth=8, base_channels=48):
         self.pixels = math.prod(image_shape)
         value_and_grad = jax.value_and_grad(functools.partial(loss, levels=levels))
 
@@ -192,10 +195,10 @@ class Baseline:
             return (parameters, adam, key), {"loss": value, "bits_per_dimension": bits}
 
         key = training.seed()
-        parameters, self.constants = initial(key, image_shape, scales, depth, width)
+        parameters, self.constants = initial(key, image_shape, scales, depth, base_channels)
         self.state = parameters, training.Adam.start(parameters), key
         self._step = step
-        self._fitted = jax.jit(functools.partial(fitted, levels=levels))
+        self._data_dependent_init = jax.jit(functools.partial(data_dependent_init, levels=levels))
         self.started = False
 
     def load(self, weights):
@@ -215,7 +218,7 @@ class Baseline:
         parameters, adam, key = self.state
         if noise is None:
             key, noise = drawn(key, images.shape)
-        parameters = self._fitted(parameters, self.constants, images, noise)
+        parameters = self._data_dependent_init(parameters, self.constants, images, noise)
         self.state = parameters, adam, key
         self.started = True
 

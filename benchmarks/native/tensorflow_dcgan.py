@@ -1,8 +1,8 @@
 """The DCGAN in TensorFlow.
 
-As in kgen, and in Goodfellow's algorithm 1, the generator's move draws noise of its own; many codes
-save a pass by taking the images of the discriminator's move again. Here the moving statistics,
-which no loss reads, also see the other player's move.
+As in kgen, and in Goodfellow's algorithm 1, the generator's update draws noise of its own; many
+codes save a pass by taking the images of the discriminator's update again. Here the moving
+statistics, which no loss reads, also see the other player's update.
 """
 
 import math
@@ -50,11 +50,11 @@ class BatchNorm(tf.Module):
 
 
 class Generator(tf.Module):
-    def __init__(self, latent_size, image_shape, width):
+    def __init__(self, latent_size, image_shape, base_channels):
         super().__init__()
         *larger, self.size = pyramid_sizes(image_shape)
         depth = len(larger)
-        inside = [width * 2**level for level in reversed(range(depth))]  # [256, 128, 64]
+        inside = [base_channels * 2**level for level in reversed(range(depth))]  # [256, 128, 64]
         units = math.prod(self.size) * inside[0]
         self.project = training.Dense((latent_size, units), bias=False, initial=normal)
         self.blocks = []
@@ -74,11 +74,11 @@ class Generator(tf.Module):
 
 
 class Discriminator(tf.Module):
-    def __init__(self, image_shape, width):
+    def __init__(self, image_shape, base_channels):
         super().__init__()
         *larger, size = pyramid_sizes(image_shape)
-        inside = [width * 2**level for level in range(len(larger))]  # [64, 128, 256]
-        self.first = training.Conv((4, 4, image_shape[-1], width), initial=normal)
+        inside = [base_channels * 2**level for level in range(len(larger))]  # [64, 128, 256]
+        self.first = training.Conv((4, 4, image_shape[-1], base_channels), initial=normal)
         self.blocks = [
             (
                 training.Conv((4, 4, inputs, 2 * inputs), bias=False, initial=normal),
@@ -108,10 +108,10 @@ def cross_entropy(logits, target):
 class Baseline:
     """See `benchmarks.native`."""
 
-    def __init__(self, image_shape, levels, compiled=False, latent_size=100, width=64):
+    def __init__(self, image_shape, levels, compiled=False, latent_size=100, base_channels=64):
         self.levels, self.latent_size = levels, latent_size
-        self.generator = Generator(latent_size, image_shape, width)
-        self.discriminator = Discriminator(image_shape, width)
+        self.generator = Generator(latent_size, image_shape, base_channels)
+        self.discriminator = Discriminator(image_shape, base_channels)
         self.generator_adam = adam(self.generator)
         self.discriminator_adam = adam(self.discriminator)
         self._compiled_step = tf.function(self._step, jit_compile=compiled)
@@ -126,11 +126,11 @@ class Baseline:
     def _step(self, images, noise):
         noise = noise or tf.unstack(tf.random.normal((2, images.shape[0], self.latent_size)))
         return {
-            "discriminator_loss": self.discriminator_move(images, noise[0]),
-            "generator_loss": self.generator_move(noise[1]),
+            "discriminator_loss": self.discriminator_update(images, noise[0]),
+            "generator_loss": self.generator_update(noise[1]),
         }
 
-    def discriminator_move(self, images, noise):
+    def discriminator_update(self, images, noise):
         fakes = self.generator(noise)
         with tf.GradientTape() as tape:
             real_loss = cross_entropy(self.discriminator(training.scaled(images, self.levels)), 1.0)
@@ -139,7 +139,7 @@ class Baseline:
         self.discriminator_adam.apply(tape.gradient(loss, weights))
         return loss
 
-    def generator_move(self, noise):
+    def generator_update(self, noise):
         with tf.GradientTape() as tape:
             loss = cross_entropy(self.discriminator(self.generator(noise)), 1.0)
         weights = self.generator.weights

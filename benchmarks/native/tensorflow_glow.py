@@ -64,16 +64,20 @@ def strictly_upper(matrix):
 class AffineCoupling(tf.Module):
     """Changes the first half of the channels, given the others."""
 
-    def __init__(self, channels, width):
+    def __init__(self, channels, base_channels):
         super().__init__()
         changed = channels // 2
         seen = channels - changed
         self.parts = changed, seen
         self.layers = []
-        if width:
-            self.layers.append(training.Conv((3, 3, seen, width), initial=he_normal))
-            self.layers.append(training.Conv((1, 1, width, width), initial=he_normal))
-        self.layers.append(training.Conv((3, 3, width or seen, 2 * changed), initial=tf.zeros))
+        if base_channels:
+            self.layers.append(training.Conv((3, 3, seen, base_channels), initial=he_normal))
+            self.layers.append(
+                training.Conv((1, 1, base_channels, base_channels), initial=he_normal)
+            )
+        self.layers.append(
+            training.Conv((3, 3, base_channels or seen, 2 * changed), initial=tf.zeros)
+        )
         self.weights = training.weights_of(self.layers)
 
     def __call__(self, x):
@@ -100,19 +104,19 @@ class Squeeze(tf.Module):
 
 
 class Glow(tf.Module):
-    def __init__(self, image_shape, levels, scales, depth, width):
+    def __init__(self, image_shape, levels, scales, depth, base_channels):
         super().__init__()
         self.levels = levels
-        height, breadth, channels = image_shape
+        height, width, channels = image_shape
         self.scales = []
         for scale in range(scales):
             steps = []
-            if height % 2 == breadth % 2 == 0:
-                height, breadth, channels = height // 2, breadth // 2, 4 * channels
+            if height % 2 == width % 2 == 0:
+                height, width, channels = height // 2, width // 2, 4 * channels
                 steps.append(Squeeze())
             for _ in range(depth):
                 steps += [ActNorm(channels), InvertibleConv(channels)]
-                steps.append(AffineCoupling(channels, width))
+                steps.append(AffineCoupling(channels, base_channels))
             last = scale == scales - 1
             steps.append(ActNorm(channels) if last else AffineCoupling(channels, 0))
             self.scales.append(steps)
@@ -157,8 +161,8 @@ class Glow(tf.Module):
 class Baseline:
     """See `benchmarks.native`."""
 
-    def __init__(self, image_shape, levels, compiled=False, scales=3, depth=8, width=48):
-        self.network = Glow(image_shape, levels, scales, depth, width)
+    def __init__(self, image_shape, levels, compiled=False, scales=3, depth=8, base_channels=48):
+        self.network = Glow(image_shape, levels, scales, depth, base_channels)
         self.weights = self.network.weights
         self.adam = training.Adam(self.weights, rate_at, epsilon=1e-3)
         self._compiled_step = tf.function(self._step, jit_compile=compiled)

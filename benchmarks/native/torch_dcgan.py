@@ -1,8 +1,8 @@
 """The DCGAN in PyTorch, after the framework's own tutorial.
 
-As in kgen, and in Goodfellow's algorithm 1, the generator's move draws noise of its own; many codes
-save a pass by taking the images of the discriminator's move again. Here the moving statistics,
-which no loss reads, also see the other player's move.
+As in kgen, and in Goodfellow's algorithm 1, the generator's update draws noise of its own; many
+codes save a pass by taking the images of the discriminator's update again. Here the moving
+statistics, which no loss reads, also see the other player's update.
 """
 
 import math
@@ -23,15 +23,15 @@ class Crop(nn.Module):
         self.size = size
 
     def forward(self, x):
-        height, breadth = self.size
-        return x[:, :, :height, :breadth]
+        height, width = self.size
+        return x[:, :, :height, :width]
 
 
-def generator(latent_size, image_shape, width):
-    *larger, (height, breadth) = pyramid_sizes(image_shape)
+def generator(latent_size, image_shape, base_channels):
+    *larger, (height, width) = pyramid_sizes(image_shape)
     depth = len(larger)
-    inside = [width * 2**level for level in reversed(range(depth))]  # [256, 128, 64]
-    smallest = (inside[0], height, breadth)
+    inside = [base_channels * 2**level for level in reversed(range(depth))]  # [256, 128, 64]
+    smallest = (inside[0], height, width)
     layers = [nn.Linear(latent_size, math.prod(smallest), bias=False), nn.Unflatten(1, smallest)]
     for level, inputs in enumerate(inside):
         last = level == depth - 1
@@ -45,11 +45,11 @@ def generator(latent_size, image_shape, width):
     return nn.Sequential(*layers, nn.Tanh()).apply(initialise)
 
 
-def discriminator(image_shape, width):
-    *larger, (height, breadth) = pyramid_sizes(image_shape)
+def discriminator(image_shape, base_channels):
+    *larger, (height, width) = pyramid_sizes(image_shape)
     layers, inputs = [], image_shape[-1]
     for level, (rows, columns) in enumerate(larger):
-        outputs = width * 2**level
+        outputs = base_channels * 2**level
         if rows % 2 or columns % 2:
             layers.append(nn.ZeroPad2d((0, columns % 2, 0, rows % 2)))
         layers.append(nn.Conv2d(inputs, outputs, 4, stride=2, padding=1, bias=level == 0))
@@ -57,7 +57,7 @@ def discriminator(image_shape, width):
             layers.append(nn.BatchNorm2d(outputs))
         layers.append(nn.LeakyReLU(0.2, inplace=True))
         inputs = outputs
-    layers += [nn.Flatten(), nn.Linear(inputs * height * breadth, 1)]
+    layers += [nn.Flatten(), nn.Linear(inputs * height * width, 1)]
     return nn.Sequential(*layers).apply(initialise)
 
 
@@ -69,10 +69,10 @@ def initialise(module):
 class Baseline:
     """See `benchmarks.native`."""
 
-    def __init__(self, image_shape, levels, compiled=False, latent_size=100, width=64):
+    def __init__(self, image_shape, levels, compiled=False, latent_size=100, base_channels=64):
         self.image_shape, self.levels, self.latent_size = image_shape, levels, latent_size
-        self.generator = generator(latent_size, image_shape, width).to(training.DEVICE)
-        self.discriminator = discriminator(image_shape, width).to(training.DEVICE)
+        self.generator = generator(latent_size, image_shape, base_channels).to(training.DEVICE)
+        self.discriminator = discriminator(image_shape, base_channels).to(training.DEVICE)
         self.generate, self.discriminate = self.generator, self.discriminator
         if compiled:
             self.generate = torch.compile(self.generator)
@@ -97,11 +97,11 @@ class Baseline:
             2, len(images), self.latent_size, device=training.DEVICE
         )
         return {
-            "discriminator_loss": self.discriminator_move(images, noise[0]),
-            "generator_loss": self.generator_move(noise[1]),
+            "discriminator_loss": self.discriminator_update(images, noise[0]),
+            "generator_loss": self.generator_update(noise[1]),
         }
 
-    def discriminator_move(self, images, noise):
+    def discriminator_update(self, images, noise):
         self.discriminator_optimizer.zero_grad()
         with torch.no_grad():
             fakes = self.generate(noise)
@@ -111,7 +111,7 @@ class Baseline:
         self.discriminator_optimizer.step()
         return loss.detach()
 
-    def generator_move(self, noise):
+    def generator_update(self, noise):
         self.generator_optimizer.zero_grad()
         self.discriminator.requires_grad_(False)  # no gradients of weights that stay
         loss = cross_entropy(self.discriminate(self.generate(noise)), 1.0)

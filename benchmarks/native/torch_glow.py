@@ -55,15 +55,17 @@ class InvertibleConv(nn.Module):
 class AffineCoupling(nn.Module):
     """Changes the first half of the channels, given the others."""
 
-    def __init__(self, channels, width):
+    def __init__(self, channels, base_channels):
         super().__init__()
         self.changed = channels // 2
         seen, outputs = channels - self.changed, 2 * self.changed
         hidden = []
-        if width:
-            hidden = [nn.Conv2d(seen, width, 3, padding=1), nn.ReLU()]
-            hidden += [nn.Conv2d(width, width, 1), nn.ReLU()]
-        self.network = nn.Sequential(*hidden, nn.Conv2d(width or seen, outputs, 3, padding=1))
+        if base_channels:
+            hidden = [nn.Conv2d(seen, base_channels, 3, padding=1), nn.ReLU()]
+            hidden += [nn.Conv2d(base_channels, base_channels, 1), nn.ReLU()]
+        self.network = nn.Sequential(
+            *hidden, nn.Conv2d(base_channels or seen, outputs, 3, padding=1)
+        )
         nn.init.zeros_(self.network[-1].weight)
         nn.init.zeros_(self.network[-1].bias)
 
@@ -87,19 +89,19 @@ class Squeeze(nn.Module):
 class Glow(nn.Module):
     """Gives the loss, a bound in nats per image."""
 
-    def __init__(self, image_shape, levels, scales, depth, width):
+    def __init__(self, image_shape, levels, scales, depth, base_channels):
         super().__init__()
         self.levels = levels
-        height, breadth, channels = image_shape
+        height, width, channels = image_shape
         self.scales = nn.ModuleList()
         for scale in range(scales):
             steps = []
-            if height % 2 == breadth % 2 == 0:
-                height, breadth, channels = height // 2, breadth // 2, 4 * channels
+            if height % 2 == width % 2 == 0:
+                height, width, channels = height // 2, width // 2, 4 * channels
                 steps.append(Squeeze())
             for _ in range(depth):
                 steps += [ActNorm(channels), InvertibleConv(channels)]
-                steps.append(AffineCoupling(channels, width))
+                steps.append(AffineCoupling(channels, base_channels))
             last = scale == scales - 1
             prior = ActNorm(channels) if last else AffineCoupling(channels, 0)
             self.scales.append(nn.ModuleList([*steps, prior]))
@@ -141,8 +143,8 @@ class Glow(nn.Module):
 class Baseline:
     """See `benchmarks.native`."""
 
-    def __init__(self, image_shape, levels, compiled=False, scales=3, depth=8, width=48):
-        self.network = Glow(image_shape, levels, scales, depth, width).to(training.DEVICE)
+    def __init__(self, image_shape, levels, compiled=False, scales=3, depth=8, base_channels=48):
+        self.network = Glow(image_shape, levels, scales, depth, base_channels).to(training.DEVICE)
         self.loss = torch.compile(self.network) if compiled else self.network
         self.pixels = math.prod(image_shape)
         self.optimizer = torch.optim.Adam(self.network.parameters(), 1e-3, eps=1e-3, fused=True)

@@ -1,1 +1,1 @@
-"""What is measured inside the process of one cell, by pytest-benchmark."""
+"""What is measured inside the process of one case, by pytest-benchmark."""

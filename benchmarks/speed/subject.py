@@ -1,4 +1,4 @@
-"""The model of one cell, and what is done to it to measure it."""
+"""The model of one case, and what is done to it to measure it."""
 
 import base64
 import contextlib
@@ -11,39 +11,39 @@ import time
 import greenlet
 import numpy as np
 
-from benchmarks.harness.cells import BUDGETS
+from benchmarks.harness.cases import BUDGETS
 
 
 class Subject:
     """A model with its data; making one times the cold start, phase by phase.
 
     Args:
-        cell: a `Cell`.
+        case: a `Case`.
         importing: seconds that importing kgen, Keras and the framework took.
 
     Attributes:
-        model, data, cell, budget.
+        model, data, case, budget.
         cold_start: {phase: seconds}.
 
     Raises:
-        KgenError: if the cell asks for a GPU, and there is none.
+        KgenError: if the case asks for a GPU, and there is none.
     """
 
-    def __init__(self, cell, importing):
+    def __init__(self, case, importing):
         import kgen
 
-        if cell.device == "gpu" and kgen.backend.device() == "cpu":
+        if case.device == "gpu" and kgen.backend.device() == "cpu":
             raise kgen.KgenError(
-                f"Expected a GPU that {cell.backend} sees, received none: install {cell.backend} "
+                f"Expected a GPU that {case.backend} sees, received none: install {case.backend} "
                 "for this GPU, or choose --device cpu."
             )
-        self.cell, self.budget = cell, BUDGETS[cell.budget]
-        self.data = kgen.data.load(cell.data)
+        self.case, self.budget = case, BUDGETS[case.budget]
+        self.data = kgen.data.load(case.data)
         self.cold_start = {"import": importing}
-        self.seeds = itertools.count(cell.seed)
-        kgen.set_seed(cell.seed)
+        self.seeds = itertools.count(case.seed)
+        kgen.set_seed(case.seed)
         with self._phase("build"):
-            self.model = kgen.models.create(cell.model, self.data)
+            self.model = kgen.models.create(case.model, self.data)
         with self._phase("compile"):
             self.model.compile()
         with self._phase("first_step"):
@@ -62,7 +62,7 @@ class Subject:
         """`fit` for so many steps; returns when they are computed."""
         x, condition = self._whole_batches(steps)
         self.model.fit(
-            x, condition, batch_size=self.cell.batch_size, steps_per_epoch=steps, verbose=0
+            x, condition, batch_size=self.case.batch_size, steps_per_epoch=steps, verbose=0
         )
 
     @contextlib.contextmanager
@@ -88,8 +88,8 @@ class Subject:
 
         def fit(steps):
             rest.left = steps
-            x, condition = self._whole_batches(len(self.data.train) // self.cell.batch_size)
-            settings = {"batch_size": self.cell.batch_size, "epochs": 10**6, "verbose": 0}
+            x, condition = self._whole_batches(len(self.data.train) // self.case.batch_size)
+            settings = {"batch_size": self.case.batch_size, "epochs": 10**6, "verbose": 0}
             self.model.fit(x, condition, **settings, callbacks=[rest])
 
         rest, running = Rest(), greenlet.greenlet(fit)
@@ -112,7 +112,7 @@ class Subject:
     def _whole_batches(self, count):
         from kgen.spaces import rows_of
 
-        rows = slice(count * self.cell.batch_size)
+        rows = slice(count * self.case.batch_size)
         return self.data.train.x[rows], rows_of(self.data.train.condition, rows)
 
     def _given(self, count):
@@ -127,7 +127,7 @@ class Subject:
         """As `train` sees them, for native code: gathered one by one, in an order drawn anew."""
         images = self.data.train.images
         order = np.random.default_rng(next(self.seeds)).permutation(len(images))
-        size = self.cell.batch_size
+        size = self.case.batch_size
         starts = (step * size % (len(order) - size + 1) for step in range(steps))
         return (images[order[start : start + size]] for start in starts)
 
@@ -137,7 +137,7 @@ class Subject:
 
         data = self.data
         native = create(
-            self.cell.model, self.cell.backend, data.image_shape, data.levels, **settings
+            self.case.model, self.case.backend, data.image_shape, data.levels, **settings
         )
         native.load(weights_of(self.model))
         return native
@@ -174,7 +174,7 @@ class Subject:
         self.model.fit(
             self.data.train.x,
             self.data.train.condition,
-            batch_size=self.cell.batch_size,
+            batch_size=self.case.batch_size,
             epochs=10**6,
             verbose=0,
             callbacks=[deadline],
@@ -185,7 +185,7 @@ class Subject:
         """What `kgen.evaluation` finds of the model as it stands, as plain values."""
         from kgen.evaluation import evaluate
 
-        found = evaluate(self.model, self.data, samples=self.budget.images, seed=self.cell.seed)
+        found = evaluate(self.model, self.data, samples=self.budget.images, seed=self.case.seed)
         return found.as_json()
 
     def picture(self):
@@ -194,7 +194,7 @@ class Subject:
 
         model = self.model
         images = (
-            model.sample(64, self._given(64), self.cell.seed, **model.picture_arguments)
+            model.sample(64, self._given(64), self.case.seed, **model.picture_arguments)
             if model.can_sample
             else model.reconstruct(np.asarray(self.data.test.images[:64]))
         )

@@ -1,4 +1,4 @@
-"""One cell, measured by pytest-benchmark: training, sampling, and how good the model became.
+"""One case, measured by pytest-benchmark: training, sampling, and how good the model became.
 
     KERAS_BACKEND=jax pytest benchmarks --benchmark-only --model dcgan --data mnist --budget quick
 
@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from benchmarks.harness.cells import SAMPLING_SECONDS
+from benchmarks.harness.cases import SAMPLING_SECONDS
 from benchmarks.native import MODELS, VARIANTS
 from benchmarks.speed import profiling
 
@@ -21,7 +21,7 @@ def test_training(benchmark, subject):
     benchmark.extra_info |= {
         "cold_start": subject.cold_start,
         "steps": steps,
-        "images_per_step": subject.cell.batch_size,
+        "images_per_step": subject.case.batch_size,
     }
     with subject.training() as train:
         benchmark.pedantic(train, args=(steps,), rounds=subject.budget.rounds, warmup_rounds=1)
@@ -42,10 +42,10 @@ def test_against_native(benchmark, subject, variant):
     step's own, the rest is `fit`'s. A turn begins with a step that is not timed: after another's
     turn it takes longer.
     """
-    cell, variants = subject.cell, VARIANTS[subject.cell.backend]
-    if cell.model not in MODELS or variant not in variants:
-        pytest.skip(f"{cell.model} has no native code of that kind on {cell.backend}")
-    if cell.budget == "test" and variant != next(iter(variants)):
+    case, variants = subject.case, VARIANTS[subject.case.backend]
+    if case.model not in MODELS or variant not in variants:
+        pytest.skip(f"{case.model} has no native code of that kind on {case.backend}")
+    if case.budget == "test" and variant != next(iter(variants)):
         pytest.skip("the others compile for a minute")
     native = subject.native(variants[variant])
 
@@ -80,7 +80,7 @@ def test_against_native(benchmark, subject, variant):
 def test_sampling(benchmark, subject, count):
     """Seconds of `sample(count)`."""
     if not subject.model.can_sample:
-        pytest.skip(f"{subject.cell.model} has no samples")
+        pytest.skip(f"{subject.case.model} has no samples")
     benchmark.extra_info["count"] = count
     subject.sample(count)  # compiles
     calls = calls_in_time(subject, count)
@@ -94,7 +94,7 @@ def calls_in_time(subject, count):
     started = time.perf_counter()
     subject.sample(count)
     seconds = time.perf_counter() - started
-    most = int(SAMPLING_SECONDS[subject.cell.budget] / seconds)
+    most = int(SAMPLING_SECONDS[subject.case.budget] / seconds)
     return max(3, min(subject.budget.calls, most))
 
 

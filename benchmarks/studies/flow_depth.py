@@ -28,7 +28,9 @@ COLUMNS = "{:>6} {:>10} {:>34} {:>10}"
 
 
 def compiled_glow(depth):
-    model = kgen.models.create("glow", image_shape=(28, 28, 1), scales=2, depth=depth, width=32)
+    model = kgen.models.create(
+        "glow", image_shape=(28, 28, 1), scales=2, depth=depth, base_channels=32
+    )
     model.compile()
     return model
 

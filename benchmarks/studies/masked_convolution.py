@@ -4,10 +4,10 @@
 
 The masked form convolves by a whole kernel times a mask; kgen's leaves out the rows below the
 centre. `--against apart` takes, instead of the masked form, one convolution of the rows above and
-one of the own row, which leave out every tap that is zero. Both run in one process, compiled where
-the backend compiles, by turns, on the same weights and images; their gradients are first checked to
-agree. A ratio above 1 says that kgen is faster: it is the median over rounds of each round's
-ratio, with its 95 % bootstrap interval. The raw samples go to
+one of the current row, which leave out every tap that is zero. Both run in one process, compiled
+where the backend compiles, by turns, on the same weights and images; their gradients are first
+checked to agree. A ratio above 1 says that kgen is faster: it is the median over rounds of each
+round's ratio, with its 95 % bootstrap interval. The raw samples go to
 `benchmarks/records/masked_convolution-<against>-<backend>.json`.
 """
 
@@ -69,7 +69,7 @@ class MaskedForm(keras.layers.Layer):
 
 
 class Apart(keras.layers.Layer):
-    """The same convolution as two, of the rows above and of the own row: no tap is zero."""
+    """The same convolution as two, of the rows above and of the current row: no tap is zero."""
 
     def __init__(self, layer):
         super().__init__()

@@ -13,6 +13,7 @@ import keras
 
 from kgen.backend.added_losses import added_losses
 from kgen.backend.averaged import by_averages, inference_sources
+from kgen.backend.grouped import group_normalised
 from kgen.backend.jax_convolution import conv, conv_transpose
 from kgen.backend.jax_steps import make_test_function, make_train_function, pure_function
 from kgen.backend.process import process_peak_memory
@@ -31,6 +32,7 @@ __all__ = [
     "conv_transpose",
     "default_jit_compile",
     "device",
+    "group_normalised",
     "input_gradient",
     "make_test_function",
     "make_train_function",
@@ -44,6 +46,7 @@ __all__ = [
     "training",
     "uniform",
     "value_and_grad",
+    "value_and_vjp",
     "version",
 ]
 
@@ -125,6 +128,15 @@ def input_gradient(model, function, inputs):
     gradient, updated = jax.grad(total, has_aux=True)(inputs)
     _assign(variables, updated)
     return gradient
+
+
+def value_and_vjp(function, inputs, vector):
+    """`function(inputs)`, and the product of `vector`, like its value, with its Jacobian.
+
+    For inference, also inside `scan`: `function` assigns no variables.
+    """
+    value, pull_back = jax.vjp(function, inputs)
+    return value, pull_back(vector)[0]
 
 
 def categorical_log_prob(values, logits):

@@ -11,6 +11,7 @@ from keras.ops import cond
 from kgen.backend.adam import adam_slots
 from kgen.backend.added_losses import added_losses
 from kgen.backend.averaged import by_averages
+from kgen.backend.grouped import group_normalised
 from kgen.backend.process import process_peak_memory
 from kgen.backend.tensorflow_convolution import (
     computes_with_onednn,
@@ -18,6 +19,7 @@ from kgen.backend.tensorflow_convolution import (
     conv_transpose,
     padded_conv,
 )
+from kgen.backend.tensorflow_loops import scan
 from kgen.backend.tensorflow_names import recurring_variable_names
 
 __all__ = [
@@ -33,6 +35,7 @@ __all__ = [
     "conv_transpose",
     "default_jit_compile",
     "device",
+    "group_normalised",
     "input_gradient",
     "make_test_function",
     "make_train_function",
@@ -46,6 +49,7 @@ __all__ = [
     "training",
     "uniform",
     "value_and_grad",
+    "value_and_vjp",
     "version",
 ]
 
@@ -121,6 +125,14 @@ def input_gradient(model, function, inputs):
     return tape.gradient(total, inputs)
 
 
+def value_and_vjp(function, inputs, vector):
+    """`function(inputs)` and a vector-Jacobian product, see `kgen.backend.jax.value_and_vjp`."""
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(inputs)
+        value = function(inputs)
+    return value, tape.gradient(value, inputs, output_gradients=vector)
+
+
 def categorical_log_prob(values, logits):
     """log softmax(logits)[..., values], see `kgen.backend.jax.categorical_log_prob`."""
     return -tf.nn.sparse_softmax_cross_entropy_with_logits(values, logits)
@@ -164,38 +176,6 @@ def normal(shape, seeds):
 def uniform(shape, seeds):
     """Uniform noise in [0, 1), see `kgen.backend.jax.uniform`."""
     return keras.random.uniform(shape, seed=seeds)
-
-
-def scan(function, carry, inputs):
-    """Loop `carry, output = function(carry, input)` over the inputs; returns (carry, outputs).
-
-    See `kgen.backend.jax.scan`.
-    """
-    carry, inputs = tf.nest.map_structure(tf.convert_to_tensor, (carry, inputs))
-    length = tf.nest.flatten(inputs)[0].shape[0]
-
-    def entry(index):
-        return tf.nest.map_structure(lambda values: values[index], inputs)
-
-    def step(index, carry, outputs):
-        carry, output = function(carry, entry(index))
-        written = [
-            array.write(index, value)
-            for array, value in zip(outputs, tf.nest.flatten(output), strict=True)
-        ]
-        return index + 1, carry, written
-
-    # Traced once, only to learn the outputs' shapes and dtypes.
-    traced = tf.function(function, autograph=False).get_concrete_function(carry, entry(0))
-    _, output = traced.structured_outputs
-    arrays = [
-        tf.TensorArray(tensor.dtype, length, element_shape=tensor.shape)
-        for tensor in tf.nest.flatten(output)
-    ]
-    _, carry, arrays = tf.while_loop(
-        lambda index, *_: index < length, step, (0, carry, arrays), maximum_iterations=length
-    )
-    return carry, tf.nest.pack_sequence_as(output, [array.stack() for array in arrays])
 
 
 def default_jit_compile(model):

@@ -13,7 +13,7 @@ from kgen.backend.averaged import by_averages
 from kgen.backend.process import process_peak_memory
 from kgen.backend.torch_adam import fused_adam, fuses
 from kgen.backend.torch_convolution import conv, conv_transpose, padded_conv, to_channels_last
-from kgen.backend.torch_recording import Recorded, cond, opaque
+from kgen.backend.torch_recording import TracedStep, cond, opaque
 from kgen.backend.torch_threads import flushed_denormals, training
 from kgen.backend.variable_names import recurring_variable_names
 from kgen.errors import KgenError
@@ -31,6 +31,7 @@ __all__ = [
     "conv_transpose",
     "default_jit_compile",
     "device",
+    "group_normalised",
     "input_gradient",
     "make_test_function",
     "make_train_function",
@@ -44,6 +45,7 @@ __all__ = [
     "training",
     "uniform",
     "value_and_grad",
+    "value_and_vjp",
     "version",
 ]
 
@@ -136,6 +138,19 @@ def batch_normalised(x, scale, offset, epsilon):
     return outputs.movedim(1, -1), mean.detach(), variance
 
 
+def group_normalised(x, scale, offset, groups, epsilon):
+    """Group normalisation of images, see `kgen.backend.grouped.group_normalised`.
+
+    PyTorch 2.13 crashes where the scale has a gradient and the images (channels last) have none.
+    """
+    images, channels = x.movedim(-1, 1), x.shape[-1]
+    if scale.ndim == 1 and (x.requires_grad or not torch.is_grad_enabled()):
+        return functional.group_norm(images, groups, scale, offset, epsilon).movedim(1, -1)
+    normalised = functional.group_norm(images, groups, eps=epsilon).movedim(1, -1)
+    scale, offset = (value.reshape(-1, 1, 1, channels) for value in (scale, offset))
+    return torch.addcmul(offset, normalised, scale)
+
+
 def input_gradient(model, function, inputs):
     """d sum(function(inputs)) / d inputs; it can be differentiated again (gradient penalties)."""
     differentiable = torch.is_grad_enabled()  # True inside value_and_grad, False in a test step
@@ -144,6 +159,15 @@ def input_gradient(model, function, inputs):
         total = function(inputs).sum()
         (gradient,) = torch.autograd.grad(total, inputs, create_graph=differentiable)
     return gradient
+
+
+def value_and_vjp(function, inputs, vector):
+    """`function(inputs)` and a vector-Jacobian product, see `kgen.backend.jax.value_and_vjp`."""
+    with torch.enable_grad():
+        inputs = inputs.detach().requires_grad_()
+        value = function(inputs)
+        (product,) = torch.autograd.grad(value, inputs, vector)
+    return value.detach(), product
 
 
 def categorical_log_prob(values, logits):
@@ -223,7 +247,7 @@ def make_train_function(model):
     to_channels_last(variables)
     if model.run_eagerly or not model.jit_compile:
         return _step_function(model.train_step)
-    return _step_function(Recorded(model.train_step, variables))
+    return _step_function(TracedStep(model.train_step, variables))
 
 
 def make_test_function(model):

@@ -1,7 +1,7 @@
 """PyTorch: training steps traced once into a graph of ATen operations, and replayed.
 
 In eager mode Keras looks up scopes, dtypes and masks around every operation, and autograd builds
-its graph anew at each step. A step runs the same operations every time. `Recorded` traces them
+its graph anew at each step. A step runs the same operations every time. `TracedStep` traces them
 once, including those of the gradients and the optimizer, and replays the graph from then on. The
 operations and their order stay the same, so all results are equal, bit for bit.
 
@@ -19,7 +19,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils import _pytree as pytree
 
 
-class Recorded:
+class TracedStep:
     """`step(batch)`, which reads and assigns `variables`, traced once per batch shape.
 
     The first batch of each shape runs eagerly: errors keep their traceback, and one-off shapes are

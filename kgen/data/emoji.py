@@ -10,7 +10,7 @@ import numpy as np
 from kgen.data import image_files
 from kgen.data.dataset import Dataset, Split, held_out
 from kgen.data.labels import numbered
-from kgen.data.sources import Release, locate
+from kgen.data.sources import Source, find
 from kgen.spaces import Labels, Pixels, Tokens
 
 OPTIONS = ("labels",)
@@ -22,8 +22,8 @@ def read_emoji(options: tuple[str, ...] = ()) -> Dataset:
     Args:
         options: "labels" for the categories as conditions, instead of the captions.
     """
-    release, folder = locate("emoji_captions", (_EMOJI,))
-    images, captions, categories = release.read(folder)
+    source, folder = find("emoji_captions", (_EMOJI,))
+    images, captions, categories = source.read(folder)
     for_testing = held_out(len(images), "emoji")
     if options:
         (given,), label_names = numbered([np.array(categories)])
@@ -37,7 +37,7 @@ def read_emoji(options: tuple[str, ...] = ()) -> Dataset:
         train=everything.take(~for_testing),
         test=everything.take(for_testing),
         space=Pixels(images.shape[1:]),
-        source=f"{release.source}, every tenth held out for testing",
+        source=f"{source.publisher}, every tenth held out for testing",
         licence="icons: SIL Open Font License 1.1; captions: MIT",
         condition_space=space,
         label_names=label_names,
@@ -62,8 +62,9 @@ def _icon(content: bytes) -> np.ndarray:
         return np.asarray(image_files.on_white(picture).convert("RGB"))
 
 
-_EMOJI = Release(
-    source="Noto Emoji, Google, icons of 72x72, with the captions and categories of gemoji, GitHub",
+_EMOJI = Source(
+    publisher="Noto Emoji, Google, icons of 72x72, with the captions and categories of gemoji,"
+    " GitHub",
     files={
         "captions.jsonl": "f4d03415d40b6d910a83d91e00dd113913d282dec08b18b104f1465b567d2a09",
         "png72.tar": "1455413e4b3e68a5ffb52177b156596d3d9860fd4914282a0a51da1aa7cc71d6",

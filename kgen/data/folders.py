@@ -9,10 +9,10 @@ import numpy as np
 
 from kgen.data import image_files
 from kgen.data.allowance import most_bytes
+from kgen.data.cache import CachedImages
 from kgen.data.columns import NAMES, read_tables
 from kgen.data.dataset import Dataset, Split, warn_of_range
 from kgen.data.decoding import decode
-from kgen.data.kept import KeptImages
 from kgen.data.layout import layout
 from kgen.errors import KgenError
 from kgen.files import expanded, kind
@@ -177,13 +177,13 @@ def _images(
     folder: Path, paths: list[Path], size: tuple[int, int] | None, mode: str | None, most: int
 ) -> np.ndarray:
     """The images at `paths`, decoded, or from the cache if decoding took long the last time."""
-    kept = KeptImages(folder, paths, size, mode)
-    found = kept.read()
+    cached = CachedImages(folder, paths, size, mode)
+    found = cached.read()
     if found is None:
         started = time.monotonic()
         found = decode(folder, paths, size, mode, most)
         if time.monotonic() - started >= SECONDS_WORTH_KEEPING:
-            kept.write(*found)
+            cached.write(*found)
     images, (of_8_bits, of_16_bits) = found
     warn_of_range(f"{folder}: 8-bit files", of_8_bits, 8)
     warn_of_range(f"{folder}: 16-bit files", of_16_bits, 16)

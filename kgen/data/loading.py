@@ -14,7 +14,7 @@ from kgen.data.labels import warn_of_untrained
 from kgen.data.named import SETS, read_named
 from kgen.data.own_arrays import read_array, read_file
 from kgen.data.texts import read_text_file
-from kgen.data.transforms import binarized, colours, height_and_width, reshaped
+from kgen.data.transforms import binarized, colour_mode, height_and_width, reshaped
 from kgen.errors import KgenError
 from kgen.files import expanded, kind
 
@@ -121,7 +121,7 @@ def load(
             f'binarize: expected "static", "dynamic" or None, received {binarize!r}: choose one'
         )
     most = most_bytes(max_memory)
-    data = _read(source, labels, height_and_width(size), colours(mode, grayscale), most)
+    data = _read(source, labels, height_and_width(size), colour_mode(mode, grayscale), most)
     if data.train.labels is not None:
         warn_of_untrained(data.name, data.train.labels, range(data.classes), data.label_names)
     return data if binarize is None else binarized(data, binarize)

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from kgen.data import emoji, formats, placed_digits, points, texts
 from kgen.data.dataset import Dataset
-from kgen.data.sources import Release, is_at_hand, locate
+from kgen.data.sources import Source, find, is_at_hand
 from kgen.spaces import Pixels
 
 
@@ -17,14 +17,14 @@ class NamedSet:
     Attributes:
         description: one line, for lists.
         levels, licence, label_names: as in `Dataset`.
-        releases: in order of preference; the first one is downloaded.
+        sources: in order of preference; the first one is downloaded.
     """
 
     description: str
     levels: int
     licence: str
     label_names: tuple[str, ...] | None
-    releases: tuple[Release, ...]
+    sources: tuple[Source, ...]
     options: ClassVar[tuple[str, ...]] = ()
 
 
@@ -51,11 +51,11 @@ def read_named(name: str, options: tuple[str, ...] = ()) -> Dataset:
     known = SETS[name]
     if isinstance(known, Recipe):
         return known.read(options)
-    release, folder = locate(name, known.releases)
-    train, test = release.read(folder)
+    source, folder = find(name, known.sources)
+    train, test = source.read(folder)
     space = Pixels(train.x.shape[1:], known.levels)
     names = known.label_names
-    return Dataset(name, train, test, space, release.source, known.licence, label_names=names)
+    return Dataset(name, train, test, space, source.publisher, known.licence, label_names=names)
 
 
 def is_published(data: Dataset) -> bool:
@@ -65,13 +65,13 @@ def is_published(data: Dataset) -> bool:
     """
     known = PUBLISHED.get(data.name)
     return known is not None and data.source.startswith(
-        tuple(release.source for release in known.releases)
+        tuple(source.publisher for source in known.sources)
     )
 
 
 def _placed_digits(options: tuple[str, ...]) -> Dataset:
     """Placed digits made from MNIST if its files are on this machine, else from "digits"."""
-    has_mnist = is_at_hand("mnist", PUBLISHED["mnist"].releases)
+    has_mnist = is_at_hand("mnist", PUBLISHED["mnist"].sources)
     return placed_digits.make(read_named("mnist" if has_mnist else "digits"), options)
 
 
@@ -90,10 +90,10 @@ PUBLISHED: dict[str, NamedSet] = {
         levels=17,
         licence="CC BY 4.0",
         label_names=_TEN_DIGITS,
-        releases=(
-            Release(
-                source="Optical Recognition of Handwritten Digits, Alpaydin and Kaynak, UCI, 1998,"
-                " the 1,797 images in scikit-learn, a random 359 of them for testing",
+        sources=(
+            Source(
+                publisher="Optical Recognition of Handwritten Digits, Alpaydin and Kaynak, UCI,"
+                " 1998, the 1,797 images in scikit-learn, a random 359 of them for testing",
                 files={},
                 read=formats.read_digits,
             ),
@@ -104,9 +104,9 @@ PUBLISHED: dict[str, NamedSet] = {
         levels=256,
         licence="CC BY-SA 3.0",
         label_names=_TEN_DIGITS,
-        releases=(
-            Release(
-                source="MNIST, LeCun, Cortes and Burges, 1998",
+        sources=(
+            Source(
+                publisher="MNIST, LeCun, Cortes and Burges, 1998",
                 files={
                     "train-images-idx3-ubyte.gz": (
                         "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"
@@ -142,9 +142,10 @@ PUBLISHED: dict[str, NamedSet] = {
             "bag",
             "ankle boot",
         ),
-        releases=(
-            Release(
-                source="Fashion-MNIST, Xiao, Rasul and Vollgraf, Zalando, 2017, arXiv:1708.07747",
+        sources=(
+            Source(
+                publisher="Fashion-MNIST, Xiao, Rasul and Vollgraf, Zalando, 2017,"
+                " arXiv:1708.07747",
                 files={
                     "train-images-idx3-ubyte.gz": (
                         "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84"
@@ -169,9 +170,9 @@ PUBLISHED: dict[str, NamedSet] = {
         levels=2,
         licence="none stated; derived from MNIST, which is CC BY-SA 3.0",
         label_names=None,
-        releases=(
-            Release(
-                source=_BINARIZED_MNIST,
+        sources=(
+            Source(
+                publisher=_BINARIZED_MNIST,
                 files={
                     "binarized_mnist_train.amat": (
                         "ad693b29f94c14277b095f5238ddefbbdaaae0939789dd2f4f0205278cee3e4d"
@@ -183,8 +184,8 @@ PUBLISHED: dict[str, NamedSet] = {
                 read=formats.read_amat_files,
                 url="http://www.cs.toronto.edu/~larocheh/public/datasets/binarized_mnist/",
             ),
-            Release(
-                source=_BINARIZED_MNIST,
+            Source(
+                publisher=_BINARIZED_MNIST,
                 files={
                     "binarized_mnist.npz": (
                         "50de2c8299a5a297789293ab2c30f6fc3cb8c359a15e5e88d5501aa18ebb8fa5"
@@ -210,9 +211,9 @@ PUBLISHED: dict[str, NamedSet] = {
             "ship",
             "truck",
         ),
-        releases=(
-            Release(
-                source=_CIFAR10,
+        sources=(
+            Source(
+                publisher=_CIFAR10,
                 files={
                     "cifar-10-binary.tar.gz": (
                         "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"
@@ -221,8 +222,8 @@ PUBLISHED: dict[str, NamedSet] = {
                 read=formats.read_cifar_archive,
                 url="https://www.cs.toronto.edu/~kriz/",
             ),
-            Release(
-                source=f"{_CIFAR10}; subset: 10,000 training, 1,000 test images; not comparable"
+            Source(
+                publisher=f"{_CIFAR10}; subset: 10,000 training, 1,000 test images; not comparable"
                 " with published figures",
                 files={
                     "cifar10_subset.npz": (

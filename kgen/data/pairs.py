@@ -21,7 +21,7 @@ _PIXELS = 2**20  # per chunk, to bound memory
 
 
 @dataclass(frozen=True)
-class Source:
+class SourceKind:
     """A kind of source images.
 
     Attributes:
@@ -105,8 +105,8 @@ def hidden(images: np.ndarray) -> np.ndarray:
 
 
 SOURCES = {
-    "edges": Source(edges, channels=1, levels=2),
-    "gray": Source(luma, channels=1),
-    "small": Source(small),
-    "hidden": Source(hidden),
+    "edges": SourceKind(edges, channels=1, levels=2),
+    "gray": SourceKind(luma, channels=1),
+    "small": SourceKind(small),
+    "hidden": SourceKind(hidden),
 }

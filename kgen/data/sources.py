@@ -16,44 +16,44 @@ LARGEST_DOWNLOAD = 2**30  # bytes; the largest file of a named set has 170 milli
 
 
 @dataclass(frozen=True)
-class Release:
+class Source:
     """One published form of a set.
 
     Attributes:
-        source: who published it, and where.
+        publisher: who published it, and where.
         files: {file name: its sha256}; empty for a set that comes with an installed package.
         read: function from the folder of the files to the splits (train, test).
         url: the prefix of the file names on the web; empty if there is no download.
     """
 
-    source: str
+    publisher: str
     files: Mapping[str, str]
     read: Callable[[Path], tuple[Split, Split]]
     url: str = ""
 
 
-def locate(name: str, releases: tuple[Release, ...]) -> tuple[Release, Path]:
-    """The release of the set `name` that was found, and the folder of its verified files.
+def find(name: str, sources: tuple[Source, ...]) -> tuple[Source, Path]:
+    """The source of the set `name` that was found, and the folder of its verified files.
 
-    `releases` are in order of preference. Each is searched in `$KGEN_DATA_DIR/name`. If none is
+    `sources` are in order of preference. Each is searched in `$KGEN_DATA_DIR/name`. If none is
     there, the first one is taken from the cache; missing or damaged files are downloaded into it.
 
     Raises KgenError if a file in KGEN_DATA_DIR is damaged or a download fails. A failed download
     leaves no file behind.
     """
     folder = _data_folder(name)
-    for release in releases if folder else ():
-        if not _missing(release, folder):
-            _verify(release, folder)
-            return release, folder
-    return releases[0], _cached(name, releases[0])
+    for source in sources if folder else ():
+        if not _missing(source, folder):
+            _verify(source, folder)
+            return source, folder
+    return sources[0], _cached(name, sources[0])
 
 
-def is_at_hand(name: str, releases: tuple[Release, ...]) -> bool:
+def is_at_hand(name: str, sources: tuple[Source, ...]) -> bool:
     """Whether the set `name` needs no download: its files exist (they may be damaged)."""
     folder = _data_folder(name)
-    found = [not _missing(release, folder) for release in releases]
-    return any(found) or not _missing(releases[0], cache_folder() / name)
+    found = [not _missing(source, folder) for source in sources]
+    return any(found) or not _missing(sources[0], cache_folder() / name)
 
 
 def cache_folder() -> Path:
@@ -68,12 +68,12 @@ def _data_folder(name: str) -> Path | None:
     return expanded(root) / name if root else None
 
 
-def _missing(release: Release, folder: Path | None) -> list[str]:
-    return [file for file in release.files if folder is None or kind(folder / file) != "file"]
+def _missing(source: Source, folder: Path | None) -> list[str]:
+    return [file for file in source.files if folder is None or kind(folder / file) != "file"]
 
 
-def _verify(release: Release, folder: Path) -> None:
-    for file, expected in release.files.items():
+def _verify(source: Source, folder: Path) -> None:
+    for file, expected in source.files.items():
         received = _sha256(folder / file)
         if received != expected:
             raise KgenError(
@@ -90,20 +90,20 @@ def _sha256(path: Path) -> str:
         raise KgenError(f"{path}: expected a readable file ({error.strerror}): mend it") from error
 
 
-def _cached(name: str, release: Release) -> Path:
+def _cached(name: str, source: Source) -> Path:
     folder = cache_folder() / name
-    if release.files and not release.url:
+    if source.files and not source.url:
         raise KgenError(
-            f"{name}: expected {', '.join(_missing(release, _data_folder(name)))} in"
+            f"{name}: expected {', '.join(_missing(source, _data_folder(name)))} in"
             f" {_data_folder(name) or 'KGEN_DATA_DIR (which is not set)'}: these files cannot be"
             f" downloaded, so put them into a folder {name}/ and set KGEN_DATA_DIR to its parent"
         )
-    for file, sha256 in release.files.items():
+    for file, sha256 in source.files.items():
         try:
-            _retrieve(release.url + file, sha256, folder / file)
+            _retrieve(source.url + file, sha256, folder / file)
         # requests' exceptions are OSErrors; pooch reports a wrong checksum by a ValueError.
         except (OSError, ValueError) as error:
-            raise KgenError(_unavailable(name, release, file, error)) from error
+            raise KgenError(_unavailable(name, source, file, error)) from error
     return folder
 
 
@@ -138,12 +138,12 @@ class _Bounded:
         return self._file.write(content)
 
 
-def _unavailable(name: str, release: Release, file: str, error: Exception) -> str:
+def _unavailable(name: str, source: Source, file: str, error: Exception) -> str:
     folder = _data_folder(name)
-    missing = ", ".join(_missing(release, folder))
+    missing = ", ".join(_missing(source, folder))
     return (
         f"{name}: expected {missing} in {folder or 'KGEN_DATA_DIR (which is not set)'}, and"
-        f" downloading {release.url}{file} to {cache_folder() / name} failed ({_reason(error)}):"
+        f" downloading {source.url}{file} to {cache_folder() / name} failed ({_reason(error)}):"
         f" put the files into a folder {name}/ and set KGEN_DATA_DIR to its parent, or mend what"
         " failed and try again"
     )

@@ -7,7 +7,7 @@ import numpy as np
 
 from kgen.data import allowance
 from kgen.data.dataset import Dataset, Split, held_out
-from kgen.data.sources import Release, locate
+from kgen.data.sources import Source, find
 from kgen.errors import KgenError
 from kgen.files import open_plain
 from kgen.spaces import Tokens, split_words
@@ -16,8 +16,8 @@ _TEST_SEED, _TEST_SHARE = 0, 0.1
 SHORTEST, LONGEST = 3, 15  # words and punctuation marks per sentence of WordNet
 FEWEST = 5  # occurrences in the training sentences for a word to be in the vocabulary
 
-_WORDNET = Release(
-    source="the example sentences of WordNet 3.1, Princeton University",
+_WORDNET = Source(
+    publisher="the example sentences of WordNet 3.1, Princeton University",
     files={
         "wordnet_examples.txt.gz": (
             "da61f46601765fb36d88dd204d4a01fc65b15c4b65f7a536bb65dd1669d5a8e8"
@@ -32,8 +32,8 @@ def read_wordnet(options: tuple[str, ...] = ()) -> Dataset:
 
     Words with fewer than five occurrences in the training sentences are unknown words.
     """
-    release, folder = locate("wordnet_examples", (_WORDNET,))
-    lines = release.read(folder).splitlines()
+    source, folder = find("wordnet_examples", (_WORDNET,))
+    lines = source.read(folder).splitlines()
     texts = [line for line in lines if SHORTEST <= len(split_words(line)) <= LONGEST]
     order = np.random.default_rng(_TEST_SEED).permutation(len(texts))
     for_testing = np.zeros(len(texts), bool)
@@ -42,7 +42,7 @@ def read_wordnet(options: tuple[str, ...] = ()) -> Dataset:
         "wordnet_examples",
         texts,
         for_testing,
-        f"{release.source}, those of {SHORTEST} to {LONGEST} words and marks, a random tenth for"
+        f"{source.publisher}, those of {SHORTEST} to {LONGEST} words and marks, a random tenth for"
         " testing",
         "WordNet 3.1 licence, Princeton University",
         FEWEST,

@@ -31,7 +31,7 @@ def height_and_width(size) -> tuple[int, int] | None:
     return pair
 
 
-def colours(mode, grayscale: bool) -> str | None:
+def colour_mode(mode, grayscale: bool) -> str | None:
     """The arguments `mode=` and `grayscale=` of `load` as one: "rgb", "gray" or None."""
     if mode is not None and not (isinstance(mode, str) and mode in ("rgb", "gray")):
         raise KgenError(f'mode: expected "rgb", "gray" or None, received {mode!r}: choose one')

@@ -22,8 +22,11 @@ def likelihood(model, split, samples, seed=0, progress=None):
 
     Returns:
         A dict of plain values: `likelihood`, `samples` (for a bound that draws samples), `images`,
-        the mean in nats per image and in bits per dimension, and the standard errors of both. None
-        for a model without likelihood.
+        the mean in nats per image and in bits per dimension, and the standard errors of both. For
+        an estimate these are from its lower side, where log p(x) comes out too small on average;
+        `optimistic_negative_log_prob_nats` is the mean from its upper side, `log_partition` the
+        estimates of log Z from below and above, and the rest how they were found. None for a model
+        without likelihood.
 
     Raises:
         KgenError: for fewer than two images.
@@ -60,4 +63,17 @@ def likelihood(model, split, samples, seed=0, progress=None):
         "standard_error_nats": error,
         "bits_per_dimension": mean / bit_everywhere,
         "standard_error_bits": error / bit_everywhere,
+        **_sides(model, mean),
+    }
+
+
+def _sides(model, mean):
+    """The other side of an estimate, and how log Z was found; {} for another likelihood."""
+    if model.likelihood != "estimate":
+        return {}
+    found = model.log_partition()
+    return {
+        "optimistic_negative_log_prob_nats": mean - (found.upper - found.lower),
+        "log_partition": [found.lower, found.upper],
+        **found.settings,
     }

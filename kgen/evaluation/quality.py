@@ -97,8 +97,9 @@ def quality(images, reference, are_real=False):
     Returns:
         ({name: figure}, `kgen.metrics.Memorization` or None). A figure is None if it cannot be
         measured: with too few images (at least 4 for precision and recall, 6 for density and
-        coverage, 10 for the score), or with an encoder without probabilities. `memorized` is the
-        share of samples closer to a training image than the closest 1 % of held-out images.
+        coverage, 10 for the classifier score), or with an encoder without probabilities.
+        `memorized` is the share of samples closer to a training image than the closest 1 % of
+        held-out images.
     """
     real, features = reference.real, reference.encoder(images)
     subset = min(SUBSET, len(real), len(features))

@@ -14,25 +14,39 @@ from kgen.layers.bijections import (
 from kgen.layers.codebook import Codebook
 from kgen.layers.convolution import Conv2D, Conv2DTranspose
 from kgen.layers.dropout import Dropout
+from kgen.layers.embeddings import ConditionEmbedding, TimeEmbedding
 from kgen.layers.masked import HorizontalConv2D, MaskedConv2D, VerticalConv2D, shifted_down
-from kgen.layers.normalisation import BatchNormalization
-from kgen.layers.pyramid import UpsampleConv, pyramid_sizes
+from kgen.layers.masked_dense import MaskedDense
+from kgen.layers.normalisation import (
+    AdaptiveGroupNormalization,
+    BatchNormalization,
+    GroupNormalization,
+)
+from kgen.layers.pyramid import NearestUpsampleConv, UpsampleConv, pyramid_sizes
 from kgen.layers.spectral import SpectralNormalization
+from kgen.layers.unet import UNet
 
 __all__ = [
     "ActNorm",
+    "AdaptiveGroupNormalization",
     "AffineCoupling",
     "BatchNormalization",
     "Chain",
     "CheckerboardCoupling",
     "Codebook",
+    "ConditionEmbedding",
     "Conv2D",
     "Conv2DTranspose",
     "Dropout",
+    "GroupNormalization",
     "HorizontalConv2D",
     "InvertibleConv",
     "MaskedConv2D",
+    "MaskedDense",
+    "NearestUpsampleConv",
     "SpectralNormalization",
+    "TimeEmbedding",
+    "UNet",
     "UpsampleConv",
     "VerticalConv2D",
     "pyramid_sizes",

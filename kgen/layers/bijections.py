@@ -18,11 +18,11 @@ class Bijection(layers.Layer):
     """Base class of the steps of a flow; a subclass creates every variable in `__init__`.
 
     Attributes:
-        data_dependent: variables that the first batch initialises, with the values that `fitted`
-            returns.
+        data_dependent_variables: variables that the first batch initialises, with the values that
+            `data_dependent_init` returns.
     """
 
-    data_dependent = ()
+    data_dependent_variables = ()
 
     def __init__(self, **kwargs):
         super().__init__(dtype="float32", **kwargs)
@@ -34,7 +34,7 @@ class Bijection(layers.Layer):
     def inverse(self, outputs):
         raise NotImplementedError(f"{type(self).__name__} defines no inverse.")
 
-    def fitted(self, inputs):
+    def data_dependent_init(self, inputs):
         """Data-dependent initialisation: outputs for `inputs`, and the variables' new values."""
         return self.forward(inputs)[0], []
 
@@ -47,8 +47,8 @@ class Chain(Bijection):
         self.bijections = bijections
 
     @property
-    def data_dependent(self):
-        return [variable for part in self.bijections for variable in part.data_dependent]
+    def data_dependent_variables(self):
+        return [variable for part in self.bijections for variable in part.data_dependent_variables]
 
     def forward(self, inputs):
         total = zero_per_image(inputs)
@@ -62,10 +62,10 @@ class Chain(Bijection):
             outputs = bijection.inverse(outputs)
         return outputs
 
-    def fitted(self, inputs):
+    def data_dependent_init(self, inputs):
         values = []
         for bijection in self.bijections:
-            inputs, new = bijection.fitted(inputs)
+            inputs, new = bijection.data_dependent_init(inputs)
             values += new
         return inputs, values
 
@@ -102,7 +102,10 @@ def squeezed_shape(shape):
 
 
 class ActNorm(Bijection):
-    """y = (x + bias) exp(log_scale) per channel; `fitted` gives a batch mean 0 and variance 1."""
+    """y = (x + bias) exp(log_scale) per channel.
+
+    `data_dependent_init` gives a batch mean 0 and variance 1.
+    """
 
     def __init__(self, channels):
         super().__init__()
@@ -110,7 +113,7 @@ class ActNorm(Bijection):
         self.log_scale = self.add_weight(shape=(channels,), initializer="zeros", name="log_scale")
 
     @property
-    def data_dependent(self):
+    def data_dependent_variables(self):
         return [self.bias, self.log_scale]
 
     def forward(self, inputs):
@@ -121,7 +124,7 @@ class ActNorm(Bijection):
     def inverse(self, outputs):
         return outputs * ops.exp(-self.log_scale) - self.bias
 
-    def fitted(self, inputs):
+    def data_dependent_init(self, inputs):
         bias = -ops.mean(inputs, axis=(0, 1, 2))
         log_scale = -ops.log(ops.std(inputs, axis=(0, 1, 2)) + 1e-6)  # a channel may be constant
         return (inputs + bias) * ops.exp(log_scale), [bias, log_scale]
@@ -195,11 +198,11 @@ class AffineCoupling(Bijection):
 
     Args:
         shape: (height, width, channels) of the images, 2 channels or more.
-        width: channels of the network's hidden layers; 0 for a single convolution.
+        base_channels: channels of the network's hidden layers; 0 for a single convolution.
         changes: which half of the channels is x_a, "first" or "last".
     """
 
-    def __init__(self, shape, width, changes="first"):
+    def __init__(self, shape, base_channels, changes="first"):
         super().__init__()
         *size, channels = shape
         self.parts = channels // 2, channels - channels // 2
@@ -207,7 +210,7 @@ class AffineCoupling(Bijection):
             self.parts = self.parts[::-1]
         self.changes = changes
         changed, seen = self.parts
-        self.network = coupling_network((*size, seen), 2 * changed, width)
+        self.network = coupling_network((*size, seen), 2 * changed, base_channels)
 
     def forward(self, inputs):
         changed, seen = self._split(inputs)
@@ -240,17 +243,17 @@ class CheckerboardCoupling(Bijection):
 
     Args:
         shape: (height, width, channels) of the images, 2 pixels or more.
-        width: channels of the network's hidden layers.
+        base_channels: channels of the network's hidden layers.
         colour: x_a is the pixels whose row + column is even (0) or odd (1).
         conditions: number of channels of further images that the network sees, too.
     """
 
-    def __init__(self, shape, width, colour, conditions=0):
+    def __init__(self, shape, base_channels, colour, conditions=0):
         super().__init__()
         rows, columns, channels = shape
         self.size, self.colour = (rows, columns), colour
         seen = (rows, columns, channels + conditions)
-        self.network = coupling_network(seen, 2 * channels, width)
+        self.network = coupling_network(seen, 2 * channels, base_channels)
 
     def forward(self, inputs, *conditions):
         log_scale, shift = self._affine(inputs, conditions)
@@ -282,12 +285,12 @@ def zero_per_image(images):
     return ops.zeros((ops.shape(images)[0],))
 
 
-def coupling_network(shape, outputs, width):
-    """Convolutions 3x3, 1x1, 3x3 (width 0: one 3x3), the last of zeros: an identity coupling."""
+def coupling_network(shape, outputs, base_channels):
+    """Convolutions 3x3, 1x1, 3x3 (without base_channels one 3x3); the last one is all zeros."""
     network = keras.Sequential([layers.Input(shape)])
-    for size in (3, 1) if width else ():
+    for size in (3, 1) if base_channels else ():
         hidden = Conv2D(
-            width, size, padding="same", activation="relu", kernel_initializer="he_normal"
+            base_channels, size, padding="same", activation="relu", kernel_initializer="he_normal"
         )
         network.add(hidden)
     network.add(Conv2D(outputs, 3, padding="same", kernel_initializer="zeros", dtype="float32"))

@@ -3,9 +3,9 @@
 Of a square kernel only the taps that the mask keeps are stored and computed: the rows above the
 centre and, in the centre's row, the taps left of the centre. Images are padded with zeros.
 
-Within a pixel the colour channels are ordered, too (R, G, B). Feature i belongs to channel
-i % colours. In the centre tap, a feature of type "A" sees the channels before its own, one of type
-"B" its own as well.
+Within a pixel the channels are ordered, too (R, G, B). Feature i belongs to channel
+i % image_channels. In the centre tap, a feature of type "A" sees the channels before its own, one
+of type "B" its own as well.
 """
 
 import keras
@@ -82,7 +82,7 @@ class HorizontalConv2D(keras.layers.Layer):
         kernel_size: odd; this kernel is the left half of the middle row of a square so wide.
         mask_type: in the pixel itself, a feature sees the channels before its own ("A") or its own
             as well ("B").
-        colours: channels of the image, 1 or 3.
+        image_channels: channels of the image, 1 or 3.
         kernel_initializer: Keras initializer of the kernel.
     """
 
@@ -91,7 +91,7 @@ class HorizontalConv2D(keras.layers.Layer):
         filters,
         kernel_size,
         mask_type,
-        colours=1,
+        image_channels=1,
         kernel_initializer="glorot_uniform",
         **kwargs,
     ):
@@ -99,10 +99,10 @@ class HorizontalConv2D(keras.layers.Layer):
         self.filters = filters
         self.kernel_size = kernel_size
         self.mask_type = mask_type
-        self.colours = colours
+        self.image_channels = image_channels
         self.kernel_initializer = kernel_initializer
         self.reach = kernel_size // 2  # number of pixels seen to the left
-        self.taps = self.reach + (mask_type == "B" or colours > 1)
+        self.taps = self.reach + (mask_type == "B" or image_channels > 1)
 
     def build(self, input_shape):
         self.channels = input_shape[-1]
@@ -131,11 +131,11 @@ class HorizontalConv2D(keras.layers.Layer):
     def masked_kernel(self):
         """The kernel (taps, channels, filters), zero where the mask hides the centre's channels."""
         kernel = ops.cast(self.kernel, self.compute_dtype)
-        if self.colours == 1:
+        if self.image_channels == 1:
             return kernel
         mask = np.ones(kernel.shape, "float32")
-        inputs = np.arange(self.channels)[:, None] % self.colours
-        outputs = np.arange(self.filters) % self.colours
+        inputs = np.arange(self.channels)[:, None] % self.image_channels
+        outputs = np.arange(self.filters) % self.image_channels
         mask[-1] = inputs < outputs if self.mask_type == "A" else inputs <= outputs
         return kernel * ops.convert_to_tensor(mask, self.compute_dtype)
 
@@ -152,14 +152,14 @@ class MaskedConv2D(keras.layers.Layer):
     still (`padded_conv` of the backend).
 
     Args:
-        filters, kernel_size, mask_type, colours: see `HorizontalConv2D`; kernels from 3.
+        filters, kernel_size, mask_type, image_channels: see `HorizontalConv2D`; kernels from 3.
     """
 
-    def __init__(self, filters, kernel_size, mask_type, colours=1, **kwargs):
+    def __init__(self, filters, kernel_size, mask_type, image_channels=1, **kwargs):
         super().__init__(**kwargs)
         self.kernel_size = kernel_size
         self.vertical = VerticalConv2D(filters, kernel_size // 2, kernel_size, use_bias=False)
-        self.horizontal = HorizontalConv2D(filters, kernel_size, mask_type, colours)
+        self.horizontal = HorizontalConv2D(filters, kernel_size, mask_type, image_channels)
 
     def build(self, input_shape):
         self.vertical.build(input_shape)

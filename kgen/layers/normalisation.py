@@ -1,4 +1,6 @@
-"""Batch normalisation computed by `kgen.backend`: Keras' numbers, faster."""
+"""Batch and group normalisation computed by `kgen.backend`: Keras' numbers, faster."""
+
+import math
 
 import keras
 from keras import ops
@@ -24,3 +26,50 @@ class BatchNormalization(keras.layers.BatchNormalization):
         for moving, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
             moving.assign(self.momentum * moving + (1.0 - self.momentum) * value)
         return ops.cast(outputs, self.compute_dtype)
+
+
+class GroupNormalization(keras.layers.Layer):
+    """Group normalisation: statistics of a group of channels of one image.
+
+    `keras.layers.GroupNormalization` computes the same. Statistics are float32 under any policy.
+
+    Args:
+        groups: of channels; of other numbers of channels the largest divisor they share.
+
+    Source: Wu and He, "Group Normalization", 2018, arXiv:1803.08494.
+    """
+
+    epsilon = 1e-5
+
+    def __init__(self, groups, **kwargs):
+        super().__init__(**kwargs)
+        self.groups = groups
+
+    def build(self, x_shape):
+        self.groups = math.gcd(self.groups, x_shape[-1])
+        self.gamma = self.add_weight(shape=x_shape[-1:], initializer="ones", name="gamma")
+        self.beta = self.add_weight(shape=x_shape[-1:], initializer="zeros", name="beta")
+        self.built = True
+
+    def call(self, x):
+        return self.normalised(x, self.gamma, self.beta)
+
+    def normalised(self, x, scale, offset):
+        """The normalised x times a scale plus an offset, each (channels,) or (n, channels)."""
+        values = [ops.cast(value, "float32") for value in (x, scale, offset)]
+        outputs = backend.group_normalised(*values, self.groups, self.epsilon)
+        return ops.cast(outputs, self.compute_dtype)
+
+
+class AdaptiveGroupNormalization(GroupNormalization):
+    """Group normalisation whose scale and offset are linear functions of an embedding (n, e)."""
+
+    def build(self, x_shape, embedding_shape):
+        self.groups = math.gcd(self.groups, x_shape[-1])
+        self.modulation = keras.layers.Dense(2 * x_shape[-1])
+        self.modulation.build(embedding_shape)
+        self.built = True
+
+    def call(self, x, embedding):
+        scale, offset = ops.split(self.modulation(embedding), 2, axis=-1)
+        return self.normalised(x, 1.0 + scale, offset)

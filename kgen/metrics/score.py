@@ -24,7 +24,8 @@ def inception_score(probabilities, splits=10):
     """Mean and standard deviation of the score over splits of the images.
 
     The score ranges from 1 (the classifier sees no difference) to the number of classes. It uses
-    generated images only, and needs a classifier of the data's classes.
+    generated images only, and needs a classifier of the data's classes. With another classifier
+    than Inception-V3, such as one of digits, it is usually called classifier score.
 
     Args:
         probabilities: p(y|x) of generated images, (n, classes); rows sum to 1. Splits are taken in

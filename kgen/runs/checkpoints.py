@@ -11,9 +11,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from kgen.description.variables import named_variables
 from kgen.errors import KgenError
 from kgen.training.loss_components import NonFiniteLossError, check_finite
-from kgen.training.variables import named_variables
 
 SECONDS_BETWEEN = 600.0  # between checkpoints within a long epoch
 

@@ -82,8 +82,8 @@ def stage_of(model, data, number):
 def terms_logged(stage, measurements):
     """The names in a stage's history; sample quality is measured in the last stage."""
     measured = [name for one in measurements for name in one.logged if stage.is_last]
-    tracked = stage.model.metric_names
-    return [*tracked, *(f"val_{name}" for name in tracked), *measured]
+    names = stage.model.metric_names
+    return [*names, *(f"val_{name}" for name in names), *measured]
 
 
 def train(model, images, folder, options, record, progress, measurements):

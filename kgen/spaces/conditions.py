@@ -56,9 +56,9 @@ def default_condition(space, count):
 
 
 def rows_of(values, rows):
-    """Some rows of an array, of every array of a dict, or None of None."""
+    """Some rows of an array, of every array of a dict (also a nested one), or None of None."""
     if isinstance(values, dict):
-        return {name: part[rows] for name, part in values.items()}
+        return {name: rows_of(part, rows) for name, part in values.items()}
     return None if values is None else values[rows]
 
 

@@ -50,6 +50,32 @@ class Space:
             self.check_range(array.min(), array.max())
         return values
 
+    def check_masked(self, values, mask):
+        """Values for inference of which a part is hidden.
+
+        Args:
+            values: as in `check`; hidden ones are ignored.
+            mask: bool, True where hidden: (height, width) or (n, height, width) for images, all
+                channels of a pixel; (size,) or (n, size) for vectors.
+
+        Returns:
+            (values with 0 where hidden, mask (n, height, width) or (n, size)).
+
+        Raises:
+            KgenError: for values of another dtype, shape or range, or another mask.
+        """
+        values = self._converted(as_array(values, self.what))
+        self.check_batch(values)
+        mask, shape = np.asarray(mask), (len(values), *self.shape[:2])
+        if mask.dtype != bool or mask.shape not in (shape, shape[1:]):
+            raise KgenError(
+                f"Expected a mask of bool and shape {shape[1:]} or {shape}, received {mask.dtype} "
+                f"of shape {mask.shape}: True where a value is to be filled in."
+            )
+        mask, values = np.broadcast_to(mask, shape), np.asarray(values)
+        hidden = mask.reshape(shape + (1,) * len(self.shape[2:]))
+        return self.check(np.where(hidden, values.dtype.type(0), values)), mask
+
     def _converted(self, array):
         return array
 

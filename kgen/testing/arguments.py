@@ -5,12 +5,12 @@ import json
 import keras
 
 from kgen import data, models
+from kgen.description.parameters import constructor_parameters
 from kgen.files import as_json
 from kgen.spaces import rows_of
 from kgen.testing.check import check
 from kgen.testing.comparing import refused, trainable
 from kgen.testing.states import under_policy
-from kgen.training.parameters import constructor_parameters
 
 
 @check

@@ -11,10 +11,9 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from unittest import mock
 
-from kgen import backend
 from kgen.capabilities import log_prob_arguments
+from kgen.testing.states import quickly_compiled
 
 CHECKS = []
 
@@ -42,19 +41,11 @@ class Check:
     def __call__(self, case):
         with contextlib.ExitStack() as stack:
             if not self.as_users_run:
-                stack.enter_context(_quickly_compiled())
+                stack.enter_context(quickly_compiled())
             arguments = [case]
             if "folder" in inspect.signature(self.function).parameters:
                 arguments.append(Path(stack.enter_context(tempfile.TemporaryDirectory())))
             self.function(*arguments)
-
-
-def _quickly_compiled():
-    """Within, `jit_compile="auto"` stands for Keras' choice, in place of kgen's.
-
-    XLA on TensorFlow and recording on PyTorch take longer than a check's few steps without.
-    """
-    return mock.patch.object(backend, "default_jit_compile", lambda model: model.jit_compile)
 
 
 def check(
@@ -106,6 +97,10 @@ def has_sampler(model_class):
 
 def is_conditional(model_class):
     return model_class.conditional
+
+
+def completes(model_class):
+    return model_class.can_complete
 
 
 def has_latents(model_class):

@@ -5,8 +5,8 @@ import contextlib
 import numpy as np
 from keras import ops
 
+from kgen.description.variables import named_variables
 from kgen.errors import KgenError
-from kgen.training.variables import named_variables
 
 
 def array(tensor):

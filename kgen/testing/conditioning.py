@@ -45,17 +45,18 @@ def _as_dict(condition):
 def samples_without_a_condition_have_what_its_space_chooses(case):
     model = case.taught
     try:
-        condition = default_condition(case.condition_space, 12)
+        condition = default_condition(case.condition_space, COUNT)
     except KgenError as error:
         with refused(str(error)):
-            model.sample(12)
+            model.sample(COUNT)
     else:
-        assert same(model.sample(12, seed=0), model.sample(12, condition, seed=0))
+        assert same(model.sample(COUNT, seed=0), model.sample(COUNT, condition, seed=0))
 
 
 @check(needs=is_sampled_given)
 def the_number_of_samples_is_that_of_the_conditions(case):
-    assert case.taught.sample(**case.condition(3)).shape[0] == 3
+    for count in (8, COUNT):
+        assert case.taught.sample(**case.condition(count)).shape[0] == count
 
 
 @check(needs=is_conditional)

@@ -5,7 +5,7 @@ import numpy as np
 from kgen.testing.case import InOrder
 from kgen.testing.check import check, has_one_loss
 from kgen.testing.comparing import array, assert_close, finite, names_of, same, trainable
-from kgen.testing.states import BATCH_SIZE, LESSONS, RATE
+from kgen.testing.states import BATCH_SIZE, LESSONS, RATE, WHOLE
 
 
 @check
@@ -14,7 +14,7 @@ def losses_are_finite(case):
 
 
 @check
-def history_has_the_tracked_terms(case):
+def history_has_the_metric_names(case):
     assert set(case.trained.history) == set(case.model_class.metric_names)
 
 
@@ -24,7 +24,7 @@ def history_has_every_epoch(case):
 
 
 @check(of_base_class=True)
-def metrics_are_the_tracked_terms(case):
+def metrics_are_the_loss_components(case):
     assert list(case.model.get_metrics_result()) == list(case.model_class.metric_names)
 
 
@@ -58,7 +58,7 @@ def training_changes_every_trainable_variable(case):
 def an_optimizer_of_the_users_own_is_obeyed(case):
     """Every variable goes down its gradient, but for those that the first batch sets before it."""
     names = names_of(case.recorded.model)
-    set_by_data = getattr(case.recorded.model, "data_dependent", ())
+    set_by_data = getattr(case.recorded.model, "data_dependent_variables", ())
     for update in case.updates:
         updated = update.gradients.keys() - {names[id(variable)] for variable in set_by_data}
         expected = {name: update.before[name] - RATE * update.gradients[name] for name in updated}
@@ -72,8 +72,9 @@ def optimizer_counts_the_steps(case):
 
 @check(needs=has_one_loss)
 def loss_falls(case):
-    first, *_, last = case.lessons.history["loss"]
-    assert last < 0.98 * first, f"the loss goes from {first} to {last}"
+    name = case.model_class.progress_metric
+    first, *_, last = case.lessons.history[name]
+    assert last < 0.98 * first, f"the {name} goes from {first} to {last}"
 
 
 @check(of_base_class=True)
@@ -93,14 +94,14 @@ def epoch_logs_are_means_weighted_by_items(case):
 def validation_is_logged(case):
     held_out = case.training_data(BATCH_SIZE)
     history = case.fit_whole_batches(case.anew(), validation_data=held_out)
-    tracked = case.model_class.metric_names
-    assert set(history) == {*tracked, *(f"val_{name}" for name in tracked)}
+    names = case.model_class.metric_names
+    assert set(history) == {*names, *(f"val_{name}" for name in names)}
     assert finite(history)
 
 
 @check
-def evaluate_returns_the_tracked_terms(case):
-    logs = case.model.evaluate(*case.training_data(), verbose=0, return_dict=True)
+def evaluate_returns_the_metric_names(case):
+    logs = case.model.evaluate(*case.training_data(WHOLE), verbose=0, return_dict=True)
     assert set(logs) == set(case.model_class.metric_names)
     assert np.isfinite(list(logs.values())).all()
 
@@ -109,5 +110,5 @@ def evaluate_returns_the_tracked_terms(case):
 def evaluate_leaves_the_weights(case):
     model = case.anew()
     before = [array(weight) for weight in model.get_weights()]
-    model.evaluate(*case.training_data(), verbose=0)
+    model.evaluate(*case.training_data(WHOLE), verbose=0)
     assert all(map(same, before, map(array, model.get_weights())))

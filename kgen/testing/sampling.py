@@ -9,29 +9,31 @@ from kgen import backend
 from kgen.spaces import rows_of
 from kgen.testing.check import can_sample, check, has_no_noise, has_noise, has_sampler
 from kgen.testing.comparing import array, assert_near_levels, assert_same, same, state_of
+from kgen.testing.states import COUNT
 
 
 @check
 def samples_have_the_shape_of_items(case):
-    assert case.made_by(case.taught, 5).shape == (5, *case.item_shape)
+    for count in (8, COUNT):
+        assert case.made_by(case.taught, count).shape == (count, *case.item_shape)
 
 
 @check
 def samples_are_arrays_of_the_items_dtype(case):
-    samples = case.made_by(case.taught, 5)
+    samples = case.made_by(case.taught)
     assert isinstance(samples, np.ndarray)
     assert samples.dtype == case.items.dtype
 
 
 @check
 def samples_are_values_of_items(case):
-    assert case.are_valid(case.made_by(case.taught, 100))
+    assert case.are_valid(case.made_by(case.taught, COUNT))
 
 
 @check(needs=has_noise)
 def samples_without_seed_differ(case):
     model = case.taught
-    first, second = (model.sample(100, **case.condition()) for _ in range(2))
+    first, second = (model.sample(COUNT, **case.condition()) for _ in range(2))
     assert not same(first, second)  # of two levels, eight may be equal
 
 
@@ -45,7 +47,7 @@ def samples_of_equal_seeds_are_equal(case):
 @check(needs=has_noise)
 def samples_of_other_seeds_differ(case):
     model = case.taught
-    first, second = (model.sample(100, **case.condition(), seed=seed) for seed in (3, 4))
+    first, second = (model.sample(COUNT, **case.condition(), seed=seed) for seed in (3, 4))
     assert not same(first, second)
 
 
@@ -117,7 +119,7 @@ def a_callback_may_sample(case):
 
 @check(needs=has_sampler)
 def its_sampler_is_a_keras_model_of_the_same_images(case, folder):
-    model, count = case.taught, 10
+    model, count = case.taught, 8
     latents = np.random.default_rng(3).standard_normal((count, model.latent_size), "float32")
     condition = case.entering(count)
     inputs = latents if condition is None else [latents, *keras.tree.flatten(condition)]

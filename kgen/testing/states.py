@@ -8,10 +8,11 @@ from unittest import mock
 import keras
 
 from kgen import backend
+from kgen.description.variables import named_variables
+from kgen.seeds import set_seed
 from kgen.testing.comparing import state_of
 from kgen.testing.recorded import Recorded
-from kgen.training import GenerativeModel, set_seed
-from kgen.training.variables import named_variables
+from kgen.training import GenerativeModel
 
 COUNT, BATCH_SIZE = 100, 32  # items: batches of 32, 32, 32 and 4
 WHOLE = 96  # items of the first three
@@ -66,6 +67,14 @@ def under_policy(name):
         keras.config.set_dtype_policy(before)
 
 
+def quickly_compiled():
+    """Within, `jit_compile="auto"` stands for Keras' choice, in place of kgen's.
+
+    XLA on TensorFlow and recording on PyTorch take longer than a check's few steps without.
+    """
+    return mock.patch.object(backend, "default_jit_compile", lambda model: model.jit_compile)
+
+
 class States:
     """The models of a `Case`, which has a `model_class`, `arguments` and `training_data`.
 
@@ -94,8 +103,16 @@ class States:
     @functools.cached_property
     def kept(self):
         """The model that most checks share."""
-        model = self.compiled()
+        with quickly_compiled():
+            model = self.compiled()
         return Kept(model, state_of(model))
+
+    @functools.cached_property
+    def at_defaults(self):
+        """A model compiled as users do: that which checks share, if it is compiled alike."""
+        model = self.compiled()
+        same = model.jit_compile == self.model.jit_compile
+        return self.kept if same else Kept(model, state_of(model))
 
     @property
     def model(self):
@@ -152,17 +169,27 @@ class States:
     @functools.cached_property
     def mixed(self):
         """A model trained in mixed precision, and the dtypes of its losses and terms."""
-        dtypes, differentiate = set(), backend.value_and_grad
+        dtypes, differentiate, track = set(), backend.value_and_grad, self.model_class.track
         whole = self.training_data(WHOLE)  # before the policy is another
+
+        def see(values):
+            dtypes.update(keras.backend.standardize_dtype(value.dtype) for value in values)
 
         def recording(*args):
             (loss, terms), gradients = differentiate(*args)
-            dtypes.update(keras.backend.standardize_dtype(x.dtype) for x in (loss, *terms.values()))
+            see([loss, *terms.values()])
             return (loss, terms), gradients
+
+        def tracking(model, x, **values):
+            see(values.values())
+            return track(model, x, **values)
 
         with under_policy("mixed_bfloat16"):
             model = self.compiled()
-            with mock.patch.object(backend, "value_and_grad", recording):
+            with (
+                mock.patch.object(backend, "value_and_grad", recording),
+                mock.patch.object(self.model_class, "track", tracking),
+            ):
                 history = model.fit(*whole, batch_size=BATCH_SIZE, verbose=0).history
         return Mixed(model, history, dtypes)
 

@@ -28,8 +28,9 @@ class CallbackList(keras.callbacks.CallbackList):
     between. A callback whose batch hook needs no logs, or older ones, sets the attribute
     `reads_batch_logs = False`.
 
-    The list also tells the data which epoch begins, and stops training at a non-finite loss. After
-    a resume within an epoch it continues the numbers of the batches and the epoch's means.
+    The list also tells the data which epoch begins, and the model when an epoch begins and when its
+    training steps have ended. It stops training at a non-finite loss. After a resume within an
+    epoch it continues the numbers of the batches and the epoch's means.
 
     A non-finite loss raises `NonFiniteLossError`. If `keras.callbacks.TerminateOnNaN` is among the
     callbacks, the message is logged instead, and training ends as after
@@ -95,17 +96,28 @@ class CallbackList(keras.callbacks.CallbackList):
                 variable.assign(value)
         if self.batches is not None:
             self.batches.epoch, self.batches.first = epoch, self.first
+        if not self.first:
+            self.model.begin_epoch()
         super().on_epoch_begin(epoch, logs)
         self.check_trainable()  # a callback may have frozen layers, now or at the last epoch's end
 
     def on_epoch_end(self, epoch, logs=None):
-        self._check_finite()
+        self._end_steps()
         super().on_epoch_end(epoch, logs)
 
     def on_test_begin(self, logs=None):
-        self._check_finite()  # validation resets the terms
-        self.epoch = self.earlier = None
+        self._end_steps()
         super().on_test_begin(logs)
+
+    def _end_steps(self):
+        """After an epoch's last training step, and before its validation, which resets the terms.
+
+        Does nothing in an `evaluate`, and at the epoch's end if there was validation.
+        """
+        self._check_finite()
+        if self.epoch is not None:
+            self.model.end_epoch()
+        self.epoch = self.earlier = None
 
     def on_test_end(self, logs=None):
         self.model.loss_components.check_seen()
@@ -159,10 +171,10 @@ def check_callbacks(callbacks, model):
     for callback in callbacks:
         name, members = type(callback).__name__, members_of(model.optimizer)
         rates = keras.callbacks.LearningRateScheduler, keras.callbacks.ReduceLROnPlateau
-        if isinstance(callback, rates) and any(map(_follows_a_schedule, members)):
+        if isinstance(callback, rates) and any(map(_has_no_constant_rate, members)):
             raise KgenError(
-                f"Expected a learning rate that {name} can set, received one that follows a "
-                "schedule: compile with a number, as in keras.optimizers.Adam(0.001)."
+                f"Expected a learning rate that {name} can set, received a schedule or "
+                "none: compile with a number, as in keras.optimizers.Adam(0.001)."
             )
         ema = keras.callbacks.SwapEMAWeights
         if isinstance(callback, ema) and not any(member.use_ema for member in members):
@@ -184,8 +196,8 @@ def _check_installed(name, *packages):
         )
 
 
-def _follows_a_schedule(optimizer):
-    return not isinstance(optimizer.get_config()["learning_rate"], float)
+def _has_no_constant_rate(optimizer):
+    return not isinstance(optimizer.get_config().get("learning_rate"), float)
 
 
 def _place_within_epoch(backup):

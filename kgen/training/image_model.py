@@ -27,6 +27,19 @@ class ImageModel(GenerativeModel):
     def space(self):
         return Pixels(self.image_shape, self.levels)
 
+    def checked_known(self, images, mask):
+        """What `complete` is given, checked: the known pixels, 0 elsewhere, and the mask (n, h, w).
+
+        Args:
+            images: of levels (n, height, width, channels); values where `mask` is True are ignored.
+            mask: bool (height, width) or (n, height, width), True where a pixel is to be filled in.
+
+        Raises:
+            KgenError: for images of another dtype or shape, or with values beyond the levels where
+                `mask` is False; for another mask.
+        """
+        return self.space.check_masked(images, mask)
+
     def scale(self, images):
         """Pixel values 0..levels-1 scaled to float32 in [-1, 1]."""
         return ops.cast(images, "float32") * (2.0 / (self.levels - 1)) - 1.0

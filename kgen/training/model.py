@@ -7,6 +7,9 @@ from keras import ops
 from kgen import backend
 from kgen.bounds import Fraction, Number, checked
 from kgen.capabilities import names_with
+from kgen.description.configuration import check_policy
+from kgen.description.lacking import Lacking
+from kgen.description.parameters import sampling_arguments
 from kgen.errors import KgenError
 from kgen.memory import check_memory
 from kgen.spaces import (
@@ -17,12 +20,9 @@ from kgen.spaces import (
     parts_of,
 )
 from kgen.training.averages import Averages
-from kgen.training.configuration import check_policy
 from kgen.training.inputs import BatchCheck
-from kgen.training.lacking import Lacking
 from kgen.training.loss_components import LossComponents
 from kgen.training.losses import regularization
-from kgen.training.parameters import sampling_arguments
 from kgen.training.players import preserve_moving_statistics
 from kgen.training.trained import Trained
 
@@ -60,11 +60,14 @@ class GenerativeModel(Lacking, Trained):
         condition_space: the space of the condition, a dict of spaces, or None.
         averaged: the attributes of the networks whose weights `ema` averages; None for all.
         averages: the averaged weights; only with `ema`.
+        progress_metric: the metric that training lowers; "loss" unless the loss's value says
+            nothing about progress.
         sampling: "direct" (one pass through networks), "sequential" (one part of an item after the
             other) or "iterative" (many steps, each on the whole item).
     """
 
     metric_names = ("loss",)
+    progress_metric = "loss"
     players = ()
     data_arguments = ()  # of the constructor, which every model of this kind takes
     averaged = None
@@ -268,7 +271,7 @@ class GenerativeModel(Lacking, Trained):
         """Add this batch's terms (means over the items `x`) to the epoch's means; return those."""
         if set(values) != set(self.metric_names):
             raise ValueError(
-                f"Expected the tracked terms {self.metric_names}, received {list(values)}."
+                f"Expected the loss components {self.metric_names}, received {list(values)}."
             )
         self.loss_components.update_state(values, ops.shape(x)[0])
         return self.loss_components.result()
@@ -293,6 +296,12 @@ class GenerativeModel(Lacking, Trained):
             seed: of the noise; None for new noise.
         """
         raise NotImplementedError(f"{type(self).__name__} cannot sample.")
+
+    def begin_epoch(self):
+        """Called by `fit` before the first step of an epoch, and not when an epoch is resumed."""
+
+    def end_epoch(self):
+        """Called by `fit` after the last training step of an epoch, before its validation."""
 
     def train_step(self, data):
         x, condition = self.unpack(data)

@@ -1,4 +1,4 @@
-"""`OptimizerGroup`: one optimizer per player, as the single optimizer that Keras expects."""
+"""What stands for the single optimizer that Keras expects: one per player, or a closed form."""
 
 import keras
 
@@ -83,6 +83,23 @@ class OptimizerGroup(keras.optimizers.Optimizer):
         deserialize = keras.saving.deserialize_keras_object
         members = {player: deserialize(member) for player, member in config["members"].items()}
         return cls(members, name=config["name"])
+
+
+@keras.saving.register_keras_serializable("kgen")
+class ClosedFormUpdate(keras.optimizers.Optimizer):
+    """Stands for the optimizer of a model that is fitted in closed form, see `ClosedForm`.
+
+    It counts the training steps. It has no learning rate and applies no gradients.
+    """
+
+    def __init__(self, name="closed_form_update"):
+        super().__init__(learning_rate=0.0, name=name)
+
+    def apply(self, grads, trainable_variables=None):
+        raise TypeError("Expected no gradients: the model is fitted in closed form.")
+
+    def get_config(self):
+        return {"name": self.name}
 
 
 class _Named:

@@ -6,9 +6,10 @@ import numpy as np
 from keras import ops
 
 from kgen import backend
+from kgen.description.configuration import Configured
+from kgen.description.variables import within_memory
 from kgen.errors import KgenError
 from kgen.training.callbacks import CallbackList
-from kgen.training.configuration import Configured
 from kgen.training.inputs import (
     checked_validation,
     given,
@@ -18,7 +19,6 @@ from kgen.training.inputs import (
 )
 from kgen.training.optimizers import checked_optimizer
 from kgen.training.order import Batches, check_number, number_of_batches
-from kgen.training.variables import within_memory
 
 
 class Trained(Configured):

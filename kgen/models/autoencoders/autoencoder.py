@@ -26,8 +26,9 @@ from kgen.bounds import Count, ImageShape, Layers, Levels
 from kgen.capabilities import names_with
 from kgen.distributions import pixel_distribution
 from kgen.errors import KgenError
+from kgen.inference import in_chunks, inference
 from kgen.layers import Conv2D, UpsampleConv, pyramid_sizes
-from kgen.training import ImageModel, in_chunks, inference
+from kgen.training import ImageModel
 
 
 @keras.saving.register_keras_serializable("kgen")
@@ -45,7 +46,7 @@ class Autoencoder(ImageModel):
         latent_size: dimensions of the code z.
         hidden: units of each hidden layer of the dense encoder; mirrored in the decoder.
         architecture: "dense", or "conv" for strided convolutions.
-        width: "conv" only: channels of the first convolution; each further one has twice as many.
+        base_channels: "conv" only: channels of the first convolution, doubled at each further one.
 
     Metrics: `loss`, the negative log-likelihood given the code, in nats per image.
     """
@@ -64,15 +65,15 @@ class Autoencoder(ImageModel):
         latent_size: Count = 20,
         hidden: Layers = (500,),
         architecture: Literal["dense", "conv"] = "dense",
-        width: Count = 32,
+        base_channels: Count = 32,
         **kwargs,
     ):
         super().__init__(image_shape, levels, **kwargs)
         self.latent_size = latent_size
         self.hidden = hidden
         self.architecture = architecture
-        self.width = width
-        self.pixels = pixel_distribution(levels)
+        self.base_channels = base_channels
+        self.likelihood_distribution = pixel_distribution(levels)
         rows, columns, _ = self.image_shape
         if architecture == "conv" and min(rows, columns) < 8:
             raise KgenError(
@@ -87,10 +88,10 @@ class Autoencoder(ImageModel):
         inputs = (*size, channels + further_channels)
         latents = self.latent_size + further_latents
         codes = self.outputs_per_latent * self.latent_size
-        outputs = (*size, channels * self.pixels.parameters_per_value)
+        outputs = (*size, channels * self.likelihood_distribution.parameters_per_value)
         if self.architecture == "conv":
-            self.encoder = convolutional_encoder(inputs, self.width, codes)
-            self.decoder = convolutional_decoder(latents, self.width, outputs)
+            self.encoder = convolutional_encoder(inputs, self.base_channels, codes)
+            self.decoder = convolutional_decoder(latents, self.base_channels, outputs)
         else:
             self.encoder = dense_encoder(inputs, self.hidden, codes)
             self.decoder = dense_decoder(latents, self.hidden, outputs)
@@ -105,7 +106,7 @@ class Autoencoder(ImageModel):
     def objective(self, images, condition, training):
         latents = self.apply_encoder(images, condition, training)  # (n, latent_size)
         parameters = self.apply_decoder(latents, condition, training)
-        return -ops.mean(self.pixels.log_prob(images, parameters)), {}
+        return -ops.mean(self.likelihood_distribution.log_prob(images, parameters)), {}
 
     def apply_encoder(self, images, condition=None, training=False):
         """The encoder's outputs for uint8 images: (n, outputs_per_latent * latent_size)."""
@@ -120,7 +121,7 @@ class Autoencoder(ImageModel):
         return ops.cast(images, "float32") * (1.0 / (self.levels - 1))
 
     def apply_decoder(self, latents, condition=None, training=False):
-        """The parameters of p(x|z), as `self.pixels` takes them."""
+        """The parameters of p(x|z), as `self.likelihood_distribution` takes them."""
         return self.decoder(latents, training=training)
 
     # === Inference ===
@@ -155,7 +156,7 @@ class Autoencoder(ImageModel):
         return self.apply_encoder(images, condition)
 
     def _images_of(self, latents, condition=None):
-        return self.pixels.median(self.apply_decoder(latents, condition))
+        return self.likelihood_distribution.median(self.apply_decoder(latents, condition))
 
     @inference
     def _decode(self, latents, condition=None):
@@ -193,14 +194,14 @@ def dense_decoder(latent_size, hidden, output_shape):
     )
 
 
-def convolutional_encoder(image_shape, width, outputs):
+def convolutional_encoder(image_shape, base_channels, outputs):
     """Images to (n, outputs): strided convolutions, then one dense layer."""
     depth = len(pyramid_sizes(image_shape)) - 1
     return keras.Sequential(
         [
             layers.Input(image_shape),
             *[
-                Conv2D(width * 2**level, 4, strides=2, padding="same", activation="relu")
+                Conv2D(base_channels * 2**level, 4, strides=2, padding="same", activation="relu")
                 for level in range(depth)
             ],
             layers.Flatten(),
@@ -210,14 +211,14 @@ def convolutional_encoder(image_shape, width, outputs):
     )
 
 
-def convolutional_decoder(latent_size, width, output_shape):
+def convolutional_decoder(latent_size, base_channels, output_shape):
     """Latents to (n, *output_shape): one dense layer, then transposed convolutions."""
     sizes = pyramid_sizes(output_shape)  # [(28, 28), (14, 14), (7, 7)]
-    smallest = (*sizes[-1], width * 2 ** (len(sizes) - 2))  # (7, 7, 64)
+    smallest = (*sizes[-1], base_channels * 2 ** (len(sizes) - 2))  # (7, 7, 64)
     network = keras.Sequential([layers.Input((latent_size,))], name="decoder")
     network.add(layers.Dense(math.prod(smallest), "relu"))
     network.add(layers.Reshape(smallest))
     for level in reversed(range(1, len(sizes) - 1)):
-        network.add(UpsampleConv(width * 2 ** (level - 1), sizes[level], activation="relu"))
+        network.add(UpsampleConv(base_channels * 2 ** (level - 1), sizes[level], activation="relu"))
     network.add(UpsampleConv(output_shape[-1], sizes[0], dtype="float32"))
     return network

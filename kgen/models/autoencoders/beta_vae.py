@@ -36,7 +36,7 @@ class BetaVAE(VAE):
     Metrics: `loss` = `reconstruction` + beta * `kl`, in nats per image.
     """
 
-    small_arguments = {"latent_size": 4, "architecture": "conv", "width": 4, "beta": 2.0}
+    small_arguments = {"latent_size": 4, "architecture": "conv", "base_channels": 4, "beta": 2.0}
 
     def __init__(
         self,

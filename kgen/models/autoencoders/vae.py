@@ -25,8 +25,8 @@ import numpy as np
 from keras import ops
 
 from kgen.distributions import normal_kl, normal_log_prob, standard_normal_log_prob
+from kgen.inference import importance_weighted_bound, in_chunks, inference, keras_sampler, repeated
 from kgen.models.autoencoders.autoencoder import Autoencoder
-from kgen.training import importance_weighted_bound, in_chunks, inference, keras_sampler, repeated
 
 
 @keras.saving.register_keras_serializable("kgen")
@@ -44,7 +44,7 @@ class VAE(Autoencoder):
         latent_size: dimensions of the latent z.
         hidden: units of each hidden layer of the dense encoder; mirrored in the decoder.
         architecture: "dense", or "conv" for strided convolutions.
-        width: "conv" only: channels of the first convolution; each further one has twice as many.
+        base_channels: "conv" only: channels of the first convolution, doubled at each further one.
 
     Metrics: `loss` = `reconstruction` + `kl`, all in nats per image.
     """
@@ -63,32 +63,38 @@ class VAE(Autoencoder):
         noise = self.normal(ops.shape(mean))
         latents = mean + ops.exp(0.5 * log_variance) * noise
         parameters = self.apply_decoder(latents, condition, training)
-        reconstruction = -ops.mean(self.pixels.log_prob(images, parameters))
+        reconstruction = -ops.mean(self.likelihood_distribution.log_prob(images, parameters))
         kl = ops.mean(normal_kl(mean, log_variance))
         return reconstruction + kl, {"reconstruction": reconstruction, "kl": kl}
 
     def posterior(self, images, condition=None, training=False):
         """Mean and log variance of q(z|x), float32 (n, latent_size) each."""
-        return ops.split(self.apply_encoder(images, condition, training), 2, axis=-1)
+        outputs = self.apply_encoder(images, condition, training)
+        return ops.split(outputs, self.outputs_per_latent, axis=-1)
 
-    def log_weights(self, images, condition, noise, training=False):
-        """log( p(x|z) p(z) / q(z|x) ) in nats, (k, n), for z = mean + std * `noise` (k, n, d)."""
+    def posterior_draws(self, images, condition, noise, training=False):
+        """Draws z ~ q(z|x), mean + std * `noise` (k, n, d), and log q(z|x) in nats, (k, n)."""
         mean, log_variance = self.posterior(images, condition, training)  # (n, d)
         latents = mean + ops.exp(0.5 * log_variance) * noise  # (k, n, d)
+        return latents, normal_log_prob(latents, mean, log_variance)
+
+    def log_weights(self, images, condition, noise, training=False):
+        """log( p(x|z) p(z) / q(z|x) ) in nats, (k, n), for the draws of `noise` (k, n, d)."""
+        latents, log_posterior = self.posterior_draws(images, condition, noise, training)
         samples = ops.shape(noise)[0]
         condition = repeated(condition, samples)
         flat = ops.reshape(latents, (-1, self.latent_size))  # (k * n, d)
         parameters = self.apply_decoder(flat, condition, training)
         parameters = ops.reshape(parameters, ops.shape(noise)[:2] + tuple(parameters.shape[1:]))
         log_prior = standard_normal_log_prob(latents)
-        log_posterior = normal_log_prob(latents, mean, log_variance)
-        return self.pixels.log_prob(images, parameters) + log_prior - log_posterior
+        return self.likelihood_distribution.log_prob(images, parameters) + log_prior - log_posterior
 
     # === Inference ===
 
     def encode(self, images, condition=None):
         """Mean and log variance of q(z|x) for uint8 images, float32 (n, latent_size) each."""
-        return tuple(np.split(super().encode(images, condition), 2, axis=-1))
+        outputs = super().encode(images, condition)
+        return tuple(np.split(outputs, self.outputs_per_latent, axis=-1))
 
     def latents(self, images, condition=None):
         """The posterior means of uint8 images, float32 (n, latent_size)."""
@@ -153,7 +159,7 @@ class VAE(Autoencoder):
 
     @inference
     def _draw(self, latents, uniform, condition=None):
-        return self.pixels.sample(self.apply_decoder(latents, condition), uniform)
+        return self.likelihood_distribution.sample(self.apply_decoder(latents, condition), uniform)
 
     @inference
     def _log_weights(self, images, noise, condition=None):

@@ -45,8 +45,9 @@ from kgen.bounds import (
 )
 from kgen.data import Split
 from kgen.distributions import pixel_distribution
+from kgen.inference import in_chunks, inference
 from kgen.layers import Codebook, Conv2D, UpsampleConv, pyramid_sizes
-from kgen.training import GivenLabels, ImageModel, in_chunks, inference
+from kgen.training import GivenLabels, ImageModel
 
 
 @keras.saving.register_keras_serializable("kgen")
@@ -64,7 +65,7 @@ class VQVAE(GivenLabels, ImageModel):
         codes: number of vectors in the codebook.
         code_size: dimensions of each vector.
         halvings: how often the encoder halves the image; with 2, 28x28 pixels become 7x7 codes.
-        width: channels of the hidden layers.
+        base_channels: channels of the hidden layers.
         residual_blocks: number in the encoder, and in the decoder.
         commitment: weight of the distance of z_e from its code (paper: 0.25).
         decay: decay of the codebook's moving averages.
@@ -82,7 +83,7 @@ class VQVAE(GivenLabels, ImageModel):
     averaged = ("encoder", "decoder")
     picture_arguments: ClassVar[dict] = {"mode": "median"}
     small_arguments: ClassVar[dict] = {
-        **{"codes": 16, "code_size": 4, "halvings": 1, "width": 8, "residual_blocks": 1},
+        **{"codes": 16, "code_size": 4, "halvings": 1, "base_channels": 8, "residual_blocks": 1},
         **{"prior_features": 6, "prior_blocks": 1, "classes": 10},
     }
 
@@ -94,7 +95,7 @@ class VQVAE(GivenLabels, ImageModel):
         codes: CodeCount = 128,
         code_size: Count = 16,
         halvings: Scales = 2,
-        width: Count = 64,
+        base_channels: Count = 64,
         residual_blocks: Repeats = 2,
         commitment: Weight = 0.25,
         decay: Fraction = 0.99,
@@ -107,10 +108,10 @@ class VQVAE(GivenLabels, ImageModel):
         self.classes = classes
         super().__init__(image_shape, levels, **kwargs)
         self.codes, self.code_size, self.halvings = codes, code_size, halvings
-        self.width, self.residual_blocks = width, residual_blocks
+        self.base_channels, self.residual_blocks = base_channels, residual_blocks
         self.commitment, self.decay, self.restart_after = commitment, decay, restart_after
         self.prior_features, self.prior_blocks = prior_features, prior_blocks
-        self.pixels = pixel_distribution(levels)
+        self.likelihood_distribution = pixel_distribution(levels)
         self.sizes = pyramid_sizes(self.image_shape, below=2)[: halvings + 1]  # 28, 14, 7
         self.encoder, self.decoder = self.build_encoder(), self.build_decoder()
         self.codebook = Codebook(codes, code_size, decay, restart_after)
@@ -137,26 +138,26 @@ class VQVAE(GivenLabels, ImageModel):
     def build_encoder(self):
         x = inputs = layers.Input(self.image_shape)
         for _ in self.sizes[1:]:
-            x = Conv2D(self.width, 4, strides=2, padding="same", activation="relu")(x)
+            x = Conv2D(self.base_channels, 4, strides=2, padding="same", activation="relu")(x)
         x = self.residual_tower(x)
         return keras.Model(inputs, Conv2D(self.code_size, 1, dtype="float32")(x), name="encoder")
 
     def build_decoder(self):
         x = inputs = layers.Input((*self.sizes[-1], self.code_size))
-        x = self.residual_tower(Conv2D(self.width, 3, padding="same")(x))
+        x = self.residual_tower(Conv2D(self.base_channels, 3, padding="same")(x))
         for size in reversed(self.sizes[1:-1]):
-            x = UpsampleConv(self.width, size, activation="relu")(x)
-        outputs = self.image_shape[-1] * self.pixels.parameters_per_value
+            x = UpsampleConv(self.base_channels, size, activation="relu")(x)
+        outputs = self.image_shape[-1] * self.likelihood_distribution.parameters_per_value
         x = UpsampleConv(outputs, self.sizes[0], dtype="float32")(x)
         return keras.Model(inputs, x, name="decoder")
 
     def residual_tower(self, x):
         """Blocks x + W_1 relu(3x3 convolution of relu(x)), then a ReLU (section 4.1)."""
         for _ in range(self.residual_blocks):
-            hidden = Conv2D(self.width // 2 or 1, 3, padding="same", activation="relu")(
+            hidden = Conv2D(self.base_channels // 2 or 1, 3, padding="same", activation="relu")(
                 layers.ReLU()(x)
             )
-            x = layers.Add()([x, Conv2D(self.width, 1)(hidden)])
+            x = layers.Add()([x, Conv2D(self.base_channels, 1)(hidden)])
         return layers.ReLU()(x)
 
     # === Training ===
@@ -175,7 +176,7 @@ class VQVAE(GivenLabels, ImageModel):
         )
         passed = encoded + ops.stop_gradient(quantised - encoded)  # straight-through
         parameters = self.decoder(passed, training=training)
-        reconstruction = -ops.mean(self.pixels.log_prob(images, parameters))
+        reconstruction = -ops.mean(self.likelihood_distribution.log_prob(images, parameters))
         terms = {"reconstruction": reconstruction, "commitment_loss": commitment_loss}
         return reconstruction + commitment_loss, {**terms, "perplexity": self.codebook.perplexity()}
 
@@ -230,12 +231,12 @@ class VQVAE(GivenLabels, ImageModel):
 
     @inference
     def _medians(self, codes):
-        return self.pixels.median(self.parameters_of(codes))
+        return self.likelihood_distribution.median(self.parameters_of(codes))
 
     @inference
     def _draw(self, codes, uniform):
-        return self.pixels.sample(self.parameters_of(codes), uniform)
+        return self.likelihood_distribution.sample(self.parameters_of(codes), uniform)
 
     @inference
     def _log_prob(self, images, codes):
-        return self.pixels.log_prob(images, self.parameters_of(codes))
+        return self.likelihood_distribution.log_prob(images, self.parameters_of(codes))

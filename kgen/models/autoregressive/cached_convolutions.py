@@ -81,7 +81,7 @@ class CachedConvolutions:
     """Draws the pixels of images one after the other, in two nested loops: rows and pixels.
 
     Args:
-        model: an `Autoregressive` model.
+        model: a `ConvolutionalAutoregressive` model.
         embedded: what its condition adds to the layers.
     """
 
@@ -119,25 +119,27 @@ class CachedConvolutions:
         return ops.transpose(pixels, (2, 0, 1, 3))
 
     def _drawn(self, apply, pixel, mask, uniform):
-        """One pixel (n, colours); where `mask` is True its channels are drawn one after the other.
+        """One pixel (n, channels); where `mask` is True its channels are drawn one after the other.
 
         Returns:
             The cache for the next pixel; and (the pixel, the masked convolutions' inputs).
         """
-        colours = ops.split(pixel, self.model.colours, axis=-1)
-        for colour in range(self.model.colours):
-            parameters = self.model.network(apply, self._scaled(colours), self.embedded)
-            parameters = parameters[:, colour :: self.model.colours]
-            drawn = self.model.pixels.sample(parameters, uniform[:, colour : colour + 1])
-            colours[colour] = ops.where(mask, drawn, colours[colour])
+        channels = ops.split(pixel, self.model.channels, axis=-1)
+        for channel in range(self.model.channels):
+            parameters = self.model.network(apply, self._scaled(channels), self.embedded)
+            parameters = parameters[:, channel :: self.model.channels]
+            drawn = self.model.likelihood_distribution.sample(
+                parameters, uniform[:, channel : channel + 1]
+            )
+            channels[channel] = ops.where(mask, drawn, channels[channel])
         # Run the first layer again on the drawn pixel: its cache feeds the pixels to the right.
-        x = self._scaled(colours)
+        x = self._scaled(channels)
         apply(self.model.first, x)
-        return apply.next_cache, (ops.concatenate(colours, axis=-1), apply.inputs)
+        return apply.next_cache, (ops.concatenate(channels, axis=-1), apply.inputs)
 
-    def _scaled(self, colours):
+    def _scaled(self, channels):
         return ops.cast(
-            self.model.scale(ops.concatenate(colours, axis=-1)), self.model.compute_dtype
+            self.model.scale(ops.concatenate(channels, axis=-1)), self.model.compute_dtype
         )
 
     def _parts(self, kind):
@@ -157,7 +159,7 @@ class CachedConvolutions:
         }
 
     def _vertical_features(self, cache, pixels, inputs):
-        """The cache and the vertical features for the next row, after a row (n, width, colours)."""
+        """The cache and vertical features for the next row, after a row (n, width, channels)."""
         apply = RowStep(cache)
         x = ops.cast(self.model.scale(pixels), self.model.compute_dtype)
         vertical_features = self.model.vertical_stack(apply, x, self.embedded)
@@ -180,6 +182,6 @@ class CachedConvolutions:
             for layer in self.model.layers
             if isinstance(layer, MaskedConv2D)
         }
-        pixels = ops.zeros((count, width, self.model.colours), level_dtype(self.model.levels))
+        pixels = ops.zeros((count, width, self.model.channels), level_dtype(self.model.levels))
         _, vertical_features = self._vertical_features(cache, pixels, inputs)
         return cache, {name: ops.zeros_like(x) for name, x in vertical_features.items()}

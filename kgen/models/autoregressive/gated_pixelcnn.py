@@ -17,7 +17,7 @@ features of the row above. Layers of both stacks are gated; the class h adds a b
     y = tanh(W_f * x + V_f h) sigmoid(W_g * x + V_g h)
 
 Deviations: Adam with a decaying rate instead of RMSProp; narrower and fewer layers than the paper's
-for photographs; feature i belongs to colour channel i modulo 3, not to one of three contiguous
+for photographs; feature i belongs to channel i modulo 3, not to one of three contiguous
 parts.
 """
 
@@ -28,12 +28,12 @@ from keras import layers, ops
 
 from kgen.bounds import Bounds, Count, ImageShape, Levels, Repeats
 from kgen.layers import HorizontalConv2D, VerticalConv2D
-from kgen.models.autoregressive.base import Autoregressive, built
+from kgen.models.autoregressive.convolutional import ConvolutionalAutoregressive, built
 from kgen.training import GivenLabels
 
 
 @keras.saving.register_keras_serializable("kgen")
-class GatedPixelCNN(GivenLabels, Autoregressive):
+class GatedPixelCNN(GivenLabels, ConvolutionalAutoregressive):
     """Gated PixelCNN (van den Oord et al. 2016).
 
     Aaron van den Oord et al.: Conditional Image Generation with PixelCNN Decoders. 2016,
@@ -67,33 +67,34 @@ class GatedPixelCNN(GivenLabels, Autoregressive):
         super().__init__(image_shape, levels, **kwargs)
         self.features = features
         self.blocks = blocks
-        colours = self.colours
-        width = -(-features // colours) * colours  # the halves of a gate belong to equal channels
+        channels = self.channels
+        # The halves of a gate belong to equal channels.
+        features = -(-features // channels) * channels
 
         def pointwise(inputs, outputs, **kwargs):
-            return built(HorizontalConv2D(outputs, 1, "B", colours, **kwargs), inputs)
+            return built(HorizontalConv2D(outputs, 1, "B", channels, **kwargs), inputs)
 
         self.vertical, self.link, self.horizontal, self.residual = [], [], [], []
         for block in range(blocks):
             first = block == 0
-            inputs, size = (colours, 7) if first else (width, 3)
+            inputs, size = (channels, 7) if first else (features, 3)
             mask_type, before_gate = "A" if first else "B", {"kernel_initializer": twice_glorot()}
-            vertical = VerticalConv2D(2 * width, size // 2 + 1, size, **before_gate)
-            link = HorizontalConv2D(2 * width, 1, "B", **before_gate)
-            horizontal = HorizontalConv2D(2 * width, size, mask_type, colours, **before_gate)
+            vertical = VerticalConv2D(2 * features, size // 2 + 1, size, **before_gate)
+            link = HorizontalConv2D(2 * features, 1, "B", **before_gate)
+            horizontal = HorizontalConv2D(2 * features, size, mask_type, channels, **before_gate)
             self.vertical.append(built(vertical, inputs))
-            self.link.append(built(link, 2 * width))
+            self.link.append(built(link, 2 * features))
             self.horizontal.append(built(horizontal, inputs))
-            self.residual.append(pointwise(width, width))
+            self.residual.append(pointwise(features, features))
         self.first = self.horizontal[0]
-        self.last = pointwise(width, width)
-        self.output_layer = pointwise(width, self.parameters_per_pixel, dtype="float32")
+        self.last = pointwise(features, features)
+        self.output_layer = pointwise(features, self.parameters_per_pixel, dtype="float32")
         if classes:
-            self.class_biases = layers.Embedding(classes, 2 * blocks * 2 * width)
+            self.class_biases = layers.Embedding(classes, 2 * blocks * 2 * features)
             self.class_biases.build()
 
     def embed(self, condition=None):
-        """The biases (n, 2 * width) of each layer for labels: (vertical list, horizontal list)."""
+        """The biases (n, 2 * features) of each layer, for labels: (vertical, horizontal) lists."""
         if not self.classes:
             return [[None] * self.blocks] * 2
         biases = ops.split(self.class_biases(condition), 2 * self.blocks, axis=-1)

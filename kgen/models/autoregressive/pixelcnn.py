@@ -18,7 +18,7 @@ As in the paper: the first convolution is 7x7; two 1x1 layers before the output;
 levels of each channel, or a logit for binary pixels.
 
 Deviations: Adam with a decaying rate instead of RMSProp; narrower and fewer blocks than the paper's
-for photographs; feature i belongs to colour channel i modulo 3, not to one of three contiguous
+for photographs; feature i belongs to channel i modulo 3, not to one of three contiguous
 parts.
 """
 
@@ -29,11 +29,11 @@ from keras import ops
 
 from kgen.bounds import Bounds, ImageShape, Levels, Repeats
 from kgen.layers import HorizontalConv2D, MaskedConv2D
-from kgen.models.autoregressive.base import Autoregressive, built
+from kgen.models.autoregressive.convolutional import ConvolutionalAutoregressive, built
 
 
 @keras.saving.register_keras_serializable("kgen")
-class PixelCNN(Autoregressive):
+class PixelCNN(ConvolutionalAutoregressive):
     """PixelCNN (van den Oord et al. 2016).
 
     Aaron van den Oord, Nal Kalchbrenner, Koray Kavukcuoglu: Pixel Recurrent Neural Networks. 2016,
@@ -64,16 +64,16 @@ class PixelCNN(Autoregressive):
         super().__init__(image_shape, levels, **kwargs)
         self.features = features
         self.blocks = blocks
-        colours, half = self.colours, features // 2
+        channels, half = self.channels, features // 2
 
         def pointwise(inputs, outputs, **kwargs):
-            return built(HorizontalConv2D(outputs, 1, "B", colours, **kwargs), inputs)
+            return built(HorizontalConv2D(outputs, 1, "B", channels, **kwargs), inputs)
 
-        self.first = built(MaskedConv2D(features, 7, "A", colours), colours)
+        self.first = built(MaskedConv2D(features, 7, "A", channels), channels)
         self.residual = [
             [
                 pointwise(features, half),
-                built(MaskedConv2D(half, 3, "B", colours), half),
+                built(MaskedConv2D(half, 3, "B", channels), half),
                 pointwise(half, features),
             ]
             for _ in range(blocks)

@@ -22,9 +22,10 @@ from kgen import backend
 from kgen.bounds import Temperature
 from kgen.distributions import level_dtype, standard_normal_log_prob
 from kgen.errors import KgenError
+from kgen.inference import importance_weighted_bound, in_chunks, inference
 from kgen.layers import ActNorm, AffineCoupling, Chain, squeezed_shape
 from kgen.models.flows.dequantization import UniformDequantization, VariationalDequantization
-from kgen.training import ImageModel, importance_weighted_bound, in_chunks, inference
+from kgen.training import ImageModel
 
 
 class Flow(ImageModel):
@@ -43,7 +44,7 @@ class Flow(ImageModel):
         image_shape: (height, width, channels).
         levels: values per pixel.
         scales: number of scales.
-        width: channels of the hidden layers of each network.
+        base_channels: channels of the hidden layers of each network.
         dequantization: "uniform" or "variational".
     """
 
@@ -56,15 +57,15 @@ class Flow(ImageModel):
     fewest_channels = 1  # that the last scale needs after its squeeze
     alpha = 0.05  # pixels become logits of alpha + (1 - 2 alpha) y, as in Dinh et al.
 
-    def __init__(self, image_shape, levels, scales, width, dequantization, **kwargs):
+    def __init__(self, image_shape, levels, scales, base_channels, dequantization, **kwargs):
         super().__init__(image_shape, levels, **kwargs)
         self.scales = scales
-        self.width = width
+        self.base_channels = base_channels
         self.dequantization = dequantization
         self.latent_size = math.prod(self.image_shape)
         self.dequantizer = UniformDequantization()
         if dequantization == "variational":
-            self.dequantizer = VariationalDequantization(self.image_shape, levels, width)
+            self.dequantizer = VariationalDequantization(self.image_shape, levels, base_channels)
         self.initialised = self.add_weight(
             shape=(), dtype="bool", initializer="zeros", trainable=False, name="initialised"
         )
@@ -89,7 +90,9 @@ class Flow(ImageModel):
         for scale in range(self.scales):
             last = scale == self.scales - 1
             bijections, (*size, channels) = self.steps(shape, last)
-            prior = ActNorm(channels) if last else AffineCoupling((*size, channels), width=0)
+            prior = (
+                ActNorm(channels) if last else AffineCoupling((*size, channels), base_channels=0)
+            )
             self.chains.append(Chain([*bijections, prior]))
             leaving = channels if last else channels // 2
             self.leaving.append((*size, leaving))
@@ -155,27 +158,27 @@ class Flow(ImageModel):
 
     def initialise(self, images, noise):
         """Data-dependent initialisation, before the first step only: fit actnorms to the batch."""
-        variables = self.data_dependent
+        variables = self.data_dependent_variables
         # The branches assign nothing: on JAX an assignment inside would be lost or leak a tracer.
         values = backend.cond(
             self.initialised.value,
             lambda: [ops.convert_to_tensor(variable) for variable in variables],
-            lambda: self.fitted(images, noise),
+            lambda: self.data_dependent_init(images, noise),
         )
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
         self.initialised.assign(True)
 
     @property
-    def data_dependent(self):
-        return [variable for chain in self.chains for variable in chain.data_dependent]
+    def data_dependent_variables(self):
+        return [variable for chain in self.chains for variable in chain.data_dependent_variables]
 
-    def fitted(self, images, noise):
+    def data_dependent_init(self, images, noise):
         """Values of the data-dependent variables with which this batch comes out normalised."""
         values, _ = self.to_logits(images, self.dequantizer.offsets(images, noise)[0])
         found = []
         for chain, (*_, leaving) in zip(self.chains, self.leaving, strict=True):
-            values, new = chain.fitted(values)
+            values, new = chain.data_dependent_init(values)
             values = values[..., leaving:]
             found += new
         return found

@@ -39,16 +39,16 @@ class VariationalDequantization(layers.Layer):
     Args:
         image_shape: (height, width, channels).
         levels: values per pixel.
-        width: channels of the hidden layers of each coupling's network.
+        base_channels: channels of the hidden layers of each coupling's network.
     """
 
-    def __init__(self, image_shape, levels, width):
+    def __init__(self, image_shape, levels, base_channels):
         super().__init__(dtype="float32")
         self.levels = levels
         bijections, shape = squeezing(image_shape)
         self.squeeze = Chain(bijections)
         self.couplings = [
-            CheckerboardCoupling(shape, width, number % 2, conditions=shape[-1])
+            CheckerboardCoupling(shape, base_channels, number % 2, conditions=shape[-1])
             for number in range(COUPLINGS)
         ]
         self.built = True

@@ -20,7 +20,7 @@ by e^2 and treats enlarging and shrinking alike. A coupling's network has no act
 outputs, and he_normal initial weights. Pixels are mapped by a logit first, as in Dinh et al. 2017
 (arXiv:1605.08803), but of 0.001 + 0.998 y instead of 0.05 + 0.9 y, which widens the one bin that
 holds MNIST's black pixels. A scale does not squeeze where a side is odd: 28 -> 14 -> 7 -> 7. Sizes
-are for a CPU: three scales of 8 steps of width 48, instead of 32 steps of width 512.
+are for a CPU: three scales of 8 steps with 48 channels, instead of 32 steps with 512.
 """
 
 from typing import Literal
@@ -47,7 +47,7 @@ class Glow(Flow):
         levels: values per pixel.
         scales: number of scales; after each but the last, half of the channels become latents.
         depth: steps per scale.
-        width: channels of the hidden layers of each coupling's network.
+        base_channels: channels of the hidden layers of each coupling's network.
         dequantization: "uniform", or "variational" (Ho et al. 2019), a tighter bound.
 
     Metrics: `loss`, the negative bound in nats per image; `bits_per_dimension`, the same in bits.
@@ -55,7 +55,7 @@ class Glow(Flow):
 
     fewest_channels = 2  # every coupling splits its channels
     alpha = 1e-3  # the bin of black, 1 of 256, becomes a ninth of the logits' range
-    small_arguments = {"scales": 2, "depth": 1, "width": 4}
+    small_arguments = {"scales": 2, "depth": 1, "base_channels": 4}
 
     def __init__(
         self,
@@ -64,11 +64,11 @@ class Glow(Flow):
         *,
         scales: Scales = 3,
         depth: Repeats = 8,
-        width: Count = 48,
+        base_channels: Count = 48,
         dequantization: Literal["uniform", "variational"] = "uniform",
         **kwargs,
     ):
-        super().__init__(image_shape, levels, scales, width, dequantization, **kwargs)
+        super().__init__(image_shape, levels, scales, base_channels, dequantization, **kwargs)
         self.depth = depth
         self.add_scales()
 
@@ -78,6 +78,6 @@ class Glow(Flow):
             bijections += [
                 ActNorm(shape[-1]),
                 InvertibleConv(shape[-1]),
-                AffineCoupling(shape, self.width),
+                AffineCoupling(shape, self.base_channels),
             ]
         return bijections, shape

@@ -45,14 +45,14 @@ class RealNVP(Flow):
         image_shape: (height, width, channels), 2 pixels or more.
         levels: values per pixel.
         scales: number of scales; after each but the last, half of the channels become latents.
-        width: channels of the hidden layers of each coupling's network.
+        base_channels: channels of the hidden layers of each coupling's network.
         dequantization: "uniform", or "variational" (Ho et al. 2019), a tighter bound.
 
     Metrics: `loss`, the negative bound in nats per image; `bits_per_dimension`, the same in bits.
     """
 
     squeezes_last = False
-    small_arguments = {"scales": 1, "width": 4, "dequantization": "variational"}
+    small_arguments = {"scales": 1, "base_channels": 4, "dequantization": "variational"}
 
     def __init__(
         self,
@@ -60,11 +60,11 @@ class RealNVP(Flow):
         levels: Levels = 256,
         *,
         scales: Scales = 3,
-        width: Count = 32,
+        base_channels: Count = 32,
         dequantization: Literal["uniform", "variational"] = "uniform",
         **kwargs,
     ):
-        super().__init__(image_shape, levels, scales, width, dequantization, **kwargs)
+        super().__init__(image_shape, levels, scales, base_channels, dequantization, **kwargs)
         self.add_scales()
 
     def steps(self, shape, last):
@@ -72,12 +72,12 @@ class RealNVP(Flow):
         for number in range(4 if last else 3):
             bijections += [
                 ActNorm(shape[-1]),
-                CheckerboardCoupling(shape, self.width, colour=number % 2),
+                CheckerboardCoupling(shape, self.base_channels, colour=number % 2),
             ]
         if last:
             return bijections, shape
         squeeze, shape = squeezing(shape)
         bijections += squeeze
         for changes in ("first", "last", "first") if squeeze else ():
-            bijections += [ActNorm(shape[-1]), AffineCoupling(shape, self.width, changes)]
+            bijections += [ActNorm(shape[-1]), AffineCoupling(shape, self.base_channels, changes)]
         return bijections, shape

@@ -20,15 +20,10 @@ from keras import ops
 from kgen import backend
 from kgen.bounds import Count, Fraction, ImageShape, Layers, Levels, Moves, Weight
 from kgen.errors import KgenError
+from kgen.inference import in_chunks, inference, keras_sampler
 from kgen.models.gans import networks
 from kgen.models.gans.collapse import GANWarnings
-from kgen.training import (
-    ImageModel,
-    in_chunks,
-    inference,
-    keras_sampler,
-    preserve_moving_statistics,
-)
+from kgen.training import ImageModel, preserve_moving_statistics
 
 
 class GANBase(ImageModel):
@@ -46,7 +41,7 @@ class GANBase(ImageModel):
         levels: values per pixel.
         latent_size: dimensions of the noise z ~ N(0, I).
         architecture: "dense" or "conv".
-        width: "conv" only: channels at half the image's size; doubled at each further halving.
+        base_channels: "conv" only: channels at half the image's size, doubled at each halving.
         generator_units, discriminator_units: "dense" only: units of each hidden layer.
         critic_steps: updates of D, each with new noise, per update of G.
         ema: decay of an exponential moving average of the generator's weights, used for sampling
@@ -96,7 +91,7 @@ class GANBase(ImageModel):
         *,
         latent_size: Count = 100,
         architecture: Literal["dense", "conv"] = "conv",
-        width: Count = 64,
+        base_channels: Count = 64,
         generator_units: Layers = (128, 256, 512, 1024),
         discriminator_units: Layers = (512, 256, 128, 64, 32),
         critic_steps: Moves = 1,
@@ -108,7 +103,7 @@ class GANBase(ImageModel):
         super().__init__(image_shape, levels, **kwargs)
         self.latent_size = latent_size
         self.architecture = architecture
-        self.width = width
+        self.base_channels = base_channels
         self.generator_units = generator_units
         self.discriminator_units = discriminator_units
         self.critic_steps = critic_steps
@@ -154,7 +149,7 @@ class GANBase(ImageModel):
         latents = self.latent_size + further_latents
         if self.architecture == "dense":
             return networks.dense_generator(latents, self.image_shape, self.generator_units)
-        return networks.convolutional_generator(latents, self.image_shape, self.width)
+        return networks.convolutional_generator(latents, self.image_shape, self.base_channels)
 
     def build_discriminator(self, further_channels=0):
         height, width, channels = self.image_shape
@@ -168,7 +163,7 @@ class GANBase(ImageModel):
         # normalisation would make that map depend on the batch, so it is left out.
         normalised = self.batch_normalised_discriminator and not (self.r1_weight or spectral)
         return networks.convolutional_discriminator(
-            inputs, self.width, normalised, spectral, use_bias
+            inputs, self.base_channels, normalised, spectral, use_bias
         )
 
     def with_condition(self, inputs, condition):

@@ -15,9 +15,9 @@ beta_1 = 0.5; z of 100 dimensions. The code is `convolutional_generator` and
 `convolutional_discriminator` in `networks.py`.
 
 Deviations: z is normal, not uniform. Kernels are 4x4 instead of 5x5: they overlap evenly at stride
-2. `width` is 64, as in the paper's D. G starts from the image's size halved until a side is at most
-4: from 4x4 with 256 channels for 28x28 images (paper: 4x4 with 1024, for 64x64). So any size from
-8x8 to 64x64 works, and 28x28 trains on a CPU.
+2. `base_channels` is 64, as in the paper's D. G starts from the image's size halved until a side is
+at most 4: from 4x4 with 256 channels for 28x28 images (paper: 4x4 with 1024, for 64x64). So any
+size from 8x8 to 64x64 works, and 28x28 trains on a CPU.
 """
 
 from typing import Literal
@@ -45,7 +45,7 @@ class DCGAN(GAN):
     Metrics: see `GAN`.
     """
 
-    small_arguments = {"latent_size": 4, "width": 4}
+    small_arguments = {"latent_size": 4, "base_channels": 4}
 
     def __init__(
         self,

@@ -41,10 +41,10 @@ def dense_discriminator(image_shape, units, spectral, use_bias):
     return network
 
 
-def convolutional_generator(latent_size, image_shape, width):
+def convolutional_generator(latent_size, image_shape, base_channels):
     """The DCGAN's generator: transposed convolutions double a small feature map to the image."""
     sizes = resolutions(image_shape)  # [(28, 28), (14, 14), (7, 7), (4, 4)]
-    smallest = (*sizes[-1], width * 2 ** (len(sizes) - 2))  # (4, 4, 256)
+    smallest = (*sizes[-1], base_channels * 2 ** (len(sizes) - 2))  # (4, 4, 256)
     network = keras.Sequential([layers.Input((latent_size,))], name="generator")
     network.add(layers.Dense(math.prod(smallest), use_bias=False, kernel_initializer=normal()))
     network.add(layers.Reshape(smallest))
@@ -54,7 +54,7 @@ def convolutional_generator(latent_size, image_shape, width):
         last = level == 1
         network.add(
             UpsampleConv(
-                image_shape[-1] if last else width * 2 ** (level - 2),
+                image_shape[-1] if last else base_channels * 2 ** (level - 2),
                 sizes[level - 1],
                 use_bias=last,
                 activation="tanh" if last else None,
@@ -65,12 +65,12 @@ def convolutional_generator(latent_size, image_shape, width):
     return network
 
 
-def convolutional_discriminator(image_shape, width, normalised, spectral, use_bias):
+def convolutional_discriminator(image_shape, base_channels, normalised, spectral, use_bias):
     """The DCGAN's discriminator: strided convolutions, then one dense layer to the logit.
 
     Args:
         image_shape: (height, width, channels).
-        width: channels of the first convolution; each further one has twice as many.
+        base_channels: channels of the first convolution; each further one has twice as many.
         normalised: whether batch normalisation follows each convolution but the first.
         spectral: whether kernels are divided by their largest singular value.
         use_bias: whether the last layer, which gives the logit, has a bias.
@@ -81,7 +81,7 @@ def convolutional_discriminator(image_shape, width, normalised, spectral, use_bi
         network.add(
             linear(
                 Conv2D,
-                width * 2**level,
+                base_channels * 2**level,
                 4,
                 strides=2,
                 padding="same",

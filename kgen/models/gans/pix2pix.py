@@ -29,12 +29,13 @@ from keras import layers, ops
 
 from kgen.bounds import Count, ImageShape, Levels, Weight
 from kgen.errors import KgenError
+from kgen.inference import in_chunks, inference
 from kgen.layers import Conv2D, UpsampleConv, pyramid_sizes
 from kgen.spaces import Pixels
-from kgen.training import ImageModel, in_chunks, inference
+from kgen.training import ImageModel
 
 LEAST_SIDE = 8
-MOST_TIMES = 8  # channels double at each halving, up to `MOST_TIMES` times the width
+MOST_TIMES = 8  # channels double at each halving, up to `MOST_TIMES` times `base_channels`
 STRIDES = {16: (2, 1), 34: (2, 2, 1), 70: (2, 2, 2, 1)}  # {patch: D's strides but the last}
 
 
@@ -56,7 +57,7 @@ class Pix2Pix(ImageModel):
         levels: values per pixel of the targets.
         source_shape: (height, width, channels) of the sources, of the targets' height and width.
         source_levels: values per pixel of the sources.
-        width: channels after the first halving; doubled at each further one, up to 8 times.
+        base_channels: channels after the first halving; doubled at each further one, up to 8 times.
         patch: receptive field of each logit of D: a square of so many pixels a side.
         l1_weight: weight in G's loss of the mean absolute difference of generated and true targets.
         adversarial_weight: weight in G's loss of -log s(D(a, G(a))); 0 trains the U-Net by L1
@@ -78,7 +79,12 @@ class Pix2Pix(ImageModel):
     averaged = ("generator",)
     conditional = True
     stochastic = False
-    small_arguments = {"source_shape": (8, 8, 1), "source_levels": 2, "width": 4, "patch": 16}
+    small_arguments = {
+        "source_shape": (8, 8, 1),
+        "source_levels": 2,
+        "base_channels": 4,
+        "patch": 16,
+    }
 
     def __init__(
         self,
@@ -87,7 +93,7 @@ class Pix2Pix(ImageModel):
         *,
         source_shape: ImageShape = (28, 28, 1),
         source_levels: Levels = 256,
-        width: Count = 64,
+        base_channels: Count = 64,
         patch: Literal[16, 34, 70] = 34,
         l1_weight: Weight = 100.0,
         adversarial_weight: Weight = 1.0,
@@ -95,13 +101,13 @@ class Pix2Pix(ImageModel):
     ):
         self.source_shape, self.source_levels = source_shape, source_levels
         super().__init__(image_shape, levels, **kwargs)
-        self.width = width
+        self.base_channels = base_channels
         self.patch = patch
         self.l1_weight = l1_weight
         self.adversarial_weight = adversarial_weight
         self._check_arguments()
-        self.generator = u_net(source_shape, image_shape, width)
-        self.discriminator = patch_discriminator(source_shape, image_shape, width, patch)
+        self.generator = u_net(source_shape, image_shape, base_channels)
+        self.discriminator = patch_discriminator(source_shape, image_shape, base_channels, patch)
 
     def _check_arguments(self):
         if self.source_shape[:2] != self.image_shape[:2] or min(self.image_shape[:2]) < LEAST_SIDE:
@@ -180,7 +186,7 @@ class Pix2Pix(ImageModel):
         return self.to_levels(self.generator(self.scale_sources(sources)))
 
 
-def u_net(source_shape, image_shape, width):
+def u_net(source_shape, image_shape, base_channels):
     """The generator: halvings down to a side of 2, as many doublings, and skip connections."""
     sizes = pyramid_sizes(image_shape, below=3)  # [(28, 28), (14, 14), (7, 7), (4, 4), (2, 2)]
     inputs, skips = layers.Input(source_shape), []
@@ -189,11 +195,11 @@ def u_net(source_shape, image_shape, width):
         skips.append(x)
         # As in the paper, the first and the last convolution are not normalised.
         normalise = 0 < level < len(sizes) - 2
-        x = convolution(channels_at(level, width), 2, normalise)(x)
+        x = convolution(channels_at(level, base_channels), 2, normalise)(x)
         x = instance_normalisation()(x) if normalise else x
         x = layers.LeakyReLU(0.2)(x)
     for level in reversed(range(1, len(sizes) - 1)):
-        filters, kernels = channels_at(level - 1, width), normal()
+        filters, kernels = channels_at(level - 1, base_channels), normal()
         x = UpsampleConv(filters, sizes[level], use_bias=False, kernel_initializer=kernels)(x)
         x = layers.ReLU()(instance_normalisation()(x))
         x = layers.Concatenate()([x, skips[level]])
@@ -201,21 +207,21 @@ def u_net(source_shape, image_shape, width):
     return keras.Model(inputs, UpsampleConv(image_shape[-1], sizes[0], **last)(x), name="generator")
 
 
-def patch_discriminator(source_shape, image_shape, width, patch):
+def patch_discriminator(source_shape, image_shape, base_channels, patch):
     """The discriminator: 4x4 convolutions; each logit sees `patch` x `patch` pixels."""
     inputs = [layers.Input(source_shape), layers.Input(image_shape)]
     x = layers.Concatenate()(inputs)
     for level, strides in enumerate(STRIDES[patch]):
-        x = convolution(channels_at(level, width), strides, normalise=level > 0)(x)
+        x = convolution(channels_at(level, base_channels), strides, normalise=level > 0)(x)
         x = instance_normalisation()(x) if level > 0 else x
         x = layers.LeakyReLU(0.2)(x)
     last = {"padding": "same", "kernel_initializer": normal(), "dtype": "float32"}
     return keras.Model(inputs, Conv2D(1, 4, **last)(x), name="discriminator")
 
 
-def channels_at(level, width):
+def channels_at(level, base_channels):
     """Channels after halving number `level`, counted from 0."""
-    return width * min(2**level, MOST_TIMES)
+    return base_channels * min(2**level, MOST_TIMES)
 
 
 def convolution(filters, strides, normalise):

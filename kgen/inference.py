@@ -1,5 +1,9 @@
 """Compiled inference methods, and their computation in chunks of bounded memory."""
 
+import kgen.chosen_backend  # noqa: F401  # before Keras
+
+# isort: split
+
 import functools
 import math
 
@@ -21,7 +25,8 @@ def inference(method=None, *, loop=False):
     """Decorator: compile a model's method; callers pass and receive NumPy arrays.
 
     The method maps arrays to tensors. It may read the model's variables but must assign none.
-    Random numbers are an argument.
+    Random numbers are an argument. Keyword arguments are options, hashable values; it is compiled
+    for each of them.
 
     Args:
         loop: True for a long loop of small operations.
@@ -30,13 +35,14 @@ def inference(method=None, *, loop=False):
         return functools.partial(inference, loop=loop)
 
     @functools.wraps(method)
-    def call(self, *arrays):
+    def call(self, *arrays, **options):
         # Not `setattr`: Keras and PyTorch need not track compiled functions.
         functions = self.__dict__.setdefault("inference_functions", {})
-        if method.__qualname__ not in functions:
-            bound = functools.partial(method, self)
-            functions[method.__qualname__] = backend.compiled(self, bound, loop=loop)
-        outputs = functions[method.__qualname__](*arrays)
+        key = (method.__qualname__, *sorted(options.items()))
+        if key not in functions:
+            bound = functools.partial(method, self, **options)
+            functions[key] = backend.compiled(self, bound, loop=loop)
+        outputs = functions[key](*arrays)
         return keras.tree.map_structure(ops.convert_to_numpy, outputs)
 
     return call
@@ -97,7 +103,7 @@ def in_chunks(function, *arrays, size=256):
     return keras.tree.map_structure(lambda *parts: np.concatenate(parts), *parts)
 
 
-def iterated(block, start, schedule, seed=None, condition=None):
+def iterated(block, start, schedule, seed=None, condition=None, draw="standard_normal"):
     """Run an iterative sampler (diffusion, Langevin): many steps, each on the whole item.
 
     The steps run in compiled blocks. NumPy draws the noise of one block at a time, so equal seeds
@@ -105,23 +111,27 @@ def iterated(block, start, schedule, seed=None, condition=None):
 
     Args:
         block: (x, schedule, noise, condition) -> x, an `inference(loop=True)` method that runs the
-            steps of one part of the schedule, for example by `backend.scan`. `noise` is standard
-            normal, float32 (steps, rows, ...).
+            steps of one part of the schedule, for example by `backend.scan`. `noise` is float32
+            (steps, rows, ...).
         start: array (n, ...), the input of the first step.
         schedule: array (steps, ...), one entry per step, such as its noise level.
         seed: of the noise; None for new noise.
         condition: n rows, or None.
+        draw: the noise's distribution: "standard_normal", or "random" for uniform noise in [0, 1);
+            None if the steps need no noise: one block runs them all, its `noise` None.
 
     Returns:
         An array like `start`.
     """
+    if draw is None:
+        return in_chunks(lambda x, condition: block(x, schedule, None, condition), start, condition)
     entropy = np.random.SeedSequence(seed).entropy
 
     def of_rows(x, condition, row):
         generator = np.random.default_rng([entropy, int(row[0])])
         for first in range(0, len(schedule), STEPS_PER_BLOCK):
             part = schedule[first : first + STEPS_PER_BLOCK]
-            noise = generator.standard_normal((len(part), *x.shape), "float32")
+            noise = getattr(generator, draw)((len(part), *x.shape), "float32")
             x = block(x, part, noise, condition)
         return x
 

@@ -1,4 +1,4 @@
-"""What there is to measure: cells, their budgets, and their identity."""
+"""What there is to measure: cases, their budgets, and their identity."""
 
 import hashlib
 import importlib.util
@@ -13,7 +13,7 @@ BACKENDS = ("jax", "tensorflow", "torch")
 
 @dataclass(frozen=True)
 class Budget:
-    """How long a cell is measured.
+    """How long a case is measured.
 
     Attributes:
         rounds: of training, each of `round_seconds` or more, after a round to warm up.
@@ -22,7 +22,7 @@ class Budget:
         warm_ups: calls before these.
         training_seconds: of training before quality is measured.
         images: samples and test images it is measured on.
-        timeout: seconds after which a cell has failed.
+        timeout: seconds after which a case has failed.
     """
 
     rounds: int
@@ -43,7 +43,7 @@ SAMPLING_SECONDS = {"test": 0.1, "quick": 5.0, "full": 30.0}  # of a batch size,
 
 
 @dataclass(frozen=True)
-class Cell:
+class Case:
     """One model on one backend, device and data set."""
 
     model: str
@@ -56,7 +56,7 @@ class Cell:
 
     @property
     def hash(self):
-        """Sixteen digits that name what is measured: equal cells of two files are comparable."""
+        """Sixteen digits that name what is measured: equal cases of two files are comparable."""
         return digest(asdict(self))
 
     def __str__(self):
@@ -74,7 +74,7 @@ def installed_backends():
 
 
 def plan(models, backends, **settings):
-    """The cells of models on backends, in order; None stands for all that there are here.
+    """The cases of models on backends, in order; None stands for all that there are here.
 
     Raises:
         KgenError: for a model or a backend that does not exist, or is not installed.
@@ -91,4 +91,4 @@ def plan(models, backends, **settings):
     models, backends = (
         dict.fromkeys(names) for names in (models or REGISTRY, backends or installed)
     )
-    return [Cell(model, backend, **settings) for model in models for backend in backends]
+    return [Case(model, backend, **settings) for model in models for backend in backends]

@@ -9,10 +9,13 @@ import inspect
 import keras
 
 from kgen.bounds import checked
+from kgen.description.variables import within_memory
 from kgen.errors import KgenError
-from kgen.training.variables import within_memory
 
 KERAS_ARGUMENTS = ("name", "dtype", "trainable", "autocast", "activity_regularizer")
+
+# Constructor arguments under the names that earlier versions saved: {old name: name}.
+RENAMED = {"width": "base_channels"}
 
 
 def constructor_parameters(model_class):
@@ -23,7 +26,7 @@ def constructor_parameters(model_class):
             break
         own = _parameters(base)
         for name, parameter in own.items():
-            if parameter.kind is not parameter.VAR_KEYWORD:
+            if parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
                 parameters.setdefault(name, parameter)
         if own and not _takes_more(own):
             break
@@ -126,7 +129,8 @@ def _checked(parameter, value, received=None):
 
 def unknown(model_class, name, known):
     """The KgenError for an unknown constructor argument; it suggests the nearest names."""
-    nearest = difflib.get_close_matches(str(name), known, cutoff=0.5)
+    renamed = [new for old, new in RENAMED.items() if old == name and new in known]
+    nearest = renamed or difflib.get_close_matches(str(name), known, cutoff=0.5)
     hint = f"did you mean {' or '.join(nearest)}? " if nearest else ""
     return KgenError(
         f"{model_class.__name__} has no argument {str(name)[:60]!r}: {hint}"
@@ -135,7 +139,7 @@ def unknown(model_class, name, known):
 
 
 def parse_settings(model_class, assignments):
-    """Parse `["width=32", "hidden=(200, 200)"]` to {name: value}, checked by the annotations.
+    """Parse `["base_channels=32", "hidden=(200, 200)"]` to checked {name: value}.
 
     Raises:
         KgenError: for an unknown name (it suggests the nearest), or a value of a wrong type or out
@@ -151,7 +155,7 @@ def parse_settings(model_class, assignments):
 
 
 def assigned(option, assignments):
-    """Split `["width=32"]` into [("width", "32")]; KgenError for one without an =."""
+    """Split `["beta=4"]` into [("beta", "4")]; KgenError for one without an =."""
     for assignment in assignments:
         name, equals, text = assignment.partition("=")
         if not equals:

@@ -16,7 +16,7 @@ from kgen.files import atomic_write, check_regular_file
 _FORMAT = 3  # increase it when the same files would give other pixels
 
 
-class KeptImages:
+class CachedImages:
     """The cache entry of the decoded images of one folder.
 
     It holds one array per folder, valid for its files and options: it is invalid once a file is

@@ -4,8 +4,13 @@ import keras
 import numpy as np
 from keras import ops
 
+from kgen.description.parameters import (
+    RENAMED,
+    constructor_parameters,
+    unknown,
+    with_checked_arguments,
+)
 from kgen.errors import KgenError
-from kgen.training.parameters import constructor_parameters, unknown, with_checked_arguments
 
 # float16 needs loss scaling, which a step of several players does not have. Weights in bfloat16
 # lose most updates to rounding. float64 is float32 on JAX, and some TensorFlow layers lack it.
@@ -35,6 +40,15 @@ def _of_any_backend(config):
     config = {name: _of_any_backend(value) for name, value in config.items()}
     if str(config.get("module")).startswith("keras.src.backend."):
         config |= {"module": "keras.optimizers", "registered_name": None}
+    return config
+
+
+def _renamed(config, known):
+    """A copy of the configuration in which old names of arguments are replaced by those `known`."""
+    config = dict(config)
+    for old, name in RENAMED.items():
+        if old in config and old not in known and name in known and name not in config:
+            config[name] = config.pop(old)
     return config
 
 
@@ -70,16 +84,18 @@ class Configured(keras.Model):
     def from_config(cls, config):
         """A model from `get_config()`, built under the dtype policy it was saved with.
 
+        Arguments that were renamed since the file was written are found under their new names.
+
         Raises:
             KgenError: for unknown arguments, arguments of a wrong type, or out of their bounds.
         """
-        config = dict(config)
+        known = constructor_parameters(cls)
+        config = _renamed(config, known)
         name = config.pop("name", None)
         policy = config.pop("dtype", keras.config.dtype_policy().name)
         if not (name is None or type(name) is str):
             raise KgenError(f"Expected a name, received {str(name)[:60]!r}: save the model anew.")
         check_policy(policy)
-        known = constructor_parameters(cls)
         for argument in config.keys() - known:
             raise unknown(cls, argument, known)
         before = keras.config.dtype_policy()

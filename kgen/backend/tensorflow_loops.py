@@ -1,0 +1,38 @@
+"""Loops of TensorFlow: `scan` as a `tf.while_loop`."""
+
+import tensorflow as tf
+
+__all__ = ["scan"]
+
+
+def scan(function, carry, inputs):
+    """Loop `carry, output = function(carry, input)` over the inputs; returns (carry, outputs).
+
+    See `kgen.backend.jax.scan`.
+    """
+    carry, inputs = tf.nest.map_structure(tf.convert_to_tensor, (carry, inputs))
+    first = tf.nest.flatten(inputs)[0]
+    length = first.shape[0] or tf.shape(first)[0]  # None after retracing for another length
+
+    def entry(index):
+        return tf.nest.map_structure(lambda values: values[index], inputs)
+
+    def step(index, carry, outputs):
+        carry, output = function(carry, entry(index))
+        written = [
+            array.write(index, value)
+            for array, value in zip(outputs, tf.nest.flatten(output), strict=True)
+        ]
+        return index + 1, carry, written
+
+    # Traced once, only to learn the outputs' shapes and dtypes.
+    traced = tf.function(function, autograph=False).get_concrete_function(carry, entry(0))
+    _, output = traced.structured_outputs
+    arrays = [
+        tf.TensorArray(tensor.dtype, length, element_shape=tensor.shape)
+        for tensor in tf.nest.flatten(output)
+    ]
+    _, carry, arrays = tf.while_loop(
+        lambda index, *_: index < length, step, (0, carry, arrays), maximum_iterations=length
+    )
+    return carry, tf.nest.pack_sequence_as(output, [array.stack() for array in arrays])

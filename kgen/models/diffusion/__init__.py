@@ -1,0 +1,3 @@
+"""Diffusion and flow matching: networks that undo noise, step by step."""
+
+import kgen.chosen_backend  # noqa: F401  # before Keras
