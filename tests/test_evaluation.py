@@ -578,7 +578,7 @@ def test_fit_measures_and_evaluate_prints_a_table_and_writes_json_and_a_page(
         "samples",
         "real images (floor)",
         "noise (ceiling)",
-        "(bound, 10 samples)",
+        "(bound, 10 samples; 100 images)",
     ):
         assert words in output
     assert "100%" in errors

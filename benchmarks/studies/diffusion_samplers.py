@@ -114,8 +114,7 @@ def study(options):
     asked = argparse.Namespace(images=reference.count, evaluations=options.evaluations)
     record = record_of(asked) | {
         "run": options.run.name,
-        "model": found["model"],
-        "settings": found["settings"],
+        "trained": {"model": found["model"], "settings": found["settings"]},
         "note": options.note,
         "encoder": encoder.name,
         "encoder_sha256": encoder.sha256,
