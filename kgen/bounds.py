@@ -77,6 +77,7 @@ Positive = Annotated[float, Bounds(0, 10**9, open="least")]
 LearningRate = Annotated[float, Bounds(0, 10, open="least")]
 Fraction = Annotated[float, Bounds(0, 1, open="most")]
 Levels = Annotated[int, Bounds(2, 65_536, remedy="create the model with the data's levels")]
+FewLevels = Annotated[int, Bounds(2, 32, remedy="choose a pixelcnn, or data of fewer levels")]
 LABELLED = "train on labelled images, numbered from 0 without gaps"
 Classes = Annotated[int, Bounds(1, 65_536, remedy=LABELLED)]
 NoClasses = Annotated[int, Bounds(0, 65_536, remedy=LABELLED)]  # 0: no labels

@@ -103,7 +103,7 @@ def in_chunks(function, *arrays, size=256):
     return keras.tree.map_structure(lambda *parts: np.concatenate(parts), *parts)
 
 
-def iterated(block, start, schedule, seed=None, condition=None, noisy=True):
+def iterated(block, start, schedule, seed=None, condition=None, draw="standard_normal"):
     """Run an iterative sampler (diffusion, Langevin): many steps, each on the whole item.
 
     The steps run in compiled blocks. NumPy draws the noise of one block at a time, so equal seeds
@@ -111,18 +111,19 @@ def iterated(block, start, schedule, seed=None, condition=None, noisy=True):
 
     Args:
         block: (x, schedule, noise, condition) -> x, an `inference(loop=True)` method that runs the
-            steps of one part of the schedule, for example by `backend.scan`. `noise` is standard
-            normal, float32 (steps, rows, ...).
+            steps of one part of the schedule, for example by `backend.scan`. `noise` is float32
+            (steps, rows, ...).
         start: array (n, ...), the input of the first step.
         schedule: array (steps, ...), one entry per step, such as its noise level.
         seed: of the noise; None for new noise.
         condition: n rows, or None.
-        noisy: whether the steps need noise; if not, one block runs them all, its `noise` None.
+        draw: the noise's distribution: "standard_normal", or "random" for uniform noise in [0, 1);
+            None if the steps need no noise: one block runs them all, its `noise` None.
 
     Returns:
         An array like `start`.
     """
-    if not noisy:
+    if draw is None:
         return in_chunks(lambda x, condition: block(x, schedule, None, condition), start, condition)
     entropy = np.random.SeedSequence(seed).entropy
 
@@ -130,7 +131,7 @@ def iterated(block, start, schedule, seed=None, condition=None, noisy=True):
         generator = np.random.default_rng([entropy, int(row[0])])
         for first in range(0, len(schedule), STEPS_PER_BLOCK):
             part = schedule[first : first + STEPS_PER_BLOCK]
-            noise = generator.standard_normal((len(part), *x.shape), "float32")
+            noise = getattr(generator, draw)((len(part), *x.shape), "float32")
             x = block(x, part, noise, condition)
         return x
 

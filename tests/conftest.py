@@ -46,10 +46,10 @@ LONGEST = (
 # Models are carried from backend to backend only where all three are installed; elsewhere there is
 # nothing to carry them to, and the file is not collected.
 collect_ignore = [] if all(map(importlib.util.find_spec, FRAMEWORKS)) else ["test_cross_backend.py"]
-# What the metrics are compared with is installed in one environment only: they know no backend.
-ORACLES = ("cleanfid", "prdc", "torch_fidelity")
+# What metrics and samplers are compared with is installed in one environment only.
+ORACLES = ("cleanfid", "prdc", "torch_fidelity", "diffusers")
 if not all(map(importlib.util.find_spec, ORACLES)):
-    collect_ignore.append("test_metrics_oracles.py")
+    collect_ignore += ["test_metrics_oracles.py", "test_diffusion_schedulers.py"]
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups

@@ -9,14 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
-from scipy import special
+from scipy import special, stats
 
 from kgen import backend
 from kgen.distributions import (
     Bernoulli,
     Categorical,
     DiscretisedLogistic,
+    DiscretisedNormal,
     normal_kl,
+    normal_kl_between,
+    normal_log_cdf,
     normal_log_prob,
     pixel_distribution,
     standard_normal_log_prob,
@@ -441,3 +444,84 @@ def test_categorical_draws_only_what_is_possible():
     for noise in (0.0, 1 - 2**-24):
         drawn = Categorical(5).sample(tensor(logits), tensor(np.full((1, 1, 1, 1), noise)))
         assert numpy(drawn).item() == 3
+
+
+# === Discretised normal ===
+
+# (mean, standard deviation): inside and beyond the values' range; narrower than a bin to flat.
+NORMALS = [(0.1, 0.3), (0.0, 5.0), (-0.99, 0.004), (0.5, 0.0005), (1.8, 0.05), (-30.0, 1.0)]
+
+
+def normal_log_pmf(levels, mean, deviation):
+    images = np.arange(levels, dtype="uint8").reshape(levels, 1, 1, 1)
+    log_variance = 2.0 * np.log(deviation)
+    return numpy(DiscretisedNormal(levels).log_prob(images, tensor(mean), tensor(log_variance)))
+
+
+@pytest.mark.parametrize("levels", [2, 17, 256])
+@pytest.mark.parametrize(("mean", "deviation"), NORMALS)
+def test_levels_are_bins_of_scipys_normal(levels, mean, deviation):
+    edges = (2.0 * np.arange(1, levels) - levels) / (levels - 1)
+    lower, upper = (np.array([-np.inf, *edges]), np.array([*edges, np.inf]))
+    normal = stats.norm(mean, deviation)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        left = normal.logcdf(upper) + np.log1p(-np.exp(normal.logcdf(lower) - normal.logcdf(upper)))
+        right = normal.logsf(lower) + np.log1p(-np.exp(normal.logsf(upper) - normal.logsf(lower)))
+    expected = np.where(lower > mean, right, left)  # a bin of either tail from its own side
+    found = normal_log_pmf(levels, mean, deviation).ravel()
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=2e-3)
+
+
+@pytest.mark.parametrize("levels", [2, 17, 256])
+@light
+@given(mean=st.floats(-3, 3, width=32), log_deviation=st.floats(-7, 2, width=32))
+def test_probabilities_of_a_discretised_normal_sum_to_one(levels, mean, log_deviation):
+    found = normal_log_pmf(levels, mean, np.exp(log_deviation)).astype("float64")
+    assert special.logsumexp(found) == pytest.approx(0.0, abs=2e-3)
+
+
+def test_normal_log_cdf_is_scipys_far_below_zero():
+    values = np.concatenate([np.linspace(-8.0, 8.0, 201), [-1e4, -300.0, -40.0, 40.0]])
+    values = values.astype("float32")
+    found, expected = (
+        numpy(normal_log_cdf(tensor(values))),
+        stats.norm.logcdf(values.astype("float64")),
+    )
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-7)
+
+
+def test_normal_kl_between_is_tfps():
+    mean, log_variance = some_normals()[1:]
+    other_mean, other_log_variance = mean[::-1] + 0.3, log_variance[:, ::-1]
+    expected = tfd.Normal(mean, np.exp(log_variance / 2)).kl_divergence(
+        tfd.Normal(other_mean, np.exp(other_log_variance / 2))
+    )
+    parts = (mean, log_variance, other_mean, other_log_variance)
+    found = numpy(normal_kl_between(*map(tensor, parts)))
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+class NormalPixel(keras.Model):
+    """Holds mean and log variance of one pixel, for gradients."""
+
+    def __init__(self):
+        super().__init__()
+        self.pair = self.add_weight(shape=(2,), initializer="zeros", name="pair")
+        self.built = True
+
+    def gradient(self, images):
+        def total():
+            mean, log_variance = ops.unstack(ops.convert_to_tensor(self.pair), 2)
+            log_prob = DiscretisedNormal(256).log_prob(images, mean, log_variance)
+            return ops.sum(log_prob), {}
+
+        return backend.value_and_grad(self, total, [self.pair])[1][0]
+
+
+@pytest.mark.parametrize(("mean", "deviation"), [*NORMALS, (0.3, 1e-6), (0.0, 1e4)])
+def test_gradients_of_a_discretised_normal_are_finite(mean, deviation):
+    model = NormalPixel()
+    model.pair.assign(np.float32([mean, 2.0 * np.log(deviation)]))
+    images = np.arange(256, dtype="uint8").reshape(256, 1, 1, 1)
+    found = numpy(backend.compiled(model, model.gradient)(images))
+    assert np.isfinite(found).all()

@@ -6,6 +6,7 @@ import json
 import math
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -295,6 +296,40 @@ def test_likelihood_says_what_it_is(data):
     found = likelihood(Explicit(perfect), data.test, samples=4)
     assert likelihood_in_words(found).endswith("(bound, 4 samples; 200 images)")
     assert "none" in likelihood_in_words(None)
+
+
+class Estimated(Toy):
+    """As `Explicit`, with log Z known to lie between 7 and 9.5."""
+
+    likelihood = "estimate"
+
+    def log_partition(self):
+        sizes = {"effective_sample_size": 31.25, "reverse_effective_sample_size": 2.0}
+        return SimpleNamespace(
+            lower=7.0,
+            upper=9.5,
+            settings={"method": "annealing", "runs": 100, "temperatures": 14_500, **sizes},
+        )
+
+    def log_prob(self, images, condition):
+        return -np.arange(len(images)) - self.log_partition().upper
+
+
+def test_an_estimate_has_both_sides(data, tmp_path):
+    found = evaluate(Estimated(perfect), data, encoder=pixels)
+    mean = np.arange(COUNT).mean()
+    assert found.likelihood["negative_log_prob_nats"] == pytest.approx(mean + 9.5)
+    assert found.likelihood["optimistic_negative_log_prob_nats"] == pytest.approx(mean + 7)
+    words = likelihood_in_words(found.likelihood)
+    assert f"{mean + 9.5:.2f} +- " in words
+    assert f"reverse annealing; {mean + 7:.2f} nats by annealed importance sampling" in words
+    assert "100 runs of 14,500 temperatures, effective sample sizes 2.0 and 31.2" in words
+    (row, *_) = (group.table()[0] for group in summary.groups({"run": found}))
+    assert f"{mean + 7:.2f} to {mean + 9.5:.2f} +- " in " ".join(map(str, row[1]))
+    write_csv(tmp_path / "found.csv", {"run": found})
+    with open(tmp_path / "found.csv", newline="") as file:
+        (line, *_) = csv.DictReader(file)
+    assert float(line["optimistic_negative_log_prob_nats"]) == pytest.approx(mean + 7)
 
 
 def test_likelihood_of_one_image_is_refused(data):

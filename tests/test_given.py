@@ -11,11 +11,12 @@ import kgen
 from kgen import backend, data, fit
 from kgen.bounds import Count, ImageShape, Levels
 from kgen.data import Dataset, Split
+from kgen.inference import in_chunks, inference
 from kgen.layers import ConditionEmbedding, TimeEmbedding, UNet
 from kgen.models import REGISTRY, arguments_of
 from kgen.spaces import Attributes, Labels, Tokens
 from kgen.testing.comparing import assert_same, state_of
-from kgen.training import Given, ImageModel, in_chunks, inference
+from kgen.training import Given, ImageModel
 
 WORDS = ("a", "one", "two")
 LABELS, ATTRIBUTES, CAPTIONS = Labels(10), Attributes(("odd",)), Tokens(3, WORDS)

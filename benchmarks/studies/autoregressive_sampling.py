@@ -2,7 +2,7 @@
 
     KERAS_BACKEND=jax python -m benchmarks.studies.autoregressive_sampling
 
-16 binary images 28x28 by models of 7 blocks of 64 channels. The plain loop passes all images
+16 binary images 28x28 by the models of `CASES`. The plain loop passes all images
 through the whole network for every pixel, compiled where the backend compiles, and draws that
 pixel; it is timed for `--pixels` of the 784, by turns with the cached sampler, and scaled up to all
 of them. The ratio is that of the medians, with its 95 % bootstrap interval. The raw samples go to
@@ -24,6 +24,10 @@ IMAGES, SHAPE = 16, (28, 28, 1)
 CASES = {
     "pixelcnn": {"features": 64, "blocks": 7},
     "gated_pixelcnn": {"features": 64, "blocks": 7},
+    "fvsbn": {},
+    "nade": {"hidden": 500},
+    "made": {"hidden": (8000,)},
+    "image_transformer": {"features": 32, "blocks": 4},
 }
 
 

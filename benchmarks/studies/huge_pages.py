@@ -115,11 +115,13 @@ def main():
     record = record_of(options)
     print(f"{backend.name()} {backend.version()} on {backend.device()}")
     print(COLUMNS.format(*HEADING))
-    for case in options.cases:
-        found = measure(case, options.rounds, options.seconds)
-        print(row(case, found), flush=True)
-        record["cases"].append({"case": case, **found})
-    write(record, "huge_pages")
+    try:
+        for case in options.cases:
+            found = measure(case, options.rounds, options.seconds)
+            print(row(case, found), flush=True)
+            record["cases"].append({"case": case, **found})
+    finally:  # also of an interrupted study
+        write(record, "huge_pages")
 
 
 if __name__ == "__main__":

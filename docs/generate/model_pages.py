@@ -207,8 +207,12 @@ def duration(seconds):
 
 
 def likelihoods(record):
+    from kgen.evaluation.tables import sides_in_words
+
     for found in record.get("test", {}).get("estimates", []):
         samples = f" of {found['samples']} samples" if "samples" in found else ""
+        if "log_partition" in found:
+            samples = f": {sides_in_words(found)}"
         yield (
             f"{found['likelihood']}{samples}",
             f"{found['negative_log_prob_nats']:.2f} ± {found['standard_error_nats']:.2f} nats per "

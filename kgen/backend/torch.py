@@ -12,7 +12,7 @@ from kgen.backend.added_losses import added_losses
 from kgen.backend.averaged import by_averages
 from kgen.backend.process import process_peak_memory
 from kgen.backend.torch_adam import fused_adam, fuses
-from kgen.backend.torch_convolution import conv, conv_transpose, to_channels_last
+from kgen.backend.torch_convolution import conv, conv_transpose, padded_conv, to_channels_last
 from kgen.backend.torch_recording import TracedStep, cond, opaque
 from kgen.backend.torch_threads import flushed_denormals, training
 from kgen.backend.variable_names import recurring_variable_names
@@ -206,12 +206,6 @@ def _one_thread():
         yield
     finally:
         torch.set_num_threads(threads)
-
-
-def padded_conv(images, kernel, rows, columns, bias=None):
-    """Convolution of zero-padded `images`, see `kgen.backend.jax.padded_conv`."""
-    images = functional.pad(images, (0, 0, *columns, *rows))
-    return conv(images, kernel, (1, 1), "valid", "channels_last", (1, 1), bias)
 
 
 def affine(inputs, matrix, bias):

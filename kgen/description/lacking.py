@@ -12,7 +12,8 @@ class Lacking:
     that names the models that have it.
 
     Attributes:
-        likelihood: "exact", "bound", "estimate" or None: the kind of value `log_prob` returns.
+        likelihood: "exact", "bound", "estimate" or None: the kind of value `log_prob` returns. For
+            an estimate, `log_partition()` gives log Z from both sides.
         conditional: whether it takes a condition (labels, if it takes `classes`).
         encodes: whether it has `encode` and `latents` (one latent vector per image).
         decodes: whether it has `decode` (latents to images); with `encodes`, also `reconstruct`.
@@ -63,6 +64,15 @@ class Lacking:
     def complete(self, images, mask, *args, **kwargs):
         """Inpainting: images whose pixels are drawn anew where `mask` is True."""
         self._lacks("can_complete", "complete")
+
+    def pictures(self):
+        """{name: images} that show what was learned, such as filters; {} by default.
+
+        Images are floats in [0, 1], (n, height, width, channels) or (rows, columns, height, width,
+        channels). `kgen.fit` draws them beside the samples; `kgen.pictures.save_grid` with two
+        levels does so, too.
+        """
+        return {}
 
     def sampler(self):
         """The generator alone, as a Keras model to save or export.

@@ -18,6 +18,7 @@ FIGURES = (
     "likelihood_images",
     "negative_log_prob_nats",
     "standard_error_nats",
+    "optimistic_negative_log_prob_nats",  # of an estimate
     "bits_per_dimension",
     "standard_error_bits",
     *summary.OF_FEATURES,

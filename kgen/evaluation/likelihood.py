@@ -26,8 +26,11 @@ def likelihood(model, split, samples, seed=0, progress=None):
         A dict of plain values: `likelihood`, `samples` (for a bound that draws samples), `images`,
         the mean in nats per image and in bits per dimension, and the standard errors of both. With
         several samples of a model that has `log_prob_draws`, also `draw_deviation_nats`: the
-        standard deviation of an image's draws, the root of its mean square over images. None for a
-        model without likelihood.
+        standard deviation of an image's draws, the root of its mean square over images. For an
+        estimate, means and errors are from its lower side, where log p(x) comes out too small on
+        average; `optimistic_negative_log_prob_nats` is the mean from its upper side,
+        `log_partition` the estimates of log Z from below and above, and the rest how they were
+        found. None for a model without likelihood.
 
     Raises:
         KgenError: for fewer than two images.
@@ -74,4 +77,17 @@ def likelihood(model, split, samples, seed=0, progress=None):
         "bits_per_dimension": mean / bit_everywhere,
         "standard_error_bits": error / bit_everywhere,
         **spread,
+        **_sides(model, mean),
+    }
+
+
+def _sides(model, mean):
+    """The other side of an estimate, and how log Z was found; {} for another likelihood."""
+    if model.likelihood != "estimate":
+        return {}
+    found = model.log_partition()
+    return {
+        "optimistic_negative_log_prob_nats": mean - (found.upper - found.lower),
+        "log_partition": [found.lower, found.upper],
+        **found.settings,
     }

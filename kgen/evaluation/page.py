@@ -92,7 +92,7 @@ def _plots(group, where):
             yield caption + where, _precisions(with_samples, floor)
     with_likelihood = {name: found for name, found in group.evaluations.items() if found.likelihood}
     if with_likelihood:
-        caption = "Negative log-likelihood, or its bound, with its standard error"
+        caption = "Negative log-likelihood, its bound, or its estimate, with its standard error"
         yield caption + where, _likelihoods(with_likelihood)
 
 

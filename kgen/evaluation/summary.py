@@ -70,6 +70,8 @@ def duration(seconds):
 
 def _nats(figures):
     bound = "<= " if figures["likelihood"] == "bound" else ""
+    if figures.get("method") == "annealing":
+        bound = f"{figures['optimistic_negative_log_prob_nats']:.2f} to "
     both = (figures[name] for name in ("negative_log_prob_nats", "standard_error_nats"))
     return bound + " +- ".join(f"{nats:.2f}" if abs(nats) < 1e6 else f"{nats:.3g}" for nats in both)
 
@@ -92,8 +94,8 @@ COLUMNS = {
 }
 EXPLANATION = (
     "parameters: trainable ones; training: the time of kgen.fit; ms per sample: with compilation; "
-    "nats per image: negative log-likelihood with its standard error, <= of a bound, lower is "
-    "better."
+    "nats per image: negative log-likelihood with its standard error, <= of a bound, both sides of "
+    "an estimate, lower is better."
 )
 
 

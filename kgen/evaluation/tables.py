@@ -125,11 +125,26 @@ def likelihood_in_words(figures):
         kind = f"{kind}, {figures['samples']} samples"
     if "draw_deviation_nats" in figures:
         kind = f"{kind} that deviate by {figures['draw_deviation_nats']:.2f} nats"
+    if "log_partition" in figures:
+        kind += f"; {sides_in_words(figures)}"
     kind = f"{kind}; {figures['images']:,} images"
     return (
         f"{figures['negative_log_prob_nats']:.2f} +- {figures['standard_error_nats']:.2f} nats per "
         f"image, {figures['bits_per_dimension']:.4f} +- {figures['standard_error_bits']:.4f} bits "
         f"per dimension ({kind})"
+    )
+
+
+def sides_in_words(figures):
+    """How the log-partition function of an estimate was found, and the nats of its other side."""
+    if figures["method"] == "enumeration":
+        return "log Z by enumeration, exact"
+    sizes = (figures[f"{way}effective_sample_size"] for way in ("reverse_", ""))
+    return (
+        f"log Z by reverse annealing; {figures['optimistic_negative_log_prob_nats']:.2f} nats by "
+        f"annealed importance sampling alone; {figures['runs']} runs of "
+        f"{figures['temperatures']:,} temperatures, effective sample sizes "
+        f"{' and '.join(f'{size:.1f}' for size in sizes)}"
     )
 
 

@@ -16,6 +16,7 @@ from kgen.layers.convolution import Conv2D, Conv2DTranspose
 from kgen.layers.dropout import Dropout
 from kgen.layers.embeddings import ConditionEmbedding, TimeEmbedding
 from kgen.layers.masked import HorizontalConv2D, MaskedConv2D, VerticalConv2D, shifted_down
+from kgen.layers.masked_dense import MaskedDense
 from kgen.layers.normalisation import (
     AdaptiveGroupNormalization,
     BatchNormalization,
@@ -41,6 +42,7 @@ __all__ = [
     "HorizontalConv2D",
     "InvertibleConv",
     "MaskedConv2D",
+    "MaskedDense",
     "NearestUpsampleConv",
     "SpectralNormalization",
     "TimeEmbedding",

@@ -41,14 +41,16 @@ class ConditionEmbedding(layers.Layer):
     Args:
         space: a `kgen.spaces.Space`, or a dict of several.
         size: of the embedding.
+        droppable: whether rows may be dropped.
     """
 
-    def __init__(self, space, size, **kwargs):
+    def __init__(self, space, size, droppable=True, **kwargs):
         super().__init__(**kwargs)
         self.names = list(space) if isinstance(space, dict) else None
         spaces = space.values() if isinstance(space, dict) else [space]
         self.parts = [embedding_of(part, size) for part in spaces]
-        self.nothing = self.add_weight(shape=(size,), initializer="zeros", name="nothing")
+        if droppable:
+            self.nothing = self.add_weight(shape=(size,), initializer="zeros", name="nothing")
         self.built = True
 
     def call(self, condition, dropped=None):

@@ -38,6 +38,11 @@ REGISTRY = {
     "iwae": Entry(
         ".autoencoders.iwae", "IWAE", "importance weighted autoencoder (Burda et al. 2015)"
     ),
+    "iaf_vae": Entry(
+        ".autoencoders.iaf_vae",
+        "IAFVAE",
+        "VAE with an inverse autoregressive flow as posterior (Kingma et al. 2016)",
+    ),
     "vq_vae": Entry(
         ".autoencoders.vq_vae", "VQVAE", "vector-quantised VAE (van den Oord et al. 2017)"
     ),
@@ -60,6 +65,24 @@ REGISTRY = {
         "GatedPixelCNN",
         "PixelCNN with gates and two stacks (van den Oord et al. 2016)",
     ),
+    "fvsbn": Entry(
+        ".autoregressive.fvsbn", "FVSBN", "fully visible sigmoid belief network (Frey 1998)"
+    ),
+    "nade": Entry(
+        ".autoregressive.nade",
+        "NADE",
+        "neural autoregressive distribution estimator (Larochelle & Murray 2011)",
+    ),
+    "made": Entry(
+        ".autoregressive.made",
+        "MADE",
+        "masked autoencoder for distribution estimation (Germain et al. 2015)",
+    ),
+    "image_transformer": Entry(
+        ".autoregressive.image_transformer",
+        "ImageTransformer",
+        "autoregressive self-attention (Parmar et al. 2018)",
+    ),
     "realnvp": Entry(".flows.realnvp", "RealNVP", "real-valued flow (Dinh et al. 2017)"),
     "glow": Entry(".flows.glow", "Glow", "flow with 1x1 convolutions (Kingma & Dhariwal 2018)"),
     "ddpm": Entry(".diffusion.ddpm", "DDPM", "denoising diffusion (Ho et al. 2020)"),
@@ -80,6 +103,9 @@ REGISTRY = {
         "mixture of Gaussians, fitted by EM (Dempster et al. 1977)",
     ),
     "pca": Entry(".mixtures.pca", "PCA", "probabilistic PCA (Tipping & Bishop 1999)"),
+    "rbm": Entry(
+        ".energy.rbm", "RBM", "restricted Boltzmann machine (Smolensky 1986, Hinton 2002)"
+    ),
 }
 
 

@@ -28,7 +28,7 @@ RECORD, MODEL, CHECKPOINTS, LOCK = "run.json", "model", "checkpoints", ".lock"
 # {place in a run: regular expression of the files written there}: a killed process may leave
 # temporary files of these names.
 WRITTEN = {
-    "": r"run\.json|history(-\w+)?\.csv|losses(-\w+)?\.png|samples\.\w+|model",
+    "": r"run\.json|history(-\w+)?\.csv|[\w-]+\.png|samples\.\w+|model",
     CHECKPOINTS: r"(stage-\d+-)?epoch-\d+-step-\d+",
     "samples": r"(\w+-)?epoch-\d+\.\w+",
     MODEL: r"model\.json|variables\.safetensors",

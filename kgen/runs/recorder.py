@@ -92,6 +92,7 @@ class Recorder(keras.callbacks.Callback):
         every = -(-self.epochs // PICTURES)
         if (epoch + 1) % every == 0 or epoch + 1 == self.epochs:
             self._attempt(f"samples/{self._picture_name(epoch + 1)}", self._draw_samples)
+            self._attempt("*.png", self._draw_pictures)
 
     def _picture_name(self, epoch):
         stage = f"{self.stage.name}-" if self.stage.name else ""
@@ -138,6 +139,12 @@ class Recorder(keras.callbacks.Callback):
         else:
             pictures.save_items(path, items, model.space)
         self.picture = path
+
+    def _draw_pictures(self, path):
+        """Pictures of the trained model itself, such as filters; they replace earlier ones."""
+        whole = self._whole()
+        for name, images in whole.pictures().items() if self.stage.is_last else ():
+            pictures.save_grid(path.with_name(f"{name}.png"), images, levels=2)
 
     def _write_record(self, status):
         last = {name: values[-1] for name, values in self.history.items()}

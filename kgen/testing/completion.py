@@ -1,11 +1,13 @@
 """`complete` fills in what is missing; in autoregressive models no pixel sees a later one."""
 
+import functools
 import itertools
 
 import numpy as np
 from keras import ops
 
 from kgen import backend
+from kgen.spaces import rows_of
 from kgen.testing.check import check
 from kgen.testing.comparing import array, refused, same
 
@@ -19,8 +21,40 @@ def is_autoregressive(model_class):
 
 
 def gives_parameters(model_class):
-    """Whether it has the methods of `kgen.models.autoregressive.base`, which these checks use."""
+    """Whether it has `parameters_of` of `kgen.models.autoregressive.base`."""
+    return is_autoregressive(model_class) and hasattr(model_class, "parameters_of")
+
+
+def is_differentiable(model_class):
+    """Whether it has `parameters_given` of `kgen.models.autoregressive.convolutional`."""
     return is_autoregressive(model_class) and hasattr(model_class, "parameters_given")
+
+
+def has_raster_order(model_class):
+    """Whether all images are drawn in raster order, by `parameters_of`."""
+    return gives_parameters(model_class) and model_class.raster_order
+
+
+def changes(model, condition=None, **settings):
+    """By how much the parameters of every value change if one value does, (size, size).
+
+    Rows are the changed values and columns those whose parameters change, in raster order.
+
+    Args:
+        condition: one row.
+        settings: arguments of `parameters_of`.
+    """
+    height, width, channels = model.image_shape
+    size = height * width * channels
+    images = np.random.default_rng(0).integers(0, model.levels, (1, size)).repeat(size + 1, axis=0)
+    images[np.arange(size), np.arange(size)] += 1  # the last image stays as it is
+    images = (images % model.levels).astype(model.space.dtype)
+    condition = rows_of(condition, np.zeros(size + 1, int))
+    parameters_of = backend.compiled(model, functools.partial(model.parameters_of, **settings))
+    parameters = array(parameters_of(images.reshape(-1, *model.image_shape), condition))
+    parameters = parameters.reshape(size + 1, height, width, -1, channels).swapaxes(3, 4)
+    parameters = parameters.reshape(size + 1, size, -1)
+    return np.abs(parameters[:-1] - parameters[-1]).max(axis=2)
 
 
 def blocked_gradients(model, condition=None):
@@ -68,13 +102,21 @@ def plainly_completed(model, images, mask, seed, condition=None):
 
 
 @check(needs=gives_parameters)
+def no_pixel_changes_its_own_or_an_earlier_distribution(case):
+    changed = changes(case.taught, case.entering(1))
+    own_or_earlier = np.tril(np.ones_like(changed, bool))
+    assert changed[own_or_earlier].max() < 1e-5
+    assert changed[~own_or_earlier].max() > 1e-3
+
+
+@check(needs=is_differentiable)
 def no_pixel_sees_itself_or_a_later_one(case):
     later, earlier = blocked_gradients(case.taught, case.entering(1))
     assert not later.any()
     assert earlier.any()
 
 
-@check(needs=gives_parameters)
+@check(needs=has_raster_order)
 def cached_sampling_gives_the_pixels_of_the_plain_loop(case):
     everything = np.ones((8, *case.item_shape[:2]), bool)
     expected = plainly_completed(case.taught, case.items[:8], everything, 3, case.entering(8))

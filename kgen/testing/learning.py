@@ -72,8 +72,9 @@ def optimizer_counts_the_steps(case):
 
 @check(needs=has_one_loss)
 def loss_falls(case):
-    first, *_, last = case.lessons.history["loss"]
-    assert last < 0.98 * first, f"the loss goes from {first} to {last}"
+    name = case.model_class.progress_metric
+    first, *_, last = case.lessons.history[name]
+    assert last < 0.98 * first, f"the {name} goes from {first} to {last}"
 
 
 @check(of_base_class=True)

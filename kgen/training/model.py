@@ -60,11 +60,14 @@ class GenerativeModel(Lacking, Trained):
         condition_space: the space of the condition, a dict of spaces, or None.
         averaged: the attributes of the networks whose weights `ema` averages; None for all.
         averages: the averaged weights; only with `ema`.
+        progress_metric: the metric that training lowers; "loss" unless the loss's value says
+            nothing about progress.
         sampling: "direct" (one pass through networks), "sequential" (one part of an item after the
             other) or "iterative" (many steps, each on the whole item).
     """
 
     metric_names = ("loss",)
+    progress_metric = "loss"
     players = ()
     data_arguments = ()  # of the constructor, which every model of this kind takes
     averaged = None

@@ -69,26 +69,32 @@ class VAE(Autoencoder):
 
     def posterior(self, images, condition=None, training=False):
         """Mean and log variance of q(z|x), float32 (n, latent_size) each."""
-        return ops.split(self.apply_encoder(images, condition, training), 2, axis=-1)
+        outputs = self.apply_encoder(images, condition, training)
+        return ops.split(outputs, self.outputs_per_latent, axis=-1)
 
-    def log_weights(self, images, condition, noise, training=False):
-        """log( p(x|z) p(z) / q(z|x) ) in nats, (k, n), for z = mean + std * `noise` (k, n, d)."""
+    def posterior_draws(self, images, condition, noise, training=False):
+        """Draws z ~ q(z|x), mean + std * `noise` (k, n, d), and log q(z|x) in nats, (k, n)."""
         mean, log_variance = self.posterior(images, condition, training)  # (n, d)
         latents = mean + ops.exp(0.5 * log_variance) * noise  # (k, n, d)
+        return latents, normal_log_prob(latents, mean, log_variance)
+
+    def log_weights(self, images, condition, noise, training=False):
+        """log( p(x|z) p(z) / q(z|x) ) in nats, (k, n), for the draws of `noise` (k, n, d)."""
+        latents, log_posterior = self.posterior_draws(images, condition, noise, training)
         samples = ops.shape(noise)[0]
         condition = repeated(condition, samples)
         flat = ops.reshape(latents, (-1, self.latent_size))  # (k * n, d)
         parameters = self.apply_decoder(flat, condition, training)
         parameters = ops.reshape(parameters, ops.shape(noise)[:2] + tuple(parameters.shape[1:]))
         log_prior = standard_normal_log_prob(latents)
-        log_posterior = normal_log_prob(latents, mean, log_variance)
         return self.likelihood_distribution.log_prob(images, parameters) + log_prior - log_posterior
 
     # === Inference ===
 
     def encode(self, images, condition=None):
         """Mean and log variance of q(z|x) for uint8 images, float32 (n, latent_size) each."""
-        return tuple(np.split(super().encode(images, condition), 2, axis=-1))
+        outputs = super().encode(images, condition)
+        return tuple(np.split(outputs, self.outputs_per_latent, axis=-1))
 
     def latents(self, images, condition=None):
         """The posterior means of uint8 images, float32 (n, latent_size)."""

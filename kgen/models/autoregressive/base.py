@@ -2,9 +2,8 @@
 
     log p(x) = sum over i of log p(x_i | x_1, ..., x_i-1),   rows first, then columns, then channels
 
-The network computes the parameters of all pixels in one pass (training), or of one pixel from
-cached activations (sampling, `cached_convolutions.py`). A model writes its network once for both,
-as calls `apply(layer, x)`.
+Training computes the parameters of all pixels in one pass. Sampling computes those of one pixel
+after the other from cached activations: `convolutional.py` and `flat.py` hold the two ways.
 """
 
 import math
@@ -15,8 +14,6 @@ from keras import ops
 
 from kgen.distributions import Bernoulli, Categorical
 from kgen.inference import in_chunks, inference
-from kgen.layers import shifted_down
-from kgen.models.autoregressive.cached_convolutions import CachedConvolutions, FullPass
 from kgen.training import ImageModel
 
 
@@ -27,40 +24,41 @@ class Autoregressive(ImageModel):
 
         log p(x) = sum over i of log p(x_i | x_1, ..., x_i-1)
 
-    A subclass builds its layers and defines `network`. The attribute `first` is the layer that sees
-    the image itself in the pixel's row. A subclass defines `vertical_stack`, too, if layers other
-    than `MaskedConv2D` see the rows above, and `embed` if it has a condition.
+    A subclass defines `parameters_of` for training, and `_complete` for sampling.
+
+    Attributes:
+        likelihood_distribution: the distribution of a pixel, given its parameters.
+        raster_order: whether every image is drawn in raster order, by `parameters_of`.
     """
 
     metric_names = ("loss",)
     likelihood = "exact"
     can_complete = True
     sampling = "sequential"
+    raster_order = True
 
     def __init__(self, image_shape, levels, **kwargs):
         super().__init__(image_shape, levels, **kwargs)
         self.likelihood_distribution = Bernoulli() if levels == 2 else Categorical(levels)
-        self.channels = self.image_shape[-1]
-        self.parameters_per_pixel = (
-            self.channels * self.likelihood_distribution.parameters_per_value
-        )
 
     # === What a subclass defines ===
 
-    def network(self, apply, x, embedded):
-        """The parameters of scaled pixels (..., channels): float32 (..., parameters_per_pixel)."""
-        raise NotImplementedError(f"{type(self).__name__} defines no network.")
+    def parameters_of(self, images, condition=None):
+        """The parameters of every pixel given the pixels before it, from images of levels.
 
-    def vertical_stack(self, apply, x, embedded):
-        """Features of the rows up to and including each row: {name: (..., width, filters)}.
-
-        `network` finds those of the row above in `apply.vertical_features`.
+        A float32 tensor (n, height, width, parameters), as `likelihood_distribution` takes it.
         """
-        return {}
+        raise NotImplementedError(f"{type(self).__name__} defines no parameters_of.")
 
-    def embed(self, condition=None):
-        """An embedding of the condition, in any structure; computed once for all pixels."""
-        return None
+    def _complete(self, images, mask, uniform, condition=None):
+        """Images with the pixels where `mask` is True drawn; an `inference(loop=True)` method.
+
+        Args:
+            images: levels (n, height, width, channels), zero where `mask` is True.
+            mask: bool (n, height, width, 1).
+            uniform: in [0, 1), like the images: the noise of each draw.
+        """
+        raise NotImplementedError(f"{type(self).__name__} defines no _complete.")
 
     # === Training ===
 
@@ -73,16 +71,6 @@ class Autoregressive(ImageModel):
         return -ops.mean(
             self.likelihood_distribution.log_prob(images, self.parameters_of(images, condition))
         ), {}
-
-    def parameters_of(self, images, condition=None):
-        """The parameters of every pixel given the pixels before it, from images of levels."""
-        return self.parameters_given(self.scale(images), self.embed(condition))
-
-    def parameters_given(self, x, embedded):
-        """As `parameters_of`, from scaled images."""
-        stack = self.vertical_stack(FullPass(), x, embedded)
-        vertical_features = {name: shifted_down(rows) for name, rows in stack.items()}
-        return self.network(FullPass(vertical_features), x, embedded)
 
     # === Inference ===
 
@@ -102,10 +90,11 @@ class Autoregressive(ImageModel):
         return self._completed(unknown, np.ones(unknown.shape[:3], bool), condition, seed)
 
     def complete(self, images, mask, condition=None, seed=None):
-        """Fill in images: the pixels where `mask` is True are drawn anew, in raster order.
+        """Fill in images: the pixels where `mask` is True are drawn anew, one after the other.
 
-        Each pixel is drawn given all pixels before it, known or drawn. Known pixels after it have
-        no influence: the method suits masks below or right of the known part.
+        Each pixel is drawn given all pixels before it, known or drawn. In raster order, known
+        pixels after it have no influence: the method suits masks below or right of the known part.
+        A `MADE` of several masks takes an order with the known pixels first, for any mask.
 
         Args:
             images: uint8 (n, height, width, channels); values where `mask` is True are ignored.
@@ -128,14 +117,3 @@ class Autoregressive(ImageModel):
     @inference
     def _log_prob(self, images, condition=None):
         return self.likelihood_distribution.log_prob(images, self.parameters_of(images, condition))
-
-    @inference(loop=True)
-    def _complete(self, images, mask, uniform, condition=None):
-        """Draw row by row, and in each row pixel by pixel, from cached activations."""
-        return CachedConvolutions(self, self.embed(condition)).complete(images, mask, uniform)
-
-
-def built(layer, channels):
-    """The layer, built for images of `channels` channels."""
-    layer.build((None, None, None, channels))
-    return layer

@@ -81,7 +81,7 @@ class CachedConvolutions:
     """Draws the pixels of images one after the other, in two nested loops: rows and pixels.
 
     Args:
-        model: an `Autoregressive` model.
+        model: a `ConvolutionalAutoregressive` model.
         embedded: what its condition adds to the layers.
     """
 

@@ -28,12 +28,12 @@ from keras import layers, ops
 
 from kgen.bounds import Bounds, Count, ImageShape, Levels, Repeats
 from kgen.layers import HorizontalConv2D, VerticalConv2D
-from kgen.models.autoregressive.base import Autoregressive, built
+from kgen.models.autoregressive.convolutional import ConvolutionalAutoregressive, built
 from kgen.training import GivenLabels
 
 
 @keras.saving.register_keras_serializable("kgen")
-class GatedPixelCNN(GivenLabels, Autoregressive):
+class GatedPixelCNN(GivenLabels, ConvolutionalAutoregressive):
     """Gated PixelCNN (van den Oord et al. 2016).
 
     Aaron van den Oord et al.: Conditional Image Generation with PixelCNN Decoders. 2016,

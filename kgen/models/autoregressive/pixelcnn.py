@@ -29,11 +29,11 @@ from keras import ops
 
 from kgen.bounds import Bounds, ImageShape, Levels, Repeats
 from kgen.layers import HorizontalConv2D, MaskedConv2D
-from kgen.models.autoregressive.base import Autoregressive, built
+from kgen.models.autoregressive.convolutional import ConvolutionalAutoregressive, built
 
 
 @keras.saving.register_keras_serializable("kgen")
-class PixelCNN(Autoregressive):
+class PixelCNN(ConvolutionalAutoregressive):
     """PixelCNN (van den Oord et al. 2016).
 
     Aaron van den Oord, Nal Kalchbrenner, Koray Kavukcuoglu: Pixel Recurrent Neural Networks. 2016,

@@ -26,14 +26,14 @@ authors' code.
 """
 
 import math
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import keras
 import numpy as np
 from keras import ops
 
 from kgen import backend
-from kgen.bounds import Count, ImageShape, Levels, Number
+from kgen.bounds import Bounds, ImageShape, Levels, Number
 from kgen.distributions import DiscretisedNormal, normal_kl_between
 from kgen.errors import KgenError
 from kgen.inference import inference, iterated
@@ -41,6 +41,8 @@ from kgen.models.diffusion import samplers
 from kgen.models.diffusion.base import Diffusion, Guidance, Sampler
 from kgen.models.diffusion.paths import DiscretePath, linear_betas, trailing_times
 from kgen.models.diffusion.predictions import NoisePrediction
+
+Timesteps = Annotated[int, Bounds(20, 65_536)]  # below 20 betas of 0.02 * 1000 / T exceed 1
 
 
 @keras.saving.register_keras_serializable("kgen")
@@ -78,7 +80,7 @@ class DDPM(Diffusion):
         image_shape: ImageShape = (28, 28, 1),
         levels: Levels = 256,
         *,
-        timesteps: Count = 1000,
+        timesteps: Timesteps = 1000,
         variance: Literal["fixed_small", "fixed_large"] = "fixed_large",
         **kwargs,
     ):

@@ -32,7 +32,8 @@ class Generation:
             self._block, sampler=sampler, mode=_mode(guidance, condition is not None)
         )
         given = {"condition": condition} if known is None else {"condition": condition, **known}
-        return iterated(block, start, schedule, seed, given, noisy)
+        draw = "standard_normal" if noisy else None
+        return iterated(block, start, schedule, seed, given, draw)
 
     def sampled(self, count, condition, seed, sampler, schedule, noisy=None):
         """Images (count, height, width, channels) of levels, along a schedule."""

@@ -25,8 +25,8 @@ import math
 import keras
 from keras import ops
 
-from kgen.bounds import Count, ImageShape, Levels
-from kgen.models.diffusion.ddpm import DDPM
+from kgen.bounds import ImageShape, Levels
+from kgen.models.diffusion.ddpm import DDPM, Timesteps
 from kgen.models.diffusion.paths import cosine_betas
 from kgen.models.diffusion.predictions import VPrediction
 
@@ -66,7 +66,7 @@ class ImprovedDDPM(DDPM):
         image_shape: ImageShape = (28, 28, 1),
         levels: Levels = 256,
         *,
-        timesteps: Count = 1000,
+        timesteps: Timesteps = 1000,
         **kwargs,
     ):
         super().__init__(image_shape, levels, timesteps=timesteps, **kwargs)

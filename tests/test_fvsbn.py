@@ -1,0 +1,72 @@
+"""The FVSBN against logistic regressions in NumPy, and against all images of a tiny space."""
+
+import functools
+
+import numpy as np
+import pytest
+from flat_models import (
+    all_images,
+    completed_in_raster_order,
+    indicators,
+    log_probs,
+    model_of,
+    some_images,
+)
+
+import kgen
+from kgen.testing.comparing import array, refused, same
+
+FORMS = [
+    {"image_shape": (2, 3, 1), "levels": 2},
+    {"image_shape": (1, 2, 3), "levels": 3},
+]
+every_form = pytest.mark.parametrize("form", FORMS, ids=["binary", "colour"])
+
+
+def outputs_of(model, values):
+    """A regression on the values before, one value at a time."""
+    kernel, bias = (array(weight).astype(float) for weight in model.get_weights())
+    inputs, outputs = model.levels - 1, model.parameters_per_value
+    vector, found = indicators(values, model.levels), []
+    for number in range(len(values)):
+        before, own = slice(number * inputs), slice(number * outputs, (number + 1) * outputs)
+        found.append(bias[own] + vector[before] @ kernel[before, own])
+    return np.array(found)
+
+
+@every_form
+def test_probabilities_of_all_images_sum_to_one(form):
+    model = model_of("fvsbn", **form)
+    log_prob = model.log_prob(all_images(model))
+    assert np.exp(log_prob).sum() == pytest.approx(1, abs=1e-5)
+    assert len(np.unique(log_prob.round(4))) > 20
+
+
+@every_form
+def test_log_prob_is_that_of_logistic_regressions(form):
+    model = model_of("fvsbn", **form)
+    images = some_images(model)
+    expected = log_probs(functools.partial(outputs_of, model), images)
+    np.testing.assert_allclose(model.log_prob(images), expected, rtol=1e-5)
+
+
+@every_form
+def test_drawing_is_that_of_the_plain_loop(form):
+    model = model_of("fvsbn", **form)
+    images = some_images(model)
+    mask = np.random.default_rng(2).random(images.shape[:3]) < 0.7
+    completed = model.complete(images, mask, seed=5)
+    plainly = functools.partial(outputs_of, model)
+    assert same(completed, completed_in_raster_order(plainly, images, mask, seed=5))
+    assert not same(completed, images)
+
+
+def test_it_begins_with_nearly_fair_coins():
+    model = kgen.FVSBN((3, 4, 1))
+    images = some_images(model)
+    np.testing.assert_allclose(model.log_prob(images), -12 * np.log(2), rtol=0.01)
+
+
+def test_more_than_a_few_levels_are_refused():
+    with refused("levels", "2 to 32", "256", "pixelcnn"):
+        kgen.FVSBN((2, 2, 1), levels=256)
