@@ -1,13 +1,14 @@
 """Keep what a finished run found: its record, its history, its last sample grid.
 
     python benchmarks/record.py RUN [RUN ...] [--samples N] [--bound-samples 1 500]
+        [--likelihood-images N] [--sampling KEY=VALUE ...]
 
 Writes benchmarks/records/NAME.json, NAME.csv and NAME.png, NAME being the folder's. The record is
 the run's own run.json (command, seed, epochs, seconds, backend, versions, machine) and what
 `kgen.evaluation` finds of it: the quality of N samples (with the encoder and its hash), and the
-likelihood of N test images, in nats per image and bits per dimension, each the mean with its
-standard error. `--bound-samples` are the k of a bound (one estimate for each); an exact likelihood
-has none.
+likelihood of N test images (a diffusion model's of fewer, see `--likelihood-images`), in nats per
+image and bits per dimension, each the mean with its standard error. `--bound-samples` are the k of
+a bound (one estimate for each); an exact likelihood has none.
 """
 
 import argparse
@@ -19,7 +20,8 @@ import tqdm
 
 import kgen
 from kgen.capabilities import log_prob_arguments
-from kgen.evaluation import evaluate, images_compared, likelihood
+from kgen.description.parameters import assigned, parsed
+from kgen.evaluation import evaluate, likelihood
 from kgen.files import write_json
 
 RECORDS = Path(__file__).parent / "records"
@@ -32,6 +34,8 @@ def main():
     parser.add_argument("--data", help="the runs' data set, where it is a file that has moved")
     parser.add_argument("--samples", type=int, default=10_000, help="and test images (10000)")
     parser.add_argument("--bound-samples", type=int, nargs="+", default=[1], help="k of a bound")
+    parser.add_argument("--likelihood-images", type=int, help="default: the model's own number")
+    parser.add_argument("--sampling", nargs="+", default=[], help="KEY=VALUE of the sampling")
     options = parser.parse_args()
     references = {}  # what is known of the real images, by the name of the set
     for run in options.runs:
@@ -53,10 +57,12 @@ def keep(run, options, references):
             bound_samples=options.bound_samples[0],
             reference=references.get(source),
             progress=bar.update,
+            sampling={n: parsed(text) for n, text in assigned("--sampling", options.sampling)},
+            likelihood_images=options.likelihood_images,
         )
         estimates = [found.likelihood]
         if log_prob_arguments(model, samples=1):
-            split = data.test.limit(images_compared(data, options.samples))
+            split = data.test.limit(found.likelihood["images"])
             further = options.bound_samples[1:]
             estimates += [likelihood(model, split, k, SEED, bar.update) for k in further]
     references[source] = found.reference

@@ -36,8 +36,14 @@ def parser():
         "--bound-samples",
         metavar="K",
         type=cli.number(Draws),
-        default=10,
-        help="samples of a likelihood that is a bound (default 10)",
+        help="samples of a likelihood that is a bound (default 10, of diffusion models 2)",
+    )
+    parser.add_argument(
+        "--likelihood-images",
+        metavar="N",
+        type=cli.number(Samples),
+        help="images whose likelihood is computed (default: as many as samples; 50 of models that "
+        "take seconds an image, such as diffusion models)",
     )
     parser.add_argument(
         "--split", choices=("test", "train"), default="test", help="real images (default test)"
@@ -139,7 +145,7 @@ def evaluate_all(sources, options):
 
     from kgen import encoders
     from kgen.description.parameters import assigned, parsed
-    from kgen.evaluation import check_images_of, evaluate, images_compared
+    from kgen.evaluation import check_images_of, evaluate, images_compared, images_scored
 
     given = {name: parsed(text) for name, text in assigned("--sampling", options.sampling)}
     runs = load_models(sources, options.model)
@@ -154,8 +160,9 @@ def evaluate_all(sources, options):
         images, encoder, reference = known[key]
         if options.encoder and encoder is None and model.can_sample:
             encoder = encoders.for_data(images, name=options.encoder)
-        parts = model.can_sample + bool(model.likelihood)
-        total = parts * images_compared(images, options.samples)
+        count = images_compared(images, options.samples)
+        scored = images_scored(model, count, options.likelihood_images)
+        total = model.can_sample * count + scored
         with tqdm.tqdm(total=total, unit="image", desc=printable(folder)) as bar:
             found = evaluate(
                 model,
@@ -168,6 +175,7 @@ def evaluate_all(sources, options):
                 reference=reference,
                 progress=bar.update,
                 sampling=given,
+                likelihood_images=options.likelihood_images,
             )
         known[key] = images, encoder, reference or found.reference
         found.seconds |= training_time(folder)

@@ -16,6 +16,7 @@ from pathlib import Path
 NOT_RUN = ("pip", "tox")
 SMALLER = "--limit 64 --batch-size 32 --epochs 1"
 SMALL_MODELS = {"glow": "--set depth=1 base_channels=4"}
+SMALL_MODELS["edm"] = "--set base_channels=8 attention=0 'multipliers=(1,)'"
 SMALL_MODELS |= dict.fromkeys(("dcgan", "lsgan", "pix2pix"), "--set base_channels=8")
 
 

@@ -52,7 +52,8 @@ class Toy:
     """A "trained model" that samples by a given function of (count, seed, condition)."""
 
     space, condition_space = Pixels((4, 4, 1), levels=17), None
-    can_sample, likelihood = True, None
+    can_sample, likelihood, sampling = True, None, "direct"
+    likelihood_images, likelihood_samples = None, 10
     trainable_weights = ()
 
     def __init__(self, draw):
@@ -215,7 +216,14 @@ def test_a_conditional_model_is_refused_on_other_labels_before_anything_is_compu
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"samples": 1}, {"samples": 8.5}, {"bound_samples": 0}, {"seed": -1}, {"split": "all"}],
+    [
+        {"samples": 1},
+        {"samples": 8.5},
+        {"bound_samples": 0},
+        {"likelihood_images": 1},
+        {"seed": -1},
+        {"split": "all"},
+    ],
 )
 def test_numbers_out_of_their_bounds_are_refused_before_anything_is_computed(wrong, data):
     with pytest.raises(KgenError, match=next(iter(wrong))):
@@ -286,7 +294,7 @@ def test_likelihood_is_the_mean_with_its_standard_error(data):
 
 def test_likelihood_says_what_it_is(data):
     found = likelihood(Explicit(perfect), data.test, samples=4)
-    assert likelihood_in_words(found).endswith("(bound, 4 samples)")
+    assert likelihood_in_words(found).endswith("(bound, 4 samples; 200 images)")
     assert "none" in likelihood_in_words(None)
 
 
@@ -333,6 +341,40 @@ def test_progress_counts_samples_and_likelihoods(data):
     counts = []
     evaluate(Explicit(perfect), data, encoder=pixels, progress=counts.append)
     assert sum(counts) == 2 * COUNT
+
+
+class Slow(Explicit):
+    """Wants its likelihood of 20 images, by 3 draws 2 nats apart."""
+
+    likelihood_images, likelihood_samples, sampling = 20, 3, "iterative"
+
+    def log_prob_draws(self, images, condition, samples, seed):
+        offsets = 2.0 * np.arange(samples) - samples + 1
+        return offsets[:, None] - np.arange(len(images))
+
+
+def test_a_slow_likelihood_is_that_of_the_images_the_model_asks_for(data, tmp_path):
+    counts = []
+    found = evaluate(Slow(perfect), data, encoder=pixels, progress=counts.append)
+    assert (found.used["images"], found.likelihood["images"]) == (COUNT, 20)
+    assert sum(counts) == COUNT + 20
+    assert max(counts) < COUNT  # progress within the samples and within the likelihood
+    assert likelihood_in_words(found.likelihood).endswith(
+        "(bound, 3 samples that deviate by 2.00 nats; 20 images)"
+    )
+    ((_, cells), *_) = summary.groups({"run": found})[0].table()
+    marked = dict(zip(summary.COLUMNS, cells, strict=True))
+    assert (marked["nats per image"].letters, marked["Frechet distance"].letters) == ("n", "")
+    assert "n: likelihood of 20 images only" in as_text({"run": found})
+    write_csv(tmp_path / "figures.csv", {"run": found})
+    row, *_ = csv.DictReader((tmp_path / "figures.csv").open())
+    assert (row["images"], row["likelihood_images"]) == (str(COUNT), "20")
+
+
+def test_a_slow_likelihood_is_that_of_the_images_asked_for(data):
+    found = evaluate(Slow(perfect), data, encoder=pixels, likelihood_images=30, bound_samples=1)
+    assert found.likelihood["images"] == 30
+    assert "draw_deviation_nats" not in found.likelihood
 
 
 # === Side by side ===
@@ -571,7 +613,7 @@ def test_fit_measures_and_evaluate_prints_a_table_and_writes_json_and_a_page(
         "samples",
         "real images (floor)",
         "noise (ceiling)",
-        "(bound, 10 samples)",
+        "(bound, 10 samples; 100 images)",
     ):
         assert words in output
     assert "100%" in errors

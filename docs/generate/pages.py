@@ -6,6 +6,7 @@ from pathlib import Path
 import command_line
 import model_pages
 import reference
+import sampler_studies
 import tutorial_pages
 
 ROOT = Path(__file__).parents[2]
@@ -20,6 +21,7 @@ def contents():
         "index.md": home(),
         "training.md": text("training.md"),
         "backends.md": text("backends.md") + measured(),
+        "diffusion.md": text("diffusion.md") + sampler_studies.section(),
         "design.md": design(),
         "contributing.md": adding_a_model(),
         "command_line.md": command_line.page(),
@@ -35,6 +37,7 @@ def navigation():
         {"Tutorials": tutorial_pages.navigation()},
         {"Training in Python": "training.md"},
         {"Which backend, which device": "backends.md"},
+        {"Diffusion models": "diffusion.md"},
         {"Models": model_pages.navigation()},
         {"Command line": "command_line.md"},
         {"Reference": reference.navigation()},

@@ -33,7 +33,9 @@ def navigation():
 
 
 def names():
-    return sorted(path.stem for path in TUTORIALS.glob("*.py"))
+    """In the order of their numbers."""
+    found = (path.stem for path in TUTORIALS.glob("*.py"))
+    return sorted(found, key=lambda name: int(name.partition("_")[0]))
 
 
 def rendered(name):

@@ -23,6 +23,9 @@ class Lacking:
         can_complete: whether it has `complete` (inpainting).
         has_sampler: whether it has `sampler`.
         picture_arguments: arguments of `sample` for pictures and `sampler`, as in the papers.
+        likelihood_images: images of which an evaluation computes the likelihood unless told
+            otherwise; None for all that are compared.
+        likelihood_samples: samples of a bound in an evaluation unless told otherwise.
     """
 
     likelihood = None
@@ -34,6 +37,8 @@ class Lacking:
     can_complete = False
     has_sampler = False
     picture_arguments: ClassVar[dict] = {}
+    likelihood_images = None
+    likelihood_samples = 10
 
     def log_prob(self, images, *args, **kwargs):
         """log p(x) in nats per image, an array (n,)."""

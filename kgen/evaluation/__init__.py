@@ -10,7 +10,7 @@ import importlib
 
 from kgen.evaluation.likelihood import likelihood
 from kgen.evaluation.quality import Reference, images_compared, quality
-from kgen.evaluation.whole import Evaluation, check_images_of, evaluate
+from kgen.evaluation.whole import Evaluation, check_images_of, evaluate, images_scored
 
 __all__ = [
     "Evaluation",
@@ -19,6 +19,7 @@ __all__ = [
     "check_images_of",
     "evaluate",
     "images_compared",
+    "images_scored",
     "likelihood",
     "quality",
 ]

@@ -15,6 +15,7 @@ FIGURES = (
     "sampling_milliseconds",
     "likelihood",
     "samples",  # of a bound
+    "likelihood_images",
     "negative_log_prob_nats",
     "standard_error_nats",
     "optimistic_negative_log_prob_nats",  # of an estimate

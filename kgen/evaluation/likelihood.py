@@ -6,8 +6,10 @@ import numpy as np
 
 from kgen.capabilities import log_prob_arguments
 from kgen.errors import KgenError
-from kgen.evaluation.parts import in_parts
+from kgen.evaluation.parts import IMAGES_PER_PART, in_parts
 from kgen.spaces import rows_of
+
+SLOW_IMAGES_PER_PART = 10  # of models whose likelihood takes seconds an image
 
 
 def likelihood(model, split, samples, seed=0, progress=None):
@@ -22,11 +24,13 @@ def likelihood(model, split, samples, seed=0, progress=None):
 
     Returns:
         A dict of plain values: `likelihood`, `samples` (for a bound that draws samples), `images`,
-        the mean in nats per image and in bits per dimension, and the standard errors of both. For
-        an estimate these are from its lower side, where log p(x) comes out too small on average;
-        `optimistic_negative_log_prob_nats` is the mean from its upper side, `log_partition` the
-        estimates of log Z from below and above, and the rest how they were found. None for a model
-        without likelihood.
+        the mean in nats per image and in bits per dimension, and the standard errors of both. With
+        several samples of a model that has `log_prob_draws`, also `draw_deviation_nats`: the
+        standard deviation of an image's draws, the root of its mean square over images. For an
+        estimate, means and errors are from its lower side, where log p(x) comes out too small on
+        average; `optimistic_negative_log_prob_nats` is the mean from its upper side,
+        `log_partition` the estimates of log Z from below and above, and the rest how they were
+        found. None for a model without likelihood.
 
     Raises:
         KgenError: for fewer than two images.
@@ -46,14 +50,23 @@ def likelihood(model, split, samples, seed=0, progress=None):
         )
     x = np.asarray(split.x)
     bound = log_prob_arguments(model, samples=samples)
+    draws_of = getattr(model, "log_prob_draws", None)
 
-    def log_prob(rows, seed):
+    def log_probs(rows, seed):
+        """(n, draws) of the images of some rows."""
         condition = None if model.condition_space is None else rows_of(split.condition, rows)
         noise = log_prob_arguments(model, samples=samples, seed=seed)
-        return model.log_prob(x[rows], condition, **noise)
+        if draws_of:
+            return draws_of(x[rows], condition, **noise).T
+        return model.log_prob(x[rows], condition, **noise)[:, None]
 
-    nats = -in_parts(len(x), seed, log_prob, progress)
+    size = SLOW_IMAGES_PER_PART if model.likelihood_images else IMAGES_PER_PART
+    draws = -in_parts(len(x), seed, log_probs, progress, size)
+    nats = draws.mean(axis=1)
     mean, error = float(nats.mean()), float(nats.std(ddof=1) / math.sqrt(len(nats)))
+    spread = {}
+    if draws.shape[1] > 1:
+        spread["draw_deviation_nats"] = float(np.sqrt(draws.var(axis=1, ddof=1).mean()))
     bit_everywhere = model.space.dimensions * math.log(2)  # nats
     return {
         "likelihood": model.likelihood,
@@ -63,6 +76,7 @@ def likelihood(model, split, samples, seed=0, progress=None):
         "standard_error_nats": error,
         "bits_per_dimension": mean / bit_everywhere,
         "standard_error_bits": error / bit_everywhere,
+        **spread,
         **_sides(model, mean),
     }
 

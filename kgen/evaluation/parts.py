@@ -5,7 +5,7 @@ import numpy as np
 IMAGES_PER_PART = 512
 
 
-def in_parts(count, seed, function, progress=None):
+def in_parts(count, seed, function, progress=None, size=IMAGES_PER_PART):
     """`function(rows, seed)` for consecutive slices of 0..count-1, concatenated.
 
     Args:
@@ -13,10 +13,11 @@ def in_parts(count, seed, function, progress=None):
         seed: the seeds of the parts are derived from it.
         function: (slice, int) -> array with as many rows.
         progress: called with the number of rows after each part, or None.
+        size: rows per part; the seeds depend on it.
     """
     outputs = []
-    for start in range(0, count, IMAGES_PER_PART):
-        rows = slice(start, min(start + IMAGES_PER_PART, count))
+    for start in range(0, count, size):
+        rows = slice(start, min(start + size, count))
         own = int(np.random.SeedSequence([seed, start]).generate_state(1)[0])
         outputs.append(function(rows, own))
         if progress:

@@ -24,7 +24,8 @@ OF_FEATURES = (
 def doubts(row, found):
     """{letter: reason} of doubts about one row of `found.rows`; `found` is an `Evaluation`.
 
-    "a" concerns Frechet distances; "e" and "f" all figures that depend on the encoder.
+    "a" concerns Frechet distances; "e" and "f" all figures that depend on the encoder; "n" the
+    likelihood.
     """
     used, reasons = found.used, {}
     distance, ceiling = (found.rows[name]["frechet_distance"] for name in (row, CEILING))
@@ -42,15 +43,21 @@ def doubts(row, found):
             f"few samples: {used['images']:,}, fewer than {IMAGES_PER_FEATURE} for each of the "
             f"{features:,} features, so that distances come out too large"
         )
+    scored = (found.likelihood or {}).get("images", used["images"])
+    if row == SAMPLES and scored < used["images"]:
+        reasons["n"] = f"likelihood of {scored:,} images only, as each takes long"
     return reasons
 
 
 def letters(figure, reasons):
     """The letters of `reasons` that concern a figure."""
+    if figure == "negative_log_prob_nats":
+        return "n" if "n" in reasons else ""
     if figure not in OF_FEATURES:
         return ""
+    of_features = [letter for letter in reasons if letter != "n"]
     return ",".join(
-        letter for letter in reasons if letter != "a" or figure.startswith("frechet_distance")
+        letter for letter in of_features if letter != "a" or figure.startswith("frechet_distance")
     )
 
 
@@ -152,11 +159,13 @@ class Group:
 def figures_of(found):
     """{name: figure} of an `Evaluation`, without those that were not measured."""
     sampling, count = found.seconds.get("sampling"), found.used["images"]
+    likelihood = dict(found.likelihood or {})
     figures = {
         "parameters": found.used.get("parameters"),
         "training_seconds": found.seconds.get("training"),
         "sampling_milliseconds": sampling and 1000 * sampling / count,
-        **(found.likelihood or {}),
+        "likelihood_images": likelihood.pop("images", None),
+        **likelihood,
         **found.rows.get(SAMPLES, {}),
     }
     return {name: value for name, value in figures.items() if value is not None}

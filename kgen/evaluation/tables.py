@@ -123,8 +123,11 @@ def likelihood_in_words(figures):
     kind = figures["likelihood"]
     if "samples" in figures:  # of a bound that draws some
         kind = f"{kind}, {figures['samples']} samples"
+    if "draw_deviation_nats" in figures:
+        kind = f"{kind} that deviate by {figures['draw_deviation_nats']:.2f} nats"
     if "log_partition" in figures:
         kind += f"; {sides_in_words(figures)}"
+    kind = f"{kind}; {figures['images']:,} images"
     return (
         f"{figures['negative_log_prob_nats']:.2f} +- {figures['standard_error_nats']:.2f} nats per "
         f"image, {figures['bits_per_dimension']:.4f} +- {figures['standard_error_bits']:.4f} bits "

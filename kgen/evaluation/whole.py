@@ -10,13 +10,14 @@ import numpy as np
 from kgen.bounds import Draws, Samples, Seed, checked
 from kgen.errors import KgenError
 from kgen.evaluation.likelihood import likelihood
-from kgen.evaluation.parts import in_parts
+from kgen.evaluation.parts import IMAGES_PER_PART, in_parts
 from kgen.evaluation.quality import Reference, check_split, images_compared, paired, quality
 from kgen.evaluation.summary import SAMPLES, doubts
 from kgen.spaces import Pixels, check_condition, in_words, rows_of
 
 PICTURED = 64
 COPIES_PICTURED = 10
+SLOW_IMAGES_PER_PART = 128  # of iterative samplers, for progress within minutes
 
 
 @dataclass
@@ -60,27 +61,30 @@ def evaluate(
     split="test",
     seed=0,
     encoder=None,
-    bound_samples=10,
+    bound_samples=None,
     reference=None,
     progress=None,
     sampling=None,
+    likelihood_images=None,
 ):
     """Compare a model's samples with real images, and measure the likelihood of real images.
 
     Args:
         model: a trained model. With `ema` it samples from its averaged weights.
         data: the `kgen.data.Dataset` to compare with, of the same shape and levels.
-        samples: number of samples, of real images to compare with, and of images for the
-            likelihood, from 2; fewer if a split has fewer.
+        samples: number of samples and of real images to compare with, from 2; fewer if a split has
+            fewer.
         split: "test" or "train".
         seed: of the samples, of the choice of images, and of a bound's noise.
         encoder: callable, uint8 images -> features (n, d); None for `kgen.encoders.for_data(data)`.
-        bound_samples: k of an importance weighted bound.
+        bound_samples: samples of a bound; None for the model's `likelihood_samples`, mostly 10.
         reference: the `Reference` of an earlier evaluation on the same data with the same
             arguments; None to compute it.
         progress: called with a number of images after each part, or None.
         sampling: further arguments of `model.sample`, such as {"temperature": 0.7}; recorded in
             `used`, with the defaults of the others.
+        likelihood_images: number of real images whose likelihood is computed, from 2; None for the
+            model's `likelihood_images`, mostly as many as samples.
 
     Returns:
         An `Evaluation`.
@@ -101,9 +105,12 @@ def evaluate(
         ('bound', 100)
     """
     samples, seed = checked("samples", samples, Samples), checked("seed", seed, Seed)
+    if bound_samples is None:
+        bound_samples = model.likelihood_samples
     bound_samples = checked("bound_samples", bound_samples, Draws)
     check_images_of(model, data, split)
     count = images_compared(data, samples)
+    scored = images_scored(model, count, likelihood_images)
     found = Evaluation(reference=reference)
     found.used = {
         "data": data.name,
@@ -130,9 +137,25 @@ def evaluate(
             found.used["features"] = found.reference.real.shape[1]
             _measure_samples(model, found, progress)
     with timed(found.seconds, "likelihood"):
-        held_out = getattr(data, split).limit(count)
+        held_out = getattr(data, split).limit(scored)
         found.likelihood = likelihood(model, held_out, bound_samples, seed, progress)
     return found
+
+
+def images_scored(model, compared, asked=None):
+    """Number of images whose likelihood an evaluation computes; 0 for a model without.
+
+    Args:
+        model: a `GenerativeModel`.
+        compared: number of images compared, the most there are.
+        asked: number of images asked for; None for the model's own choice.
+    """
+    if not model.likelihood:
+        return 0
+    asked = model.likelihood_images if asked is None else asked
+    return (
+        compared if asked is None else min(checked("likelihood_images", asked, Samples), compared)
+    )
 
 
 def _measure_samples(model, found, progress):
@@ -143,7 +166,8 @@ def _measure_samples(model, found, progress):
         return model.sample(rows.stop - rows.start, condition, seed, **sampling)
 
     with timed(found.seconds, "sampling"):
-        images = in_parts(reference.count, reference.seed, sample, progress)
+        size = SLOW_IMAGES_PER_PART if model.sampling == "iterative" else IMAGES_PER_PART
+        images = in_parts(reference.count, reference.seed, sample, progress, size)
     with timed(found.seconds, "metrics"):
         figures, near = quality(images, reference)
         if isinstance(model.condition_space, Pixels):

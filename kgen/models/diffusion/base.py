@@ -70,6 +70,7 @@ class Diffusion(Generation, Given, ImageModel):
     }
     metric_names = ("loss",)
     likelihood = "bound"
+    likelihood_images, likelihood_samples = 50, 2  # each takes hundreds of network evaluations
     sampling = "iterative"
     encodes = True
     decodes = True
