@@ -29,7 +29,6 @@ class BoltzmannMachine(ImageModel):
 
     likelihood = "estimate"
     encodes = True
-    decodes = True
     can_complete = True
     sampling = "iterative"
     picture_arguments: ClassVar[dict] = {"mode": "median"}
@@ -112,15 +111,12 @@ class BoltzmannMachine(ImageModel):
 
     latents = encode
 
-    def decode(self, latents, condition=None):
-        """The more probable value of each pixel given h, uint8; h may be probabilities."""
-        latents = np.asarray(latents, "float32")
-        self.checked_condition(condition, len(latents))
-        return (in_chunks(self._decode, latents) > 0.5).astype("uint8")
-
     def reconstruct(self, images, condition=None):
-        """Images decoded from the hidden probabilities of images."""
-        return self.decode(self.encode(images, condition))
+        """The more probable value of each pixel given the hidden probabilities of images, uint8."""
+        return self._medians(self.encode(images, condition))
+
+    def _medians(self, hidden):
+        return (in_chunks(self._visible, hidden) > 0.5).astype(self.space.dtype)
 
     # === Gibbs chains ===
 
@@ -148,7 +144,7 @@ class BoltzmannMachine(ImageModel):
         count, _ = self.to_sample(count, condition, noise=self.space.dimensions)
         units = self._chains(self._starts(count, seed), arguments["steps"], seed)
         if arguments["mode"] == "median":
-            return self.decode(units[:, self.space.dimensions :])
+            return self._medians(units[:, self.space.dimensions :])
         return self._images(units)
 
     def complete(self, images, mask, condition=None, seed=None, steps: Number = 1000):
@@ -221,11 +217,11 @@ class BoltzmannMachine(ImageModel):
         filters, pixels = self.filters(), self.space.dimensions
         chains = np.resize(ops.convert_to_numpy(self.chain_states), (PICTURED, pixels))
         units = np.pad(chains.astype("float32"), [(0, 0), (0, self.latent_size)])
-        moments = [self._decode(self._encode(chains))]
+        moments = [self._visible(self._encode(chains))]
         for seed in range(1, MOMENTS):
             plain = np.ones(STEPS_BETWEEN, "float32")
             units = iterated(self._block, units, plain, seed, draw="random")
-            moments.append(self._decode(units[:, pixels:]))
+            moments.append(self._visible(units[:, pixels:]))
         largest = np.quantile(np.abs(filters), 0.999) or 1.0
         return {
             "filters": np.clip(0.5 + 0.5 * filters / largest, 0.0, 1.0),
@@ -242,5 +238,5 @@ class BoltzmannMachine(ImageModel):
         return ops.sigmoid(self.hidden_inputs(flat))
 
     @inference
-    def _decode(self, hidden):
+    def _visible(self, hidden):
         return ops.reshape(ops.sigmoid(self.visible_inputs(hidden)), (-1, *self.image_shape))
