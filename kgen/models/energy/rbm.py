@@ -100,18 +100,18 @@ class RBM(BoltzmannMachine):
             initializer=keras.initializers.RandomNormal(stddev=0.01),
             regularizer=keras.regularizers.L2(weight_decay / 2) if weight_decay else None,
         )
-        self.visible_bias = self.add_weight(name="visible_bias", shape=(pixels,))
-        self.hidden_bias = self.add_weight(name="hidden_bias", shape=(hidden_units,))
+        self.visible_bias = self.state("visible_bias", (pixels,), trainable=True)
+        self.hidden_bias = self.state("hidden_bias", (hidden_units,), trainable=True)
         self.pixel_means = self.state("pixel_means", (pixels,))
         self.hidden_means = self.state("hidden_means", (hidden_units,), 0.5)
         self.batch_means = self.state("batch_means", (hidden_units,), 0.5)  # of the last batch
         self.images_seen = self.state("images_seen", ())
         self.chain_states = self.state("chain_states", (chains, pixels), dtype="uint8")
 
-    def state(self, name, shape, value=0, dtype="float32"):
-        """A variable that training changes, but no gradient."""
+    def state(self, name, shape, value=0, dtype="float32", trainable=False):
+        """A variable that is `value` everywhere; by default training changes it by no gradient."""
         start = keras.initializers.Constant(value)
-        settings = {"trainable": False, "dtype": dtype, "initializer": start}
+        settings = {"trainable": trainable, "dtype": dtype, "initializer": start}
         return self.add_weight(name=name, shape=shape, **settings)
 
     @property
