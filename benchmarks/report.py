@@ -57,7 +57,7 @@ def main(arguments=None):
 def beside_packages(options):
     """[the section on public packages], or [] without results of them.
 
-    If files of cells are named, they may be another machine's: its results must be named, too.
+    If files of cases are named, they may be another machine's: its results must be named, too.
     """
     path = options.peers
     if path is None and not options.results and peers.default_path().exists():

@@ -292,7 +292,7 @@ def test_what_others_measured_is_measured_here(tmp_path, monkeypatch, ran, elsew
     """By another commit, with other versions, on another machine, also one of the same name."""
     out = tmp_path / "r.jsonl"
     here = {name: made_up()[name] for name in ("commit", "versions", "machine")}
-    monkeypatch.setattr(harness.provenance, "provenance", lambda backend: here)
+    monkeypatch.setattr(harness.provenance, "provenance", lambda *_: here)
     monkeypatch.setattr(harness.provenance, "commit", lambda: COMMIT)
     case = Case("vae", BACKEND, data="digits")
     written(out, made_up(case=case, where=elsewhere))

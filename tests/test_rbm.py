@@ -176,6 +176,13 @@ def test_hidden_probabilities_are_scikit_learns():
     )
 
 
+def test_reconstructions_are_the_more_probable_pixels_given_hidden_probabilities():
+    model, images = model_of(), images_of(states(12)[::5])
+    energy, hidden = model.energy(), model.encode(images)
+    expected = images_of(hidden @ energy.kernel.T + energy.visible_bias > 0)
+    assert same(model.reconstruct(images), expected)
+
+
 # === Training ===
 
 

@@ -24,7 +24,8 @@ LINES_OF_A_FAILURE = 15
 def serve(run, description=dict):
     """In the process of a subject: run its step as often as each line of standard input says.
 
-    Every answer is a line on standard output: seconds, page faults, and what `description()` says.
+    Every answer is a line on standard output: seconds, processor seconds (of all threads, in the
+    kernel, too), page faults, and what `description()` says.
     A turn begins with a step that is not timed: after another's turn it takes longer.
 
     Args:
@@ -35,16 +36,20 @@ def serve(run, description=dict):
     os.dup2(2, 1)  # what else is printed goes to standard error
     for line in sys.stdin:
         run(1)
-        faults, started = page_faults(), time.perf_counter()
+        before = counts()
         run(int(line))
-        seconds = time.perf_counter() - started
-        found = {"seconds": seconds, "page_faults": page_faults() - faults, **description()}
-        print(as_json(found), file=answers, flush=True)
+        found = {name: value - before[name] for name, value in counts().items()}
+        print(as_json({**found, **description()}), file=answers, flush=True)
 
 
-def page_faults():
-    """Pages that the kernel has mapped for this process so far, without reading a disk."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+def counts():
+    """What this process has taken so far; each is divided by the steps of a round."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return {
+        "seconds": time.perf_counter(),
+        "processor_seconds": usage.ru_utime + usage.ru_stime,
+        "page_faults": usage.ru_minflt,
+    }
 
 
 class Subject:
@@ -85,7 +90,7 @@ class Subject:
         self.steps = math.ceil(seconds / self.round()["seconds"])
 
     def round(self):
-        """Run a round: {"seconds", "page_faults", ...}, the first two per step.
+        """Run a round: {name: value}, those of `counts` per step.
 
         Raises:
             KgenError: if the process has ended.
@@ -99,7 +104,7 @@ class Subject:
                 "/dev/null to see why."
             )
         found = json.loads(line)
-        return {**found, **{name: found[name] / self.steps for name in ("seconds", "page_faults")}}
+        return {**found, **{name: found[name] / self.steps for name in counts()}}
 
 
 def by_turns(subjects, rounds, seconds):

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks import peers
-from benchmarks.harness import cells, load, provenance
+from benchmarks.harness import cases, load, provenance
 from benchmarks.harness.environments import environment_of
 from benchmarks.harness.turns import Subject, by_turns
 from benchmarks.peers import records
@@ -35,7 +35,7 @@ def parser():
 
 def main(arguments=None):
     options = parser().parse_args(arguments)
-    backends = options.backends or cells.installed_backends()
+    backends = options.backends or cases.installed_backends()
     rows = rows_to_measure(options)
     for name in rows:
         print(f"{name}: beside kgen on {', '.join(backends)}", flush=True)

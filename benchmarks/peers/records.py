@@ -30,7 +30,7 @@ SIDES = ("kgen", "peer")
 
 
 def default_path():
-    """The file of this machine, beside that of its cells."""
+    """The file of this machine, beside that of its cases."""
     return results.folder() / f"peers-{machine.short_name(machine.description())}.jsonl"
 
 

@@ -5,9 +5,9 @@
 Both sides of a case, `kgen/huge_pages.py` and glibc's defaults, have a process of their own, and
 run by turns. A step is that of training, batch 64, on images of 28x28 pixels, or the forward and
 backward pass of one convolution. A ratio above 1 says that huge pages are faster: it is the median
-over rounds of each round's ratio, with its 95 % bootstrap interval. Page faults are those of a
-step; peak memory is that of the whole process. The raw samples go to
-`benchmarks/records/huge_pages-<backend>.json`.
+over rounds of each round's ratio, with its 95 % bootstrap interval; then the same of processor
+time, which other processes disturb less. Page faults are those of a step; peak memory is that of
+the whole process. The raw samples go to `benchmarks/records/huge_pages-<backend>.json`.
 """
 
 import argparse
@@ -32,8 +32,9 @@ MODELS = {  # {case: (model, levels, settings)}
 }
 CONVOLUTIONS = {"convolution_32": 32, "convolution_64": 64}  # {case: channels in and out}
 CASES = (*CONVOLUTIONS, *MODELS)
-COLUMNS = "{:<16} {:>9} {:>9}  {:<18} {:>9} {:>9} {:>9} {:>9}"
-HEADING = ("case", "without", "with ms", "ratio", "faults", "with", "peak MiB", "with")
+COLUMNS = "{:<16} {:>9} {:>9}  {:<18} {:<18} {:>9} {:>9} {:>9} {:>9}"
+TIMES = {"seconds": "ratio", "processor_seconds": "of processor time"}
+HEADING = ("case", "without", "with ms", *TIMES.values(), "faults", "with", "peak MiB", "with")
 
 
 def training(name, levels, settings):
@@ -90,14 +91,15 @@ def measure(case, rounds, seconds):
 
 
 def row(case, found):
-    """A printed line: medians of both sides, and the ratio of their seconds."""
+    """A printed line: medians of both sides, and the ratios of their times."""
     sides = [
         {name: np.array([answer[name] for answer in answers]) for name in answers[0]}
         for answers in found.values()
     ]
-    ratio, low, high = paired_ratio(*(side["seconds"] for side in sides))
     cells = [case, *(f"{1000 * np.median(side['seconds']):.1f}" for side in sides)]
-    cells.append(f"{ratio:.2f} [{low:.2f}, {high:.2f}]")
+    for time in TIMES:
+        ratio, low, high = paired_ratio(*(side[time] for side in sides))
+        cells.append(f"{ratio:.2f} [{low:.2f}, {high:.2f}]")
     cells += [f"{np.median(side['page_faults']):,.0f}" for side in sides]
     cells += [f"{side['peak_memory'].max() / 2**20:,.0f}" for side in sides]
     return COLUMNS.format(*cells)

@@ -87,12 +87,12 @@ class Step(keras.Model):
             fan_in = np.prod(weight.shape[:-1]) if len(weight.shape) > 1 else 4.0
             weight.assign(drawn / np.sqrt(1.0 if weight is self.images else fan_in))
 
-    def loss(self):
+    def loss_of_outputs(self):
         outputs = self.unet(self.images, ops.convert_to_tensor(self.embedding, "float32"))
         return ops.mean(ops.square(outputs)), ()
 
     def gradients(self):
-        return backend.value_and_grad(self, self.loss, self.trainable_variables)[1]
+        return backend.value_and_grad(self, self.loss_of_outputs, self.trainable_variables)[1]
 
 
 def measure(case, warm_ups, repeats):

@@ -5,6 +5,7 @@ import functools
 import keras
 import numpy as np
 
+from kgen.capabilities import log_prob_arguments
 from kgen.description.parameters import constructor_parameters
 from kgen.spaces import rows_of
 from kgen.testing.states import BATCH_SIZE, COUNT, States
@@ -104,5 +105,6 @@ class Case(States):
         return model.reconstruct(self.items[:count], **self.condition(count))
 
     def log_prob(self, model, count=COUNT, **settings):
-        """`log_prob` of the first items, given their conditions."""
+        """`log_prob` of the first items, given their conditions; in few steps, where it has any."""
+        settings = log_prob_arguments(model, steps=20) | settings
         return model.log_prob(self.items[:count], **self.condition(count), **settings)

@@ -66,8 +66,13 @@ def has_likelihood(model_class):
     return model_class.likelihood is not None
 
 
+def is_seeded(model_class):
+    """Whether its likelihood is estimated by draws, from a seed."""
+    return has_likelihood(model_class) and bool(log_prob_arguments(model_class, seed=0))
+
+
 def has_bound(model_class):
-    """Whether its likelihood is a bound that is estimated by draws."""
+    """Whether its likelihood is a bound that rises with the number of samples drawn."""
     return model_class.likelihood == "bound" and bool(log_prob_arguments(model_class, samples=1))
 
 
@@ -97,6 +102,10 @@ def has_sampler(model_class):
 
 def is_conditional(model_class):
     return model_class.conditional
+
+
+def completes(model_class):
+    return model_class.can_complete
 
 
 def has_latents(model_class):

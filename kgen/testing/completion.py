@@ -8,12 +8,8 @@ from keras import ops
 
 from kgen import backend
 from kgen.spaces import rows_of
-from kgen.testing.check import check
+from kgen.testing.check import check, completes
 from kgen.testing.comparing import array, refused, same
-
-
-def completes(model_class):
-    return model_class.can_complete
 
 
 def is_autoregressive(model_class):

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from kgen.capabilities import log_prob_arguments
 from kgen.testing.case import InOrder
-from kgen.testing.check import check, has_bound, has_likelihood
+from kgen.testing.check import check, has_likelihood
 from kgen.testing.comparing import assert_close, finite, state_of
 from kgen.testing.states import WHOLE
 
@@ -36,7 +37,7 @@ def log_prob_under_xla_is_that_of_the_graph(case):
     if case.model.jit_compile:  # on JAX there is no other
         return
     model = case.create()
-    seeded = {"seed": 0} if has_bound(model) else {}
+    seeded = log_prob_arguments(model, seed=0)
     expected = case.log_prob(model, 5, **seeded)
     model.compile(jit_compile=True)
     np.testing.assert_allclose(case.log_prob(model, 5, **seeded), expected, rtol=1e-4)

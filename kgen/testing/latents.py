@@ -78,5 +78,8 @@ def training_improves_reconstructions(case):
         rebuilt = model.reconstruct(case.items, **case.condition())
         return np.mean((rebuilt.astype(float) - case.items) ** 2)
 
-    after = error(case.taught)
-    assert after < error(case.anew()) or after == 0  # as that of a bijection always is
+    before, after = error(case.anew()), error(case.taught)
+    if before == 0:  # as of a bijection, and of a flow that is the identity at first
+        assert after < 0.01 * np.var(case.items)
+    else:
+        assert after < before

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from kgen.testing.check import check, has_bound, has_likelihood
+from kgen.testing.check import check, has_bound, has_likelihood, is_seeded
 from kgen.testing.comparing import same
 from kgen.testing.states import COUNT
 
@@ -32,8 +32,8 @@ def bound_is_at_most_zero(case):
     assert case.log_prob(case.taught, samples=50, seed=0).max() <= 0
 
 
-@check(needs=has_bound)
-def bound_of_equal_seeds_is_equal(case):
+@check(needs=is_seeded)
+def likelihood_of_equal_seeds_is_equal(case):
     first, second = (case.log_prob(case.taught, seed=5) for _ in range(2))
     assert same(first, second)
 

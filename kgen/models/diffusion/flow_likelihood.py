@@ -29,7 +29,7 @@ from kgen.models.diffusion import samplers
 
 ODESteps = Annotated[int, Bounds(1, 10_000)]
 IMAGES_PER_CHUNK = 64
-MOST_EXACT = 16  # values of images whose divergence is exact: it costs as many times as much
+MOST_EXACT = 32  # pixels of images whose divergence is exact
 
 
 class FlowLikelihood:
@@ -39,7 +39,7 @@ class FlowLikelihood:
         self,
         images,
         condition=None,
-        samples: Draws = 1,
+        draws: Draws = 1,
         seed=None,
         steps: ODESteps = 100,
         divergence: Literal["auto", "exact", "hutchinson"] = "auto",
@@ -52,18 +52,18 @@ class FlowLikelihood:
         Args:
             images: uint8 (n, height, width, channels).
             condition: n rows, in a conditional model.
-            samples: draws of u and of the signs, whose mean is returned.
+            draws: of u and of the signs; their mean is returned.
             seed: of these.
             steps: of Heun's method.
-            divergence: "exact", "hutchinson", or "auto": exact for images of up to 16 values.
+            divergence: "exact", "hutchinson", or "auto": exact for images of up to 32 values.
         """
-        given = {"samples": samples, "steps": steps, "divergence": divergence}
+        given = {"draws": draws, "steps": steps, "divergence": divergence}
         return self.log_prob_draws(images, condition, seed=seed, **given).mean(axis=0)
 
     def log_prob_draws(
-        self, images, condition=None, samples=1, seed=None, steps=100, divergence="auto"
+        self, images, condition=None, draws=1, seed=None, steps=100, divergence="auto"
     ):
-        """The draws that `log_prob` is the mean of, float64 (samples, n).
+        """The draws that `log_prob` is the mean of, float64 (draws, n).
 
         Their standard deviation tells how far one draw is off.
         """
@@ -86,8 +86,8 @@ class FlowLikelihood:
                 size=IMAGES_PER_CHUNK,
             )
 
-        draws = np.stack([draw() for _ in range(samples)]).astype("float64")
-        return draws - self.latent_size * math.log(0.5 * self.levels)
+        found = np.stack([draw() for _ in range(draws)]).astype("float64")
+        return found - self.latent_size * math.log(0.5 * self.levels)
 
     @inference
     def _flow_log_prob(self, images, condition, offsets, signs, schedule, *, exact):

@@ -88,8 +88,8 @@ class Generation:
         mask,
         condition=None,
         seed=None,
-        steps: Number = 18,
-        repeats: Repeats = 4,
+        steps: Number = 25,
+        repeats: Repeats = 10,
     ):
         """Fill in images: the pixels where `mask` is True are drawn anew, given all others.
 

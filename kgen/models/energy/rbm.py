@@ -21,9 +21,7 @@ Tieleman: Training Restricted Boltzmann Machines using Approximations to the Lik
 Laurenz Wiskott: How to Center Deep Boltzmann Machines. JMLR 17, 2016, arXiv:1311.1354):
 E(v, h) = -(v - m) W (h - l) - b.(v - m) - c.(h - l), where m and l are means of v and h.
 
-Deviations: m is the mean of all images seen, instead of a moving average. Samples are drawn by
-chains that are annealed first, as runs of annealed importance sampling are (see `partition.py`):
-plain Gibbs chains mix slowly, and stay near the mode that they reach first.
+Deviation: m is the mean of all images seen, instead of a moving average.
 """
 
 from typing import ClassVar
@@ -53,7 +51,7 @@ class RBM(BoltzmannMachine):
         hidden_units: number of hidden units.
         persistent: whether negative samples continue from `chains` (PCD) instead of the data (CD).
         chains: number of persistent chains; without `persistent`, of the last negative samples that
-            are kept to start reverse annealing from.
+            are kept, from which samples and reverse annealing start.
         gibbs_steps: k, Gibbs steps per update.
         centred: whether the means of all units are subtracted.
         sparsity: weight of the cross-entropy between `sparsity_target` and each hidden unit's mean
@@ -100,18 +98,18 @@ class RBM(BoltzmannMachine):
             initializer=keras.initializers.RandomNormal(stddev=0.01),
             regularizer=keras.regularizers.L2(weight_decay / 2) if weight_decay else None,
         )
-        self.visible_bias = self.add_weight(name="visible_bias", shape=(pixels,))
-        self.hidden_bias = self.add_weight(name="hidden_bias", shape=(hidden_units,))
+        self.visible_bias = self.state("visible_bias", (pixels,), trainable=True)
+        self.hidden_bias = self.state("hidden_bias", (hidden_units,), trainable=True)
         self.pixel_means = self.state("pixel_means", (pixels,))
         self.hidden_means = self.state("hidden_means", (hidden_units,), 0.5)
         self.batch_means = self.state("batch_means", (hidden_units,), 0.5)  # of the last batch
         self.images_seen = self.state("images_seen", ())
         self.chain_states = self.state("chain_states", (chains, pixels), dtype="uint8")
 
-    def state(self, name, shape, value=0, dtype="float32"):
-        """A variable that training changes, but no gradient."""
+    def state(self, name, shape, value=0, dtype="float32", trainable=False):
+        """A variable that is `value` everywhere; by default training changes it by no gradient."""
         start = keras.initializers.Constant(value)
-        settings = {"trainable": False, "dtype": dtype, "initializer": start}
+        settings = {"trainable": trainable, "dtype": dtype, "initializer": start}
         return self.add_weight(name=name, shape=shape, **settings)
 
     @property

@@ -42,6 +42,8 @@ from kgen.models.mixtures.covariances import Diagonal, Full, Tied, array, assign
 from kgen.models.mixtures.factor_analysers import LowRank
 from kgen.models.mixtures.starts import Starts
 
+PICTURED = 100  # means, at most
+
 
 @keras.saving.register_keras_serializable("kgen")
 class MixtureOfGaussians(GaussianDensity):
@@ -198,6 +200,12 @@ class MixtureOfGaussians(GaussianDensity):
     def mean_items(self):
         """The means of the components as items, such as images to look at, (components, ...)."""
         return self._mean_items()
+
+    def pictures(self):
+        """The means, for images."""
+        if self.size:
+            return {}
+        return {"means": self.mean_items()[:PICTURED].astype("float32") / (self.levels - 1)}
 
     def sample(self, count=None, condition=None, seed=None):
         """`count` draws; pixels are rounded to the nearest level."""

@@ -157,6 +157,14 @@ class PCA(GaussianDensity):
         """The orthogonal projections of items onto the principal components."""
         return self.decode(self.latents(x, condition))
 
+    def pictures(self):
+        """The principal components, for images; 0 is grey."""
+        if self.size:
+            return {}
+        loadings = array(self.loadings).T.reshape(-1, *self.image_shape)
+        largest = np.abs(loadings).max(axis=(1, 2, 3), keepdims=True)
+        return {"components": (0.5 + 0.5 * loadings / largest).astype("float32")}
+
     def sample(self, count=None, condition=None, seed=None):
         """`count` draws; pixels are rounded to the nearest level."""
         numbers = self.latent_size + self.dimensions
