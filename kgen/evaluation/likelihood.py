@@ -18,13 +18,13 @@ def likelihood(model, split, samples, seed=0, progress=None):
     Args:
         model: a model whose `likelihood` is "exact", "bound", "estimate" or None.
         split: a `kgen.data.Split` of at least two images.
-        samples: k of an importance weighted bound, or the number of draws whose mean is returned; an
-            exact likelihood ignores it.
+        samples: k of an importance weighted bound, or the number of draws whose mean is returned;
+            an exact likelihood ignores it.
         seed: of the bound's noise.
         progress: called with the number of images after each part, or None.
 
     Returns:
-        A dict of plain values: `likelihood`, `samples` or `draws` (for one that has some), `images`,
+        A dict of plain values: `likelihood`, `samples` or `draws` (if there are some), `images`,
         the mean in nats per image and in bits per dimension, and the standard errors of both. With
         several draws of a model that has `log_prob_draws`, also `draw_deviation_nats`: the
         standard deviation of an image's draws, the root of its mean square over images. For an
