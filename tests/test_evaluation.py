@@ -348,8 +348,11 @@ class Slow(Explicit):
 
     likelihood_images, likelihood_samples, sampling = 20, 3, "iterative"
 
-    def log_prob_draws(self, images, condition, samples, seed):
-        offsets = 2.0 * np.arange(samples) - samples + 1
+    def log_prob(self, images, condition, draws, seed):
+        return self.log_prob_draws(images, condition, draws, seed).mean(axis=0)
+
+    def log_prob_draws(self, images, condition, draws, seed):
+        offsets = 2.0 * np.arange(draws) - draws + 1
         return offsets[:, None] - np.arange(len(images))
 
 
@@ -360,7 +363,7 @@ def test_a_slow_likelihood_is_that_of_the_images_the_model_asks_for(data, tmp_pa
     assert sum(counts) == COUNT + 20
     assert max(counts) < COUNT  # progress within the samples and within the likelihood
     assert likelihood_in_words(found.likelihood).endswith(
-        "(bound, 3 samples that deviate by 2.00 nats; 20 images)"
+        "(bound, mean of 3 draws that deviate by 2.00 nats; 20 images)"
     )
     ((_, cells), *_) = summary.groups({"run": found})[0].table()
     marked = dict(zip(summary.COLUMNS, cells, strict=True))

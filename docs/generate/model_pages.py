@@ -210,7 +210,8 @@ def likelihoods(record):
     from kgen.evaluation.tables import sides_in_words
 
     for found in record.get("test", {}).get("estimates", []):
-        samples = f" of {found['samples']} samples" if "samples" in found else ""
+        drawn = (f" of {found[what]} {what}" for what in ("samples", "draws") if what in found)
+        samples = next(drawn, "")
         if "log_partition" in found:
             samples = f": {sides_in_words(found)}"
         yield (

@@ -25,7 +25,7 @@ class Lacking:
         picture_arguments: arguments of `sample` for pictures and `sampler`, as in the papers.
         likelihood_images: images of which an evaluation computes the likelihood unless told
             otherwise; None for all that are compared.
-        likelihood_samples: samples of a bound in an evaluation unless told otherwise.
+        likelihood_samples: samples or draws of a bound in an evaluation unless told otherwise.
     """
 
     likelihood = None

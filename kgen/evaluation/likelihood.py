@@ -18,14 +18,15 @@ def likelihood(model, split, samples, seed=0, progress=None):
     Args:
         model: a model whose `likelihood` is "exact", "bound", "estimate" or None.
         split: a `kgen.data.Split` of at least two images.
-        samples: k of an importance weighted bound; an exact likelihood ignores it.
+        samples: k of an importance weighted bound, or the number of draws whose mean is returned;
+            an exact likelihood ignores it.
         seed: of the bound's noise.
         progress: called with the number of images after each part, or None.
 
     Returns:
-        A dict of plain values: `likelihood`, `samples` (for a bound that draws samples), `images`,
+        A dict of plain values: `likelihood`, `samples` or `draws` (if there are some), `images`,
         the mean in nats per image and in bits per dimension, and the standard errors of both. With
-        several samples of a model that has `log_prob_draws`, also `draw_deviation_nats`: the
+        several draws of a model that has `log_prob_draws`, also `draw_deviation_nats`: the
         standard deviation of an image's draws, the root of its mean square over images. For an
         estimate, means and errors are from its lower side, where log p(x) comes out too small on
         average; `optimistic_negative_log_prob_nats` is the mean from its upper side,
@@ -49,13 +50,13 @@ def likelihood(model, split, samples, seed=0, progress=None):
             f"Expected at least 2 images for a standard error, received {len(split)}: add images."
         )
     x = np.asarray(split.x)
-    bound = log_prob_arguments(model, samples=samples)
+    drawn = log_prob_arguments(model, samples=samples, draws=samples)
     draws_of = getattr(model, "log_prob_draws", None)
 
     def log_probs(rows, seed):
         """(n, draws) of the images of some rows."""
         condition = None if model.condition_space is None else rows_of(split.condition, rows)
-        noise = log_prob_arguments(model, samples=samples, seed=seed)
+        noise = drawn | log_prob_arguments(model, seed=seed)
         if draws_of:
             return draws_of(x[rows], condition, **noise).T
         return model.log_prob(x[rows], condition, **noise)[:, None]
@@ -70,7 +71,7 @@ def likelihood(model, split, samples, seed=0, progress=None):
     bit_everywhere = model.space.dimensions * math.log(2)  # nats
     return {
         "likelihood": model.likelihood,
-        **bound,
+        **drawn,
         "images": len(nats),
         "negative_log_prob_nats": mean,
         "standard_error_nats": error,

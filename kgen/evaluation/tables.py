@@ -124,7 +124,8 @@ def likelihood_in_words(figures):
     if "samples" in figures:  # of a bound that draws some
         kind = f"{kind}, {figures['samples']} samples"
     if "draw_deviation_nats" in figures:
-        kind = f"{kind} that deviate by {figures['draw_deviation_nats']:.2f} nats"
+        deviation = f"{figures['draw_deviation_nats']:.2f} nats"
+        kind = f"{kind}, mean of {figures['draws']} draws that deviate by {deviation}"
     if "log_partition" in figures:
         kind += f"; {sides_in_words(figures)}"
     kind = f"{kind}; {figures['images']:,} images"

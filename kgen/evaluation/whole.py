@@ -77,7 +77,8 @@ def evaluate(
         split: "test" or "train".
         seed: of the samples, of the choice of images, and of a bound's noise.
         encoder: callable, uint8 images -> features (n, d); None for `kgen.encoders.for_data(data)`.
-        bound_samples: samples of a bound; None for the model's `likelihood_samples`, mostly 10.
+        bound_samples: samples or draws of a bound; None for the model's `likelihood_samples`,
+            mostly 10.
         reference: the `Reference` of an earlier evaluation on the same data with the same
             arguments; None to compute it.
         progress: called with a number of images after each part, or None.
