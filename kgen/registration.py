@@ -13,7 +13,8 @@ PACKAGE = "kgen"
 OPTIMIZERS = ("ClosedFormUpdate", "OptimizerGroup")
 LAYERS = (
     *("BatchNormalization", "Codebook", "Conv2D", "Conv2DTranspose", "UpsampleConv", "Dropout"),
-    *("HorizontalConv2D", "MaskedConv2D", "SpectralNormalization", "VerticalConv2D"),
+    *("HorizontalConv2D", "MaskedConv2D", "MaskedDense", "SpectralNormalization"),
+    "VerticalConv2D",
 )
 
 

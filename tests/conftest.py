@@ -3,6 +3,7 @@
 import gc
 import importlib.util
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -60,9 +61,30 @@ def pytest_collection_modifyitems(config, items):
     """
     items.sort(key=lambda item: item.path.stem not in LONGEST)
     for item in items if config.pluginmanager.hasplugin("xdist") else ():
-        case = getattr(item, "callspec", None) and item.callspec.params.get("name")
-        of_a_case = item.path.stem in ("test_contract", "test_golden")
-        item.add_marker(pytest.mark.xdist_group(case if of_a_case else item.path.stem))
+        item.add_marker(pytest.mark.xdist_group(name_of_case(item) or item.path.stem))
+
+
+def pytest_runtest_teardown(item, nextitem):
+    """After the last test of a model, its trained states and compiled programs are let go.
+
+    Kept to the end, those of all models would take 8 GB in each process under JAX.
+    """
+    name = name_of_case(item)
+    if name is None or nextitem is None or name == name_of_case(nextitem):
+        return
+    for module in map(sys.modules.get, ("test_contract", "test_golden")):
+        if module is not None:
+            module.release(name)
+    if "jax" in sys.modules:
+        sys.modules["jax"].clear_caches()
+    gc.collect()
+
+
+def name_of_case(item):
+    """The name of the model that a test of the contract or of the golden records is about."""
+    if item.path.stem not in ("test_contract", "test_golden") or not hasattr(item, "callspec"):
+        return None
+    return item.callspec.params.get("name")
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -32,6 +32,11 @@ def case_of(name):
     return Case(kgen.models.get(name))
 
 
+def release(name):
+    """Let go of what the tests of a model have built."""
+    case_of.cache_clear()
+
+
 class Noise:
     """Stands for a model's noise, from NumPy: for each draw of a step, a table of all steps."""
 

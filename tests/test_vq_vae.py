@@ -159,5 +159,5 @@ def test_it_is_evaluated_and_its_bound_draws_nothing():
     assert "samples" not in found.likelihood
     assert found.used["sampling"] == {"mode": "draw"}
     text = tables.as_text({"a": found})
-    assert "(bound)" in text
+    assert "(bound; 40 images)" in text
     assert "with mode=draw" in text

@@ -45,6 +45,12 @@ class Case(States):
         images = {name: value for name, value in DIGITS.items() if name in known}
         self.arguments = images | small
 
+    def release(self):
+        """Let go of every model, trained state and data set; they are made again when needed."""
+        for name in list(vars(self)):
+            if isinstance(getattr(type(self), name, None), functools.cached_property):
+                delattr(self, name)
+
     # === What the model models, and what it is given ===
 
     @functools.cached_property
