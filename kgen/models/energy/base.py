@@ -9,7 +9,7 @@ from keras import ops
 from kgen import backend
 from kgen.bounds import ImageShape, Levels, Number
 from kgen.errors import KgenError
-from kgen.models.energy.partition import Energy, log_partition, sigmoid
+from kgen.models.energy.partition import Energy, log_partition
 from kgen.training import ImageModel, in_chunks, inference, iterated
 
 # The picture of chains: their number, the moments shown of each, and the Gibbs steps between two.
@@ -130,19 +130,18 @@ class BoltzmannMachine(ImageModel):
     ):
         """`count` images at the ends of Gibbs chains, uint8.
 
-        The chains start at independent pixels of the base rates. In the first half of the steps the
-        inverse temperature rises from 0 to 1; the second half are plain Gibbs steps. The chains mix
-        slowly, so more steps give better samples.
+        The chains start at random `chain_states`. They mix slowly: most keep the kind of image that
+        they start from for thousands of steps.
 
         Args:
             count, condition, seed: see `GenerativeModel.sample`.
-            steps: Gibbs steps of each chain.
+            steps: Gibbs steps of each chain (its burn-in).
             mode: "draw" draws the pixels of the last step. "median" takes the more probable value
                 of each, given the hidden units of the last step, as papers do in figures.
         """
         arguments = self.sampling_arguments(steps=steps, mode=mode)
         count, _ = self.to_sample(count, condition, noise=self.space.dimensions)
-        units = self._chains(self._starts(count, seed), arguments["steps"], seed)
+        units = self._gibbs(self._starts(count, seed), arguments["steps"], seed)
         if arguments["mode"] == "median":
             return self._medians(units[:, self.space.dimensions :])
         return self._images(units)
@@ -162,7 +161,7 @@ class BoltzmannMachine(ImageModel):
         hidden = np.repeat(mask, self.image_shape[-1], axis=-1).reshape(known.shape)
         starts = self._starts(len(known), seed)
         starts[:, : known.shape[1]] = np.where(hidden, starts[:, : known.shape[1]], known)
-        return self._images(self._chains(starts, steps, seed, {"known": known, "hidden": hidden}))
+        return self._images(self._gibbs(starts, steps, seed, {"known": known, "hidden": hidden}))
 
     def _flat(self, images, dtype):
         return images.reshape(len(images), -1).astype(dtype)
@@ -172,34 +171,30 @@ class BoltzmannMachine(ImageModel):
         return pixels.reshape(-1, *self.image_shape).astype(self.space.dtype)
 
     def _starts(self, count, seed):
-        """States (count, pixels + latent_size): pixels of the base rates, hidden units of 0."""
-        rates = sigmoid(self.energy().base_bias)
-        starts = np.zeros((count, len(rates) + self.latent_size), "float32")
-        uniform = np.random.default_rng(seed).random((count, len(rates)), "float32")
-        starts[:, : len(rates)] = uniform < rates
-        return starts
+        """States (count, pixels + latent_size): random `chain_states`, and hidden units of 0."""
+        chains = ops.convert_to_numpy(self.chain_states)
+        chosen = np.random.default_rng(seed).integers(len(chains), size=count)
+        return np.pad(chains[chosen].astype("float32"), [(0, 0), (0, self.latent_size)])
 
-    def _chains(self, starts, steps, seed, clamped=None):
-        """The states of annealed chains after `steps` steps."""
-        temperatures = np.minimum(2.0 * np.arange(1, steps + 1) / steps, 1.0).astype("float32")
-        return iterated(self._block, starts, temperatures, seed, clamped, draw="random")
+    def _gibbs(self, units, steps, seed, clamped=None):
+        """Units (n, pixels + latent_size) after Gibbs steps."""
+        return iterated(self._block, units, np.ones(steps, "float32"), seed, clamped, draw="random")
 
     @inference(loop=True)
-    def _block(self, units, temperatures, uniform, clamped):
-        """Gibbs steps at inverse temperatures, of units (n, pixels + latent_size)."""
-        pixels, base = self.space.dimensions, self.energy_parameters()[-1]
+    def _block(self, units, schedule, uniform, clamped):
+        """One Gibbs step for each entry of `uniform`."""
+        pixels = self.space.dimensions
 
-        def step(units, inputs):
-            temperature, uniform = inputs
-            logits = temperature * self.hidden_inputs(units[:, :pixels])
+        def step(units, uniform):
+            logits = self.hidden_inputs(units[:, :pixels])
             hidden = ops.cast(uniform[:, pixels:] < ops.sigmoid(logits), "float32")
-            logits = temperature * self.visible_inputs(hidden) + (1.0 - temperature) * base
+            logits = self.visible_inputs(hidden)
             visible = ops.cast(uniform[:, :pixels] < ops.sigmoid(logits), "float32")
             if clamped is not None:
                 visible = ops.where(clamped["hidden"], visible, clamped["known"])
             return ops.concatenate([visible, hidden], axis=1), ()
 
-        return backend.scan(step, units, (temperatures, uniform))[0]
+        return backend.scan(step, units, uniform)[0]
 
     # === Pictures ===
 
@@ -219,8 +214,7 @@ class BoltzmannMachine(ImageModel):
         units = np.pad(chains.astype("float32"), [(0, 0), (0, self.latent_size)])
         moments = [self._visible(self._encode(chains))]
         for seed in range(1, MOMENTS):
-            plain = np.ones(STEPS_BETWEEN, "float32")
-            units = iterated(self._block, units, plain, seed, draw="random")
+            units = self._gibbs(units, STEPS_BETWEEN, seed)
             moments.append(self._visible(units[:, pixels:]))
         largest = np.quantile(np.abs(filters), 0.999) or 1.0
         return {

@@ -21,9 +21,7 @@ Tieleman: Training Restricted Boltzmann Machines using Approximations to the Lik
 Laurenz Wiskott: How to Center Deep Boltzmann Machines. JMLR 17, 2016, arXiv:1311.1354):
 E(v, h) = -(v - m) W (h - l) - b.(v - m) - c.(h - l), where m and l are means of v and h.
 
-Deviations: m is the mean of all images seen, instead of a moving average. Samples are drawn by
-chains that are annealed first, as runs of annealed importance sampling are (see `partition.py`):
-plain Gibbs chains mix slowly, and stay near the mode that they reach first.
+Deviation: m is the mean of all images seen, instead of a moving average.
 """
 
 from typing import ClassVar
@@ -53,7 +51,7 @@ class RBM(BoltzmannMachine):
         hidden_units: number of hidden units.
         persistent: whether negative samples continue from `chains` (PCD) instead of the data (CD).
         chains: number of persistent chains; without `persistent`, of the last negative samples that
-            are kept to start reverse annealing from.
+            are kept, from which samples and reverse annealing start.
         gibbs_steps: k, Gibbs steps per update.
         centred: whether the means of all units are subtracted.
         sparsity: weight of the cross-entropy between `sparsity_target` and each hidden unit's mean
