@@ -93,7 +93,11 @@ def plot(record, path):
         panels[0].axhline(record["floor"], color="black", linestyle="--", label="real images")
         for axes, label in zip(panels, LABELS.values(), strict=True):
             axes.set(xscale="log", yscale="log", xlabel="network evaluations", ylabel=label)
-            axes.grid(alpha=0.3, which="both")
+            axes.set_xticks(record["evaluations"], map(str, record["evaluations"]))
+            axes.tick_params(axis="x", which="minor", bottom=False, labelbottom=False)
+            axes.yaxis.set_major_formatter("{x:g}")  # figures are saved without formulas
+            axes.yaxis.set_minor_formatter("{x:g}")
+            axes.grid(alpha=0.3)
         plots.legend_beside(figure)
     print(path)
 
