@@ -89,7 +89,7 @@ def closed(model):
 def test_with_closed_gates_it_is_the_plain_vae():
     model, images = closed(model_of(4, flow_steps=1)), some_images(5)
     mean, log_variance, _ = map(ops.convert_to_tensor, model.encode(images))
-    noise = random(2000, 5, 4)
+    noise = ops.convert_to_tensor(random(2000, 5, 4))
     latents, log_posterior = model.posterior_draws(ops.convert_to_tensor(images), None, noise)
     expected = mean + ops.exp(0.5 * log_variance) * noise
     np.testing.assert_allclose(array(latents), array(expected), rtol=1e-5, atol=1e-5)
@@ -130,8 +130,8 @@ def test_the_bound_approaches_the_integral_over_latents():
 
 def test_the_loss_is_the_negative_bound_of_one_draw():
     model, images = model_of(3), some_images(8)
-    noise = random(1, 8, 3)
-    model.normal = lambda shape: ops.convert_to_tensor(noise)
+    noise = ops.convert_to_tensor(random(1, 8, 3))
+    model.normal = lambda shape: noise
     loss, terms = model.objective(ops.convert_to_tensor(images), None, True)
     weights = array(model.log_weights(ops.convert_to_tensor(images), None, noise))
     assert float(array(loss)) == pytest.approx(-weights.mean(), rel=1e-5)

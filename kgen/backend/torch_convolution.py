@@ -57,6 +57,8 @@ def padded_conv(images, kernel, rows, columns, bias=None):
     The convolution pads both ends of an axis by the larger padding, and what this adds is cut off:
     without a padded copy of the images the PixelCNN's step takes 2 to 6 % less time.
     """
+    if 0 in images.shape[1:3]:  # PyTorch pads no image without pixels, as one of width 1 leaves
+        images, rows, columns = functional.pad(images, (0, 0, *columns, *rows)), (0, 0), (0, 0)
     images, kernel = _in_order(images, kernel)
     padding = [max(ends) for ends in (rows, columns)]
     outputs = functional.conv2d(images, kernel, _tensor(bias), 1, padding)

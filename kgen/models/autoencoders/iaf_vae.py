@@ -56,7 +56,7 @@ class IAFVAE(VAE):
     Metrics: `loss` = `reconstruction` + `kl`, all in nats per image; `kl` is estimated by a draw.
     """
 
-    small_arguments = {**VAE.small_arguments, "levels": 2, "flow_steps": 2, "flow_hidden": (9,)}
+    small_arguments = {**VAE.small_arguments, "flow_steps": 2, "flow_hidden": (9,)}
     outputs_per_latent = 3  # mean, log variance and context
 
     def __init__(
