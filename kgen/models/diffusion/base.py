@@ -189,7 +189,7 @@ class Diffusion(Generation, Given, ImageModel):
         dropped = None
         if training and self.drop:
             dropped = self.uniform(ops.shape(keras.tree.flatten(condition)[0])[:1]) < self.drop
-        return self.condition_embedding(condition, dropped)
+        return ops.cast(self.condition_embedding(condition, dropped), "float32")
 
     def output(self, x, point, embedded, guidance=1.0, training=False):
         """The network's output F for x at a point of the path.

@@ -140,6 +140,7 @@ class Generation:
             return None
         count = ops.shape(keras.tree.flatten(condition)[0])[:1]
         free = self.condition_embedding(condition, ops.ones(count, "bool"))
+        free = ops.cast(free, "float32")
         if mode == "free":
             return free
         given = self.embed(condition)
