@@ -223,10 +223,7 @@ class RBM(BoltzmannMachine):
         return ops.cast(self.uniform(ops.shape(logits)) < ops.sigmoid(logits), "float32")
 
     def pseudo_likelihood(self, visible, inputs, free_energies):
-        """-log p(v_i | other pixels) of one random pixel i per image, times the pixels, a mean.
-
-        The pixels of a batch are evenly spaced, which lowers the variance.
-        """
+        """-log p(v_i | other pixels), i one pixel per image, evenly spaced, times the pixels."""
         pixels, count = self.space.dimensions, ops.shape(visible)[0]
         offsets = ops.arange(count, dtype="float32") / ops.cast(count, "float32")
         chosen = ops.cast(ops.mod(self.uniform((1,)) + offsets, 1.0) * pixels, "int32")
