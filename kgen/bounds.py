@@ -72,6 +72,7 @@ Repeats = Annotated[int, Bounds(1, 1_000)]  # of a layer or a draw: each costs t
 Moves = Annotated[int, Bounds(1, 100)]  # updates of a player in one step: each is compiled
 Scales = Annotated[int, Bounds(1, 12)]  # 2^12 is the largest side
 Layers = Annotated[tuple[Count, ...], Bounds(0, 100)]  # units of each layer
+Multipliers = Annotated[tuple[Count, ...], Bounds(1, 12)]  # one for each scale
 Weight = Annotated[float, Bounds(0, 10**9)]  # of a loss term
 Positive = Annotated[float, Bounds(0, 10**9, open="least")]
 LearningRate = Annotated[float, Bounds(0, 10, open="least")]

@@ -17,23 +17,12 @@ from kgen import metrics
 
 # Both import torchvision for image encoders, which play no part here; builds of it and of PyTorch
 # for different accelerators do not import together.
-for module in (
-    "",
-    ".datasets",
-    ".models",
-    ".models.utils",
-    ".transforms",
-    ".transforms.functional",
-):
-    sys.modules.setdefault(f"torchvision{module}", mock.MagicMock())
-
-import cleanfid.fid  # noqa: E402
-from torch_fidelity.metric_fid import (  # noqa: E402
-    fid_features_to_statistics,
-    fid_statistics_to_metric,
-)
-from torch_fidelity.metric_isc import isc_features_to_metric  # noqa: E402
-from torch_fidelity.metric_kid import kid_features_to_metric  # noqa: E402
+PARTS = ("", ".datasets", ".models", ".models.utils", ".transforms", ".transforms.functional")
+with mock.patch.dict(sys.modules, {f"torchvision{part}": mock.MagicMock() for part in PARTS}):
+    import cleanfid.fid
+    from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
+    from torch_fidelity.metric_isc import isc_features_to_metric
+    from torch_fidelity.metric_kid import kid_features_to_metric
 
 RELATIVE = 1e-4
 every_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])

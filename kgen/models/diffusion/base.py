@@ -15,7 +15,7 @@ from typing import Annotated, ClassVar, Literal
 import keras
 from keras import ops
 
-from kgen.bounds import Bounds, Count, Fraction, ImageShape, Levels, NoCount, Repeats
+from kgen.bounds import Bounds, Count, Fraction, ImageShape, Levels, Multipliers, NoCount, Repeats
 from kgen.distributions import level_dtype
 from kgen.layers import ConditionEmbedding, TimeEmbedding, UNet
 from kgen.models.diffusion import samplers
@@ -87,7 +87,7 @@ class Diffusion(Generation, Given, ImageModel):
         levels: Levels = 256,
         *,
         base_channels: Count = 32,
-        multipliers: tuple[Count, ...] = (1, 2, 2),
+        multipliers: Multipliers = (1, 2, 2),
         blocks: Repeats = 1,
         attention: NoCount = 1,
         dropout: Fraction = 0.0,
