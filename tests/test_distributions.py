@@ -487,7 +487,7 @@ def test_normal_log_cdf_is_scipys_far_below_zero():
         numpy(normal_log_cdf(tensor(values))),
         stats.norm.logcdf(values.astype("float64")),
     )
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=2e-7)  # of 1, float32
 
 
 def test_normal_kl_between_is_tfps():
