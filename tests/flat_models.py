@@ -3,8 +3,10 @@
 import itertools
 
 import numpy as np
+import pytest
 
 import kgen
+from kgen.testing.comparing import same
 
 
 def model_of(name, image_shape=(2, 3, 1), levels=2, **settings):
@@ -83,3 +85,19 @@ def completed_in_raster_order(outputs_of, images, mask, seed):
         completed_in_order(outputs_of, *parts, order) for parts in zip(*vectors, strict=True)
     ]
     return np.reshape(completed, images.shape).astype(images.dtype)
+
+
+def assert_sums_to_one(model):
+    """The probabilities of all images sum to 1, and are not all alike."""
+    log_prob = model.log_prob(all_images(model))
+    assert np.exp(log_prob).sum() == pytest.approx(1, abs=1e-5)
+    assert len(np.unique(log_prob.round(4))) > 20
+
+
+def assert_draws_as_plain_loop(model, outputs_of):
+    """Cached drawing equals a loop of full passes, `outputs_of(values)`, draw for draw."""
+    images = some_images(model)
+    mask = np.random.default_rng(2).random(images.shape[:3]) < 0.7
+    completed = model.complete(images, mask, seed=5)
+    assert same(completed, completed_in_raster_order(outputs_of, images, mask, seed=5))
+    assert not same(completed, images)
