@@ -11,11 +11,13 @@ from benchmarks.harness import cases, load, provenance
 from benchmarks.harness.environments import environment_of
 from benchmarks.harness.turns import Subject, by_turns
 from benchmarks.peers import records
+from benchmarks.peers.serve import DRAWN
 from kgen import cli
 from kgen.errors import KgenError
 from kgen.models import REGISTRY
 
 CHECKOUT = "pytorch-generative"  # not installed: its checkout is named
+VERSIONED = {"sklearn": "scikit-learn"}  # packages whose distribution has another name
 
 
 def parser():
@@ -69,7 +71,7 @@ def reason_to_skip(name, options):
     row = peers.find(name)
     if row.MODEL not in REGISTRY:
         return f"no model {row.MODEL} of kgen: register it"
-    if name == CHECKOUT:
+    if row.PACKAGE == "pytorch_generative":
         return "" if options.pytorch_generative else f"no checkout: pass --{CHECKOUT} PATH"
     return "" if importlib.util.find_spec(row.PACKAGE) else "no package: pip install --group peers"
 
@@ -93,7 +95,10 @@ def measure(name, backends, options):
             "schema": records.SCHEMA,
             "peer": name,
             "peer_version": version(name),
-            "cell": {"model": row.MODEL, "backend": backend, "settings": row.SETTINGS},
+            "cell": {
+                **{"model": row.MODEL, "backend": backend, "settings": row.SETTINGS},
+                "task": f"{DRAWN} samples" if hasattr(row, "drawing") else "training",
+            },
             **provenance.provenance(backend),
             "started": started,
             "load": seen,
@@ -115,7 +120,10 @@ def peer_environment(options):
 
 def version(name):
     """The version of a package; the word "checkout" of the one that has none."""
-    return "checkout" if name == CHECKOUT else provenance.version(peers.find(name).PACKAGE)
+    package = peers.find(name).PACKAGE
+    if package == "pytorch_generative":
+        return "checkout"
+    return provenance.version(VERSIONED.get(package, package))
 
 
 if __name__ == "__main__":

@@ -10,11 +10,15 @@ MODEL, LEVELS, SETTINGS = "pixelcnn", 2, {"features": 32, "blocks": 15}
 def create(image_shape):
     import torch
     from pytorch_generative.models import PixelCNN
-    from torch.nn import functional
 
     channels = image_shape[-1]
     network = PixelCNN(channels, channels, n_residual=15, residual_channels=16, head_channels=32)
-    optimizer = torch.optim.Adam(network.parameters(), 1e-3)
+    return network, torch.optim.Adam(network.parameters(), 1e-3), image_loss(network)
+
+
+def image_loss(network):
+    """The `loss_fn` of the package's training scripts, as a function of binary images."""
+    from torch.nn import functional
 
     def loss(images):
         images = images.float()
@@ -23,4 +27,4 @@ def create(image_shape):
         )
         return losses.flatten(1).sum(1).mean()
 
-    return network, optimizer, loss
+    return loss

@@ -73,7 +73,7 @@ def section(records):
         words = "no difference" if low <= 1 <= high else "faster" if low > 1 else "slower"
         rows.append(
             [
-                f"{record['cell']['model']}, {record['cell']['backend']}",
+                label(record["cell"]),
                 f"{record['peer']} {record['peer_version']}",
                 *(f"{record['parameters'][side]:,}" for side in SIDES),
                 *(f"{1000 * np.median(part):.1f}" for part in seconds),
@@ -84,7 +84,8 @@ def section(records):
         )
     return Section(
         "Beside public packages",
-        "Training steps of kgen and of public packages on PyTorch, batch 64 of 28x28 pixels, in "
+        "Training steps of kgen and of public packages on PyTorch (scikit-learn on NumPy), batch "
+        "64 of 28x28 pixels, or 16 samples, in "
         "processes that take turns. Ratio of throughputs, with its 95 % interval: above 1, kgen "
         f"is faster. Measured {circumstances(records)}.",
         [
@@ -93,6 +94,12 @@ def section(records):
         ],
         rows,
     )
+
+
+def label(cell):
+    """Model and backend, and what was timed if that was no training step."""
+    task = cell.get("task", "training")
+    return ", ".join([cell["model"], cell["backend"], *([] if task == "training" else [task])])
 
 
 def circumstances(records):

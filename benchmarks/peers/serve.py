@@ -7,7 +7,7 @@ import numpy as np
 from benchmarks import peers
 from benchmarks.harness.turns import serve
 
-BATCH, IMAGE_SHAPE = 64, (28, 28, 1)
+BATCH, DRAWN, IMAGE_SHAPE = 64, 16, (28, 28, 1)
 
 
 def images_of(row):
@@ -20,14 +20,31 @@ def kgen_side(row):
     from kgen import models
 
     model = models.get(row.MODEL)(IMAGE_SHAPE, row.LEVELS, **row.SETTINGS)
+    parameters = sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
+    if hasattr(row, "drawing"):
+        return repeated(model.sample), parameters
     model.compile()
     loop, images = bare_loop(model), images_of(row)
-    parameters = sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
     return lambda steps: loop([images] * steps), parameters
+
+
+def repeated(sample):
+    """A function of a number of steps, each of which draws `DRAWN` images."""
+
+    def run(steps):
+        for _ in range(steps):
+            sample(DRAWN)
+
+    return run
 
 
 def peer_side(row):
     """The same of the package's model."""
+    if hasattr(row, "stepping"):
+        return row.stepping(images_of(row))
+    if hasattr(row, "drawing"):
+        draw, parameters = row.drawing(IMAGE_SHAPE)
+        return repeated(draw), parameters
     import torch
 
     network, optimizer, loss = row.create(IMAGE_SHAPE)
