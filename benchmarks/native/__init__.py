@@ -37,6 +37,7 @@ VARIANTS = {  # of each framework: {name: arguments of `create`}
     "tensorflow": {"graph": {}, "xla": {"compiled": True}},
     "torch": {"eager": {}, "compile": {"compiled": True}},
 }
+SETTINGS = {"edm": {"classes": 0}}  # of kgen's models, where the baseline knows no condition
 FIXED = ("permutation", "sign")
 
 

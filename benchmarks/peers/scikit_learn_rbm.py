@@ -1,4 +1,7 @@
-"""The restricted Boltzmann machine of scikit-learn: 500 hidden units, persistent chains."""
+"""The restricted Boltzmann machine of scikit-learn: 500 hidden units, persistent chains.
+
+In float64, to which it turns images of whole numbers; in float32 its step takes half the time.
+"""
 
 import math
 
@@ -9,7 +12,7 @@ MODEL, LEVELS, SETTINGS = "rbm", 2, {"hidden_units": 500, "persistent": True, "c
 def stepping(images):
     from sklearn.neural_network import BernoulliRBM
 
-    rows = images.reshape(len(images), -1).astype("float32")
+    rows = images.reshape(len(images), -1).astype("float64")
     rbm = BernoulliRBM(n_components=500, learning_rate=0.01, batch_size=len(rows), random_state=0)
 
     def run(steps):

@@ -11,6 +11,7 @@ import time
 import greenlet
 import numpy as np
 
+from benchmarks import native
 from benchmarks.harness.cases import BUDGETS
 
 
@@ -43,7 +44,8 @@ class Subject:
         self.seeds = itertools.count(case.seed)
         kgen.set_seed(case.seed)
         with self._phase("build"):
-            self.model = kgen.models.create(case.model, self.data)
+            settings = native.SETTINGS.get(case.model, {})
+            self.model = kgen.models.create(case.model, self.data, **settings)
         with self._phase("compile"):
             self.model.compile()
         with self._phase("first_step"):
@@ -133,14 +135,12 @@ class Subject:
 
     def native(self, settings):
         """The native code of this model, with its weights."""
-        from benchmarks.native import create, weights_of
-
         data = self.data
-        native = create(
+        baseline = native.create(
             self.case.model, self.case.backend, data.image_shape, data.levels, **settings
         )
-        native.load(weights_of(self.model))
-        return native
+        baseline.load(native.weights_of(self.model))
+        return baseline
 
     def steps_of_a_round(self):
         """How many steps take as long as a round should, by one that is not counted."""

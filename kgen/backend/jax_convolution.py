@@ -31,6 +31,7 @@ __all__ = ["conv", "conv_transpose"]
 
 _linear_in_two = functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 _layout = ("NHWC", "HWIO", "NHWC")
+LEAST_CHANNELS = 16  # from which the gradient of a kernel is a convolution
 
 
 @_linear_in_two
@@ -53,10 +54,12 @@ def _transposed(y, w, strides, padding):
 
 @_linear_in_two
 def _kernel_of(x, y, strides, padding):
-    """w[k] = sum over p of x[stride * p + k - low] y[p]: one matrix product per tap k.
+    """w[k] = sum over p of x[stride * p + k - low] y[p].
 
-    As a convolution with the kernel y it takes up to six times longer. If x has few channels, one
-    product per row of taps avoids reading y once per tap.
+    For stride 1 and many channels: a convolution of x by the kernel y, in which images and channels
+    change places, written with the layout of XLA's fast routine. Else one matrix product per tap k,
+    which is up to six times as fast. If x has few channels, one product per row of taps avoids
+    reading y once per tap.
     """
     rows, columns = taps = [
         low + size + high - stride * (positions - 1)
@@ -67,6 +70,11 @@ def _kernel_of(x, y, strides, padding):
     channels, filters = x.shape[3], y.shape[3]
     if filters < channels and strides == (1, 1):  # the same sum over p + k - low, taps flipped
         return _turned(_kernel_of(y, x, strides, _reach(taps, padding)))
+    within = y.shape[1] <= x.shape[1] and y.shape[2] <= x.shape[2]
+    if channels >= LEAST_CHANNELS and strides == (1, 1) and within:
+        swapped, kernel = x.transpose(3, 1, 2, 0), y.transpose(1, 2, 0, 3)
+        w = lax.conv_general_dilated(swapped, kernel, (1, 1), padding, dimension_numbers=_layout)
+        return w.transpose(1, 2, 0, 3)
     borders = [(0, 0, 0), *((*side, 0) for side in padding), (0, 0, 0)]
     x = lax.pad(x, numpy.zeros((), x.dtype), borders)
     ends = [stride * (size - 1) + 1 for stride, size in zip(strides, y.shape[1:3], strict=True)]
