@@ -78,7 +78,8 @@ def followed(model, denoise):
 # === Guidance ===
 
 
-@every_class
+# Guidance stands once, in the base class: each law on two of them, for every case is compiled.
+@pytest.mark.parametrize("model_class", [kgen.EDM, kgen.ImprovedDDPM])
 def test_guidance_1_is_conditional_and_0_is_unconditional(model_class):
     model, labels = scattered(model_class), np.arange(3)
     given = followed(model, lambda x, p: model.denoise(x, p, model.embed(labels)))
@@ -91,7 +92,7 @@ def test_guidance_1_is_conditional_and_0_is_unconditional(model_class):
     np.testing.assert_array_equal(other, values(model, labels, 0.0))
 
 
-@every_class
+@pytest.mark.parametrize("model_class", [kgen.DDPM, kgen.FlowMatching])
 def test_guidance_extrapolates_the_networks_output(model_class):
     """As the docstring states it: nothing + guidance (condition - nothing)."""
     model, labels = scattered(model_class), np.arange(3)
