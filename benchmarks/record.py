@@ -71,8 +71,15 @@ def keep(run, options, references):
     record["evaluation"] = {"rows": found.rows, "used": found.used, "seconds": found.seconds}
     write_json(RECORDS / f"{run.name}.json", record)
     shutil.copyfile(run / "history.csv", RECORDS / f"{run.name}.csv")
-    *_, last = sorted((run / "samples").iterdir())
-    shutil.copyfile(last, RECORDS / f"{run.name}.png")
+    shutil.copyfile(picture_of(run, record), RECORDS / f"{run.name}.png")
+
+
+def picture_of(run, record):
+    """The last sample grid of a run; with early stopping, that of its best epoch."""
+    paths = sorted((run / "samples").iterdir())
+    best = record.get("best_epoch")
+    of_the_model = [path for path in paths if best and path.stem.endswith(f"epoch-{best:03d}")]
+    return (of_the_model or paths)[-1]
 
 
 if __name__ == "__main__":

@@ -101,6 +101,7 @@ Number = Annotated[int, Bounds(1, 10**9)]  # of images, steps, epochs
 Draws = Annotated[int, Bounds(1, 100_000)]  # k of an importance weighted bound
 Samples = Annotated[int, Bounds(2, 10**9)]  # compared with as many real images
 Temperature = Annotated[float, Bounds(0, 100)]
+ValidationSize = Annotated[float, Bounds(0, 10**9)]  # of images; below 1 a fraction
 Gigabytes = Annotated[float, Bounds(0, 10**6, open="least")]  # of 10^9 bytes
 Seed = Annotated[int, Bounds(0, 2**32 - 1)]  # accepted by NumPy, Keras and all frameworks
 

@@ -3,6 +3,11 @@
 A run is a folder: `run.json` (what was run, with what), `checkpoints/` (the last two, for
 `--resume`), `model/` (for `kgen.sample` and `kgen.load`), `history.csv`, `losses.png` and
 `samples/epoch-NNN.png`.
+
+Training never uses the test images. Terms named `val_` and `--evaluate-every` are measured on
+validation images: those of the set (`binarized_mnist` has 10,000), else a tenth of the training
+images, drawn by the seed. With `--patience`, `checkpoints/` also holds the best epoch's, and
+`model/` its weights.
 """
 
 import math
@@ -43,10 +48,11 @@ def start(options):
     cli.choose_backend()
     make_known(options.model)
     # Images and folder first: errors then show before a framework takes seconds to import.
-    images = load_images(options)
+    whole = load_images(options)
+    images = divided(whole, options)
     name = f"{options.model.rpartition(':')[2]}-{images.name}"
     with run_folder.begun(options.out, name) as folder:
-        start_in(folder, options, images)
+        start_in(folder, options, whole, images)
 
 
 def make_known(model):
@@ -71,18 +77,20 @@ def settings_of(options):
     return parse_settings(model_class, options.set)
 
 
-def start_in(folder, options, images):
+def start_in(folder, options, whole, images):
     import kgen
     from kgen.runs.checkpoint import Progress, Store
     from kgen.runs.provenance import environment
-    from kgen.runs.stages import compile_stages, train
+    from kgen.runs.stages import check_patience, compile_stages, train
 
     settings = settings_of(options)
     kgen.set_seed(options.seed)
     model = models.create(options.model, images, **settings)
     check_models_data(model, images)
+    if options.patience:
+        check_patience(model)
     compile_stages(model, options.learning_rate)
-    measurements = measurements_of(images, options, model)
+    measurements = measurements_of(whole, images, options, model)
     steps = math.ceil(len(images.train) / options.batch_size)
     options.epochs = options.epochs or max(10, math.ceil(STEPS_OF_A_SHORT_RUN / steps))
     progress = Progress(batch_size=options.batch_size)
@@ -93,7 +101,7 @@ def start_in(folder, options, images):
     record = {
         "model": options.model,
         "settings": settings,
-        "data": describe(images),
+        "data": describe(whole, images),
         "epochs": options.epochs,
         "batch_size": options.batch_size,
         "seed": options.seed,
@@ -125,7 +133,8 @@ def resume_in(folder, options, record):
     from kgen.runs.provenance import environment
     from kgen.runs.stages import set_learning_rates, stage_of, terms_logged, train
 
-    checkpoint, progress = Store(folder / run_folder.CHECKPOINTS).newest()
+    store = Store(folder / run_folder.CHECKPOINTS)
+    checkpoint, progress = store.newest()
     # A run stopped after its last checkpoint has no epochs left, but its model is not saved yet.
     finished = progress.epoch >= options.epochs and record.get("status") == "finished"
     if finished:
@@ -133,17 +142,19 @@ def resume_in(folder, options, record):
             f"Expected more than the {progress.epoch} epochs that {folder} was trained for: pass "
             "--epochs N."
         )
+    if record.get("status") == "finished" and record.get("stopped_early"):
+        raise KgenError(
+            f"Expected a run that goes on, but {folder} stopped early, {progress}: its model is "
+            "the best one. Start another with a larger --patience."
+        )
     if (options.epochs, 0) < (progress.epoch, progress.step):
         raise KgenError(
             f"Expected at least {progress.epoch + bool(progress.step)} epochs, as {folder} stands "
             f"{progress}, received {options.epochs}: pass a larger --epochs, or none."
         )
-    images = load_images(options)
-    if (record.get("data") or {}).get("checksum") != images.checksum:
-        raise KgenError(
-            f"Expected the images that {folder} was trained on, received others in {options.data}: "
-            "pass their place as --data."
-        )
+    whole = load_images(options)
+    images = divided(whole, options)
+    check_same_images(record.get("data") or {}, describe(whole, images), folder, options.data)
     if progress.batch_size not in (None, options.batch_size):
         raise KgenError(
             f"Expected the batch size {progress.batch_size} that {folder} was trained with, "
@@ -154,9 +165,11 @@ def resume_in(folder, options, record):
             f"Expected {folder}/run.json and its checkpoints to belong together, received others: "
             "take another copy of the folder."
         )
+    if progress.best:
+        store.best(progress)  # which will be the run's model
     model = saving.load(checkpoint, continuing=True)
     set_learning_rates(model, options.learning_rate)
-    measurements = measurements_of(images, options, model)
+    measurements = measurements_of(whole, images, options, model)
     stage = stage_of(model, images, progress.stage)
     check_terms(progress, terms_logged(stage, measurements))
     place = {"epoch": progress.epoch, "step": progress.step}
@@ -171,20 +184,46 @@ def resume_in(folder, options, record):
 
 def load_images(options):
     grayscale = bool(options.grayscale)
-    images = data.load(
+    return data.load(
         options.data,
         size=options.size,
         mode=options.color,
         grayscale=grayscale,
         max_memory=options.max_memory,
     )
+
+
+def divided(whole, options):
+    """The images to train on: with validation images apart, then limited."""
+    images = whole.with_validation(options.validation, options.seed or 0)
     images = images.limit(options.limit) if options.limit else images
+    for flag in ("patience", "evaluate_every"):
+        if getattr(options, flag) and images.validation is None:
+            raise KgenError(
+                f"Expected validation images for --{flag.replace('_', '-')}, received none of "
+                f"{len(images.train)} training images: ask for some by --validation."
+            )
     if len(images.train) < options.batch_size:
         raise KgenError(
             f"Expected at least one batch of {options.batch_size} training images, received "
             f"{len(images.train)}: pass a smaller --batch-size."
         )
     return images
+
+
+def check_same_images(recorded, received, folder, place):
+    """Raise KgenError unless the images of a run are those that its record describes."""
+    if "validation_images" not in recorded:
+        raise KgenError(
+            f"Expected a run with validation images, but {folder} is of an earlier kgen, which "
+            "validated on test images: start anew."
+        )
+    same = ("checksum", "training_images", "validation_images")
+    if any(recorded.get(name) != received[name] for name in same):
+        raise KgenError(
+            f"Expected the images that {folder} was trained on, received others in {place}: pass "
+            "their place as --data."
+        )
 
 
 def check_models_data(model, data):
@@ -201,12 +240,18 @@ def check_models_data(model, data):
             )
 
 
-def measurements_of(images, options, model):
-    """The callbacks of `--evaluate-every`; made before a run begins, as there may be no encoder."""
+def measurements_of(whole, images, options, model):
+    """The callbacks of `--evaluate-every`; made before a run begins, as there may be no encoder.
+
+    The encoder is that of the whole set, as in `kgen.evaluate`.
+    """
+    from kgen import encoders
     from kgen.evaluation import SampleQuality
 
     every = options.evaluate_every
-    return [SampleQuality(images, every, model=model)] if every else []
+    if not every:
+        return []
+    return [SampleQuality(images, every, encoder=encoders.for_data(whole), model=model)]
 
 
 def sampling_of_pictures(model):
@@ -214,16 +259,18 @@ def sampling_of_pictures(model):
     return model.sampling_arguments(**model.picture_arguments) if model.can_sample else {}
 
 
-def describe(images):
+def describe(whole, images):
+    """The data of a run, for `run.json`; the checksum is that of the set before it was divided."""
     return {
         "name": images.name,
         "source": images.source,
         "licence": images.licence,
-        "checksum": images.checksum,
+        "checksum": whole.checksum,
         "space": str(images.space),
         "conditions": {name: str(part) for name, part in parts_of(images.condition_space).items()},
         "label_names": images.label_names,
         "training_images": len(images.train),
+        "validation_images": len(images.validation or ()),
         "test_images": len(images.test),
     }
 

@@ -164,7 +164,7 @@ def save_loss_plot(path, history):
         for axes, term in zip(np.ravel(figure.subplots(1, len(terms))), terms, strict=True):
             curves = {
                 label: np.asarray(history[name], "float64")
-                for name, label in ((term, "training"), (f"val_{term}", "test"))
+                for name, label in ((term, "training"), (f"val_{term}", "validation"))
                 if name in history
             }
             low, high = plots.plain_range(*curves.values())

@@ -116,6 +116,16 @@ def load(folder, continuing=False):
     return model
 
 
+def restore(model, folder):
+    """Assign to a compiled model all variables that `save` wrote to `folder` for the same model.
+
+    Raises:
+        KgenError: if they are those of another model.
+    """
+    with safe_open(folder / VARIABLES, framework="numpy") as file:
+        _assign_variables(model, file, continuing=True)
+
+
 def _built(config, most_layers):
     if set(config) != {"model", "config"} or not isinstance(config["config"], dict):
         raise KgenError(

@@ -112,6 +112,7 @@ def test_what_was_written_is_read(tmp_path):
         "history": {"loss": [0.1, 0.1]},
         "batch_size": None,
         "stage": 0,
+        "best": None,
     }
 
 
@@ -119,6 +120,20 @@ def test_the_last_two_are_kept(tmp_path):
     store = filled(tmp_path, (0, 0), (0, 9), (0, 10), (1, 0))
     assert names(store) == ["epoch-0-step-10", "epoch-1-step-0"]
     assert store.newest()[1].epoch == 1
+
+
+def test_the_best_one_is_kept_until_two_newer_ones_know_a_better(tmp_path):
+    store = Store(tmp_path / "checkpoints")
+    for epoch, best in enumerate((1, 1, 1, 4), 1):
+        progress = Progress(epoch, history={"val_loss": [0.1] * epoch}, best=best)
+        store.write(progress, write_text)
+    assert names(store) == [f"epoch-{epoch}-step-0" for epoch in (1, 3, 4)]
+    store.write(Progress(5, history={"val_loss": [0.1] * 5}, best=4), write_text)
+    assert names(store) == ["epoch-4-step-0", "epoch-5-step-0"]
+    assert store.best(progress).name == "epoch-4-step-0"
+    truncate(store.folder / "epoch-4-step-0")
+    with pytest.raises(KgenError, match="the weights of the best epoch"):
+        store.best(progress)
 
 
 def truncate(folder):

@@ -144,11 +144,10 @@ def test_idx_files_are_read(tmp_path):
 
 def test_amat_text_is_read(tmp_path):
     bits = np.random.default_rng(0).integers(0, 2, (3, 784))
-    for part in ("train", "test"):
-        np.savetxt(tmp_path / f"binarized_mnist_{part}.amat", bits, fmt="%d")
-    train, test = formats.read_amat_files(tmp_path)
-    assert np.array_equal(train.images, bits.reshape(3, 28, 28, 1))
-    assert np.array_equal(test.images, train.images)
+    for number, part in enumerate(("train", "test", "valid")):
+        np.savetxt(tmp_path / f"binarized_mnist_{part}.amat", bits[number:], fmt="%d")
+    for number, split in enumerate(formats.read_amat_files(tmp_path)):
+        assert np.array_equal(split.images, bits[number:].reshape(-1, 28, 28, 1))
 
 
 def test_cifar_archive_is_read_in_the_order_of_its_batches(tmp_path):

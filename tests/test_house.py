@@ -52,8 +52,9 @@ MAY_IMPORT = {
     "saving": BASIC | {"backend", "description", "models", "training"},
     "analysis": BASIC | CHECKS | {"metrics"},
     "evaluation": BASIC | CHECKS | {"encoders", "metrics", "pictures", "plots"},
-    "runs": BASIC | {"backend", "cli", "data", "description", "models", "pictures", "training"},
-    "fit": SHARED_BY_VERBS | CHECKS | {"evaluation", "saving", "training"},
+    "runs": BASIC
+    | {"backend", "cli", "data", "description", "models", "pictures", "saving", "training"},
+    "fit": SHARED_BY_VERBS | CHECKS | {"encoders", "evaluation", "saving", "training"},
     "sample": SHARED_BY_VERBS | {"pictures", "training"},
     "evaluate": SHARED_BY_VERBS | {"encoders", "evaluation", "training"},
 }

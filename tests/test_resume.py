@@ -277,8 +277,8 @@ def test_a_folder_that_is_no_run_is_an_error(tmp_path):
 
 def test_a_path_of_ones_own_is_named_again_and_its_content_compared(tmp_path):
     images = kgen.data.load("digits").train.images
-    np.savez(tmp_path / "mine.npz", images=images[:111])  # 99 to train on
-    given = ["--batch-size", "33", "--set", "hidden=(4,)", "--out", str(tmp_path / "run")]
+    np.savez(tmp_path / "mine.npz", images=images[:111])  # 90 to train on
+    given = ["--batch-size", "30", "--set", "hidden=(4,)", "--out", str(tmp_path / "run")]
     fit.main(["--data", str(tmp_path / "mine.npz"), "--epochs", "1", *given])
     with pytest.raises(KgenError, match="--data PATH"):
         resume(tmp_path / "run", "--epochs", 2)

@@ -43,17 +43,16 @@ def load(folder):
 
 def test_each_stage_is_trained_on_what_the_last_one_prepared(straight):
     model = load(straight)
-    images = kgen.data.load("digits").limit(80).train.images
+    data = kgen.data.load("digits").with_validation().limit(80)
     assert np.abs(array(model.mean.value)).max() > 0.1
     # The last epoch's loss of the prior is that of binary images above the mean that was learned.
     history = (straight / "history-prior.csv").read_text().splitlines()
     assert len(history) == 1 + EPOCHS
-    validation = kgen.data.load("digits").limit(80).test.images
-    expected = -model.prior.log_prob(model.latents(validation)).mean()
+    expected = -model.prior.log_prob(model.latents(data.validation.images)).mean()
     columns = dict(zip(history[0].split(","), history[-1].split(","), strict=True))
     assert float(columns["val_loss"]) == pytest.approx(expected, rel=1e-4)
     assert int(model.optimizer.iterations) == int(model.prior.optimizer.iterations) == 6
-    assert set(np.unique(model.latents(images))) == {0, 1}
+    assert set(np.unique(model.latents(data.train.images))) == {0, 1}
 
 
 def test_a_run_says_what_its_stages_are(straight, capsys):

@@ -1,4 +1,4 @@
-"""`Dataset`, which `kgen.data.load` returns: a training split, a test split, and their source."""
+"""`Dataset`, which `kgen.data.load` returns: its splits, their spaces, and their source."""
 
 import hashlib
 import logging
@@ -10,6 +10,7 @@ import numpy as np
 from kgen.data.dynamic import DynamicallyBinarized
 from kgen.data.labels import warn_of_untrained
 from kgen.data.pairs import source_images, source_space
+from kgen.data.validation import kept_apart, validation_count
 from kgen.errors import KgenError
 from kgen.spaces import Labels, Pixels, Space, Tokens, parts_of
 
@@ -86,11 +87,11 @@ def _parts(condition: Condition) -> dict[str, np.ndarray]:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A set of images, texts or vectors, split for training and testing.
+    """A set of images, texts or vectors, split for training, testing and perhaps validation.
 
     Attributes:
         name: a short name, fit for a file name.
-        train, test: the two splits; no item is in both.
+        train, test: two splits; no item is in both.
         space: what the items are, such as `Pixels((28, 28, 1), levels=256)`.
         source: who published the set, and what was done to it since (limited, resized, ...).
         licence: the terms it is published under, as far as they are known.
@@ -98,6 +99,8 @@ class Dataset:
             None if there are none. The space of labels is found from the data: it has a class for
             every label from 0 to the largest.
         label_names: the name of each label, or None.
+        validation: a third split, to choose models by. After `load` it holds the images that the
+            publisher of a set keeps for it, and is None for most sets; see `with_validation`.
 
     Raises:
         KgenError: if dtypes or shapes of the splits do not fit the spaces.
@@ -111,9 +114,10 @@ class Dataset:
     licence: str
     condition_space: Space | dict[str, Space] | None = None
     label_names: tuple[str, ...] | None = None
+    validation: Split | None = None
 
     def __post_init__(self):
-        splits = (self.train, self.test)
+        splits = tuple(self.splits.values())
         if all(split.condition is None for split in splits):
             object.__setattr__(self, "condition_space", None)
         elif any(split.labels is not None for split in splits):
@@ -123,6 +127,12 @@ class Dataset:
             given = _parts(split.condition)
             for part, space in parts_of(self.condition_space).items() if given else ():
                 space.check_batch(given[part], len(split))
+
+    @property
+    def splits(self) -> dict[str, Split]:
+        """The splits by name: "train", "test", and "validation" if there is one."""
+        found = {"train": self.train, "test": self.test, "validation": self.validation}
+        return {name: split for name, split in found.items() if split is not None}
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -143,7 +153,7 @@ class Dataset:
 
     @cached_property
     def checksum(self) -> str:
-        """The sha256 (hexadecimal) of shapes, items and conditions of both splits.
+        """The sha256 (hexadecimal) of shapes, items and conditions of `train` and `test`.
 
         Equal images have equal checksums, whatever file they were read from. A resized, limited or
         binarised set has its own checksum. A dynamically binarised split counts as its epoch 0.
@@ -161,7 +171,7 @@ class Dataset:
         return digest.hexdigest()
 
     def limit(self, n: int) -> "Dataset":
-        """A set of at most `n` training and `n` test items, drawn with a fixed seed.
+        """A set of at most `n` items in each split, drawn with a fixed seed.
 
         A warning is logged for labels that no training image has any more.
 
@@ -179,13 +189,47 @@ class Dataset:
                 " number"
             )
         note = f"at most {n} {what} of each split, drawn at random"
-        limited = self.changed(note, train=self.train.limit(n), test=self.test.limit(n))
-        if self.train.labels is not None:
+        limited = {name: split.limit(n) for name, split in self.splits.items()}
+        self._warn_of_labels_lost(f"{self.name}, limited to {n}", limited["train"])
+        return self.changed(note, **limited)
+
+    def with_validation(self, size: float | None = None, seed: int = 0) -> "Dataset":
+        """A set with a validation split: its publisher's, or items drawn from the training split.
+
+        A warning is logged for labels that no training image has any more.
+
+        Args:
+            size: the number of validation items; below 1, their fraction of the training items; 0
+                for no validation split. None: all of the set's own validation items, else one in
+                ten training items, rounded down.
+            seed: of the draw from the training split, a non-negative int.
+
+        Raises:
+            KgenError: for a size that leaves no training items, is larger than the set's own
+                validation split, or gives no whole number of items.
+
+        Examples:
+            >>> data = kgen.data.load("digits").with_validation()
+            >>> len(data.train), len(data.validation), len(data.test)
+            (1295, 143, 359)
+        """
+        what, n, own = self.space.what, len(self.train), self.validation
+        count = validation_count(size, n, None if own is None else len(own), what)
+        if count == 0:
+            return replace(self, validation=None)
+        if own is not None:
+            note = f"{count} of its {len(own)} validation {what}"
+            return self if count == len(own) else self.changed(note, validation=own.limit(count))
+        apart = kept_apart(n, count, seed)
+        train, validation = self.train.take(~apart), self.train.take(apart)
+        self._warn_of_labels_lost(f"{self.name} without its validation {what}", train)
+        note = f"{count} training {what} kept apart for validation, drawn with seed {seed}"
+        return self.changed(note, train=train, validation=validation)
+
+    def _warn_of_labels_lost(self, where: str, train: Split) -> None:
+        if train.labels is not None:
             before = np.unique(self.train.labels).tolist()
-            warn_of_untrained(
-                f"{self.name}, limited to {n}", limited.train.labels, before, self.label_names
-            )
-        return limited
+            warn_of_untrained(where, train.labels, before, self.label_names)
 
     def pairs(self, kind: str) -> "Dataset":
         """An image-to-image set: the condition of each image is a source image made from it.
@@ -213,11 +257,12 @@ class Dataset:
                 " epoch: binarize them statically, or not"
             )
         space = source_space(kind, self.space)
-        train, test = (
-            Split(split.x, source_images(kind, split.x)) for split in (self.train, self.test)
-        )
+        paired = {
+            name: Split(split.x, source_images(kind, split.x))
+            for name, split in self.splits.items()
+        }
         note = f"its {kind} as source images"
-        return self.changed(note, train=train, test=test, condition_space=space, label_names=None)
+        return self.changed(note, **paired, condition_space=space, label_names=None)
 
     def check_images(self, wanted: str) -> None:
         """Raise KgenError, whose message begins with `wanted`, unless the items are images."""
@@ -232,7 +277,7 @@ class Dataset:
         return replace(self, source=f"{self.source}; {note}", **fields)
 
 
-def _label_space(splits: tuple[Split, Split]) -> Labels:
+def _label_space(splits: tuple[Split, ...]) -> Labels:
     found = [split.labels for split in splits if split.labels is not None]
     return Labels(max((int(labels.max()) + 1 for labels in found if len(labels)), default=0))
 

@@ -1,4 +1,4 @@
-"""Readers of published files: from their folder to the splits (train, test).
+"""Readers of published files: from their folder to the splits (train, test[, validation]).
 
 They trust the files, whose checksums have been verified.
 """
@@ -51,11 +51,10 @@ def _idx_array(path: Path) -> np.ndarray:
     return np.frombuffer(content, np.uint8, offset=4 + 4 * axes).reshape(shape).copy()
 
 
-def read_amat_files(folder: Path) -> tuple[Split, Split]:
-    """Binarised MNIST as text; the 10,000 validation images of the protocol are not read."""
-    train = _amat_images(folder / "binarized_mnist_train.amat")
-    test = _amat_images(folder / "binarized_mnist_test.amat")
-    return Split(train), Split(test)
+def read_amat_files(folder: Path) -> tuple[Split, Split, Split]:
+    """Binarised MNIST as text: training, test and validation images."""
+    parts = (folder / f"binarized_mnist_{part}.amat" for part in ("train", "test", "valid"))
+    return tuple(Split(_amat_images(path)) for path in parts)
 
 
 def _amat_images(path: Path) -> np.ndarray:
@@ -64,11 +63,11 @@ def _amat_images(path: Path) -> np.ndarray:
     return (digits - ord("0")).reshape(-1, 28, 28, 1)
 
 
-def read_packed_bits(folder: Path) -> tuple[Split, Split]:
-    """Binarised MNIST as `binarized_mnist.npz`, eight pixels a byte; `valid` is not read."""
+def read_packed_bits(folder: Path) -> tuple[Split, Split, Split]:
+    """Binarised MNIST as `binarized_mnist.npz`, eight pixels a byte; splits as in the text."""
     with np.load(folder / "binarized_mnist.npz") as archive:
-        train, test = (np.unpackbits(archive[part], axis=1) for part in ("train", "test"))
-    return Split(train.reshape(-1, 28, 28, 1)), Split(test.reshape(-1, 28, 28, 1))
+        parts = [np.unpackbits(archive[part], axis=1) for part in ("train", "test", "valid")]
+    return tuple(Split(part.reshape(-1, 28, 28, 1)) for part in parts)
 
 
 def read_cifar_archive(folder: Path) -> tuple[Split, Split]:

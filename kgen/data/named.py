@@ -52,10 +52,17 @@ def read_named(name: str, options: tuple[str, ...] = ()) -> Dataset:
     if isinstance(known, Recipe):
         return known.read(options)
     source, folder = find(name, known.sources)
-    train, test = source.read(folder)
-    space = Pixels(train.x.shape[1:], known.levels)
-    names = known.label_names
-    return Dataset(name, train, test, space, source.publisher, known.licence, label_names=names)
+    train, test, validation = (*source.read(folder), None)[:3]
+    return Dataset(
+        name,
+        train,
+        test,
+        Pixels(train.x.shape[1:], known.levels),
+        source.publisher,
+        known.licence,
+        label_names=known.label_names,
+        validation=validation,
+    )
 
 
 def is_published(data: Dataset) -> bool:
@@ -81,7 +88,7 @@ _CIFAR10 = 'CIFAR-10, Krizhevsky, "Learning Multiple Layers of Features from Tin
 
 _BINARIZED_MNIST = (
     "the fixed binarisation of MNIST, Larochelle and Murray, 2011, after Salakhutdinov and Murray,"
-    " 2008: 50,000 training and 10,000 test images (the 10,000 validation images are left out)"
+    " 2008: 50,000 training, 10,000 validation and 10,000 test images"
 )
 
 PUBLISHED: dict[str, NamedSet] = {
@@ -166,7 +173,7 @@ PUBLISHED: dict[str, NamedSet] = {
         ),
     ),
     "binarized_mnist": NamedSet(
-        description="60,000 handwritten digits, 28x28 binary, the fixed binarisation of the papers",
+        description="70,000 handwritten digits, 28x28 binary, the fixed binarisation of the papers",
         levels=2,
         licence="none stated; derived from MNIST, which is CC BY-SA 3.0",
         label_names=None,
@@ -179,6 +186,9 @@ PUBLISHED: dict[str, NamedSet] = {
                     ),
                     "binarized_mnist_test.amat": (
                         "e6687bfea3f820c174f33b7865140b2a2dd2930ef786f35d45795fc193b5ab2c"
+                    ),
+                    "binarized_mnist_valid.amat": (
+                        "1de3d397c40fe8eeb33dafd4099a1f665ec01e96d9be234aaeeac8a34930e2e2"
                     ),
                 },
                 read=formats.read_amat_files,

@@ -22,13 +22,14 @@ class Source:
     Attributes:
         publisher: who published it, and where.
         files: {file name: its sha256}; empty for a set that comes with an installed package.
-        read: function from the folder of the files to the splits (train, test).
+        read: function from the folder of the files to the splits (train, test), or (train, test,
+            validation) where the publisher keeps validation images apart.
         url: the prefix of the file names on the web; empty if there is no download.
     """
 
     publisher: str
     files: Mapping[str, str]
-    read: Callable[[Path], tuple[Split, Split]]
+    read: Callable[[Path], tuple[Split, ...]]
     url: str = ""
 
 

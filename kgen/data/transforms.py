@@ -57,7 +57,7 @@ def reshaped(data: Dataset, size: tuple[int, int] | None, mode: str | None, most
     if size in (None, tuple(own_size)) and mode is None:
         return data
     height, width = size or own_size
-    pixels = (len(data.train) + len(data.test)) * height * width
+    pixels = sum(map(len, data.splits.values())) * height * width
     # Twice: the single images, and the array of all.
     needed = 2 * pixels * image_files.channels(mode, own_channels)
     allowance.check(needed, most, data.name, "choose a smaller size=, or ")
@@ -67,10 +67,10 @@ def reshaped(data: Dataset, size: tuple[int, int] | None, mode: str | None, most
         # Bicubic resizing overshoots at edges; pillow clips at 255, not at levels - 1.
         return replace(split, x=np.minimum(np.stack(adapted), np.uint8(data.levels - 1)))
 
-    train, test = changed(data.train), changed(data.test)
-    note = "brought to {}x{}x{}".format(*train.images.shape[1:])
-    space = Pixels(train.x.shape[1:], data.levels)
-    return data.changed(note, train=train, test=test, space=space)
+    splits = {name: changed(split) for name, split in data.splits.items()}
+    shape = splits["train"].x.shape[1:]
+    note = "brought to {}x{}x{}".format(*shape)
+    return data.changed(note, **splits, space=Pixels(shape, data.levels))
 
 
 def binarized(data: Dataset, how: str) -> Dataset:

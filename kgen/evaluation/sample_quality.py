@@ -15,7 +15,7 @@ SAMPLE_SEED = 0
 
 
 class SampleQuality(keras.callbacks.Callback):
-    """Logs `frechet_distance` and `kernel_distance` (FID, KID) between samples and test images.
+    """Logs `frechet_distance` and `kernel_distance` (FID, KID) between samples and held-out images.
 
     Samples come from `model.sample`, with the averaged weights in a model with `ema`. Their noise
     is separate, so training is the same as without this callback. With few images the Frechet
@@ -23,9 +23,10 @@ class SampleQuality(keras.callbacks.Callback):
     to report.
 
     Args:
-        data: a `kgen.data.Dataset`; samples are compared with its test images.
+        data: a `kgen.data.Dataset`; samples are compared with its validation images, or with its
+            test images if it has none.
         every: epochs between measurements; in other epochs both are NaN.
-        samples: number of samples and of real images; fewer if there are fewer test images.
+        samples: number of samples and of real images; fewer if there are fewer held-out images.
         encoder: callable, uint8 images -> features; None for `kgen.encoders.for_data(data)`.
         model: the model to sample from; None for the one that is trained.
 
@@ -50,13 +51,14 @@ class SampleQuality(keras.callbacks.Callback):
     def __init__(self, data, every=5, samples=1000, encoder=None, model=None):
         super().__init__()
         self.every, self.encoder = every, encoder or encoders.for_data(data)
-        if len(data.test) < 2:
+        held_out = data.test if data.validation is None else data.validation
+        if len(held_out) < 2:
             raise KgenError(
-                f"Expected at least 2 test images to compare samples with, received "
-                f"{len(data.test)}: add images."
+                f"Expected at least 2 held-out images to compare samples with, received "
+                f"{len(held_out)}: add images."
             )
         self.sampled = model
-        compared = data.test.limit(samples)
+        compared = held_out.limit(samples)
         self.condition = compared.condition
         self.real = self.encoder(np.asarray(compared.x))
 

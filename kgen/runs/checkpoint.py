@@ -3,9 +3,10 @@
 A checkpoint is a folder with a saved model and `checkpoint.json`. The model's variables include the
 optimizer's slots, the seeds and the epoch's means. The JSON file holds the position (stage, epoch,
 step), the history, and checksums of everything. The data order is a pure function of the position
-(`order.py`). The last two checkpoints are kept.
+(`order.py`). The last two checkpoints are kept, and with early stopping the best epoch's.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -53,6 +54,8 @@ class Progress:
         history: {term: [mean of each epoch]}.
         batch_size: items per step; None if the model was not trained by `kgen.fit`.
         stage: the current stage, from 0; earlier stages are complete.
+        best: the epoch of this stage, from 1, with the best validation metric so far; None without
+            early stopping, or before it has measured one.
     """
 
     epoch: int = 0
@@ -61,6 +64,7 @@ class Progress:
     history: dict = field(default_factory=dict)
     batch_size: int | None = None
     stage: int = 0
+    best: int | None = None
     _counted: float = field(default_factory=time.monotonic, init=False, repr=False)
 
     @property
@@ -70,8 +74,7 @@ class Progress:
     @property
     def name(self):
         """The name of the checkpoint's folder."""
-        stage = f"stage-{self.stage}-" if self.stage else ""
-        return f"{stage}epoch-{self.epoch}-step-{self.step}"
+        return _name(*self.position)
 
     def __str__(self):
         parts = {"stage": self.stage} if self.stage else {}
@@ -98,7 +101,7 @@ class Store:
         self.folder = Path(folder)
 
     def write(self, progress, save):
-        """Write a checkpoint, and remove all but the last two up to it.
+        """Write a checkpoint, and remove all but the last two up to it and the best of each.
 
         Args:
             progress: a `Progress`.
@@ -109,8 +112,26 @@ class Store:
         """
         write(self.folder / progress.name, progress, save)
         so_far = [other for other in self._paths() if _position(other) <= progress.position]
-        for other in set(self._paths()) - set(so_far[-KEPT:]):
+        kept = so_far[-KEPT:]
+        for other in set(self._paths()) - {*kept, *map(_best_known, kept)}:
             shutil.rmtree(other, ignore_errors=True)
+
+    def best(self, progress):
+        """The folder of the intact checkpoint of the epoch `progress.best`.
+
+        Raises:
+            KgenError: if it is missing or damaged.
+        """
+        position = progress.stage, progress.best, 0
+        path = self.folder / _name(*position)
+        try:
+            read(path, position)
+        except KgenError as error:
+            raise KgenError(
+                f"Expected the weights of the best epoch in {path}, but {error}: take another copy "
+                "of the run, or start anew."
+            ) from error
+        return path
 
     def newest(self):
         """The last intact checkpoint: (its folder, `Progress`); damaged ones are logged.
@@ -135,6 +156,18 @@ class Store:
             return []
         paths = [path for path in self.folder.iterdir() if NAME.fullmatch(path.name)]
         return sorted(paths, key=_position)
+
+
+def _name(stage, epoch, step):
+    return f"stage-{stage}-" * bool(stage) + f"epoch-{epoch}-step-{step}"
+
+
+def _best_known(path):
+    """The path of the best checkpoint as the checkpoint `path` knows it; None if it does not."""
+    with contextlib.suppress(KgenError, OSError):
+        content = read_json(path / RECORD).get("content")
+        best = content.get("best") if isinstance(content, dict) else None
+        return path.with_name(_name(_position(path)[0], best, 0)) if type(best) is int else None
 
 
 def _position(path):
@@ -211,6 +244,8 @@ def _check(progress, position):
         and type(progress.seconds) is float
         and 0 <= progress.seconds < LONGEST
         and (progress.batch_size is None or type(progress.batch_size) is int)
+        and (progress.best is None or type(progress.best) is int)
+        and (progress.best is None or 0 < progress.best <= progress.epoch)
         and isinstance(history, dict)
         and len(history) <= MOST_TERMS
         and all(isinstance(means, list) for means in history.values())

@@ -24,7 +24,8 @@ class Checkpoints(keras.callbacks.Callback):
     """Keras callback: writes checkpoints during `fit`.
 
     A checkpoint that cannot be written is logged once; training goes on, and the last good one
-    stays. A non-finite state is never written: training stops.
+    stays. A non-finite state is never written: training stops. The best epoch so far, by
+    `progress.best`, always gets one.
 
     Args:
         store: a `Store`.
@@ -63,7 +64,8 @@ class Checkpoints(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         self.progress.epoch, self.progress.step = epoch + 1, 0
         last = epoch + 1 == self.params["epochs"]
-        if self.every is None or last or self._enough_steps() or self.stopping():
+        kept = last or self.progress.best == epoch + 1
+        if self.every is None or kept or self._enough_steps() or self.stopping():
             self._write()
 
     def _enough_steps(self):

@@ -198,7 +198,7 @@ def trained_model(folder):
     """A run's newest model: (its folder, for `kgen.load`; its progress in words).
 
     It is `model/`, which is written when training ends, unless that is missing, damaged or older
-    than the last intact checkpoint.
+    than the last intact checkpoint. With early stopping, it is that of the best epoch so far.
 
     Raises:
         KgenError: if there is neither.
@@ -209,7 +209,7 @@ def trained_model(folder):
     model, states = folder / MODEL, []
     if kind(folder / CHECKPOINTS) == "folder":
         with contextlib.suppress(KgenError):  # damaged ones are logged
-            states.append(checkpoint.Store(folder / CHECKPOINTS).newest())
+            states.append(_newest(checkpoint.Store(folder / CHECKPOINTS)))
     if kind(model / checkpoint.RECORD):
         try:
             states.append((model, checkpoint.read(model)))
@@ -224,4 +224,11 @@ def trained_model(folder):
         )
     # If both are equally far: the last one, the model.
     path, progress = max(reversed(states), key=lambda state: state[1].position)
-    return path, f"{folder}: {path.relative_to(folder)}, {progress}"
+    best = f", the weights of the best epoch, {progress.best}" if progress.best else ""
+    return path, f"{folder}: {path.relative_to(folder)}, {progress}{best}"
+
+
+def _newest(store):
+    """(folder of the weights to use, `Progress`) of the last intact checkpoint of a `Store`."""
+    path, progress = store.newest()
+    return store.best(progress) if progress.best else path, progress

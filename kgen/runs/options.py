@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from kgen import cli, data, models
-from kgen.bounds import LearningRate, Number, Seed, Side
+from kgen.bounds import LearningRate, Number, Seed, Side, ValidationSize
 from kgen.errors import KgenError
 
 STEPS_OF_A_SHORT_RUN = 3000
@@ -12,7 +12,7 @@ DEFAULTS = {"model": "vae", "data": "digits", "batch_size": 64, "seed": 0, "set"
 # a run from a stranger could then read files that the user never named.
 KEPT = (
     *("model", "data", "limit", "size", "color", "grayscale", "epochs", "batch_size", "seed"),
-    *("evaluate_every", "checkpoint_every", "learning_rate", "set"),
+    *("evaluate_every", "checkpoint_every", "learning_rate", "set", "validation", "patience"),
 )
 CHANGEABLE = (
     "data",
@@ -47,7 +47,21 @@ def parser():
         "--out", metavar="DIR", type=Path, help="default runs/MODEL-DATA; never overwritten"
     )
     parser.add_argument(
-        "--limit", metavar="N", type=cli.number(Number), help="use at most N images"
+        "--limit", metavar="N", type=cli.number(Number), help="use at most N images of each split"
+    )
+    parser.add_argument(
+        "--validation",
+        metavar="N",
+        type=cli.number(ValidationSize),
+        help="validation images: a number, a fraction of the training images, or 0 for none "
+        "(default: those of the set, else a tenth of the training images, drawn by --seed)",
+    )
+    parser.add_argument(
+        "--patience",
+        metavar="N",
+        type=cli.number(Number),
+        help="stop after N epochs without a better loss on the validation images, and keep the "
+        "weights of the best epoch (default: train all epochs, keep the last weights)",
     )
     parser.add_argument(
         "--size", metavar="N", type=cli.number(Side), help="crop and resize images to N x N"
@@ -77,7 +91,8 @@ def parser():
         "--evaluate-every",
         metavar="N",
         type=cli.number(Number),
-        help="measure 1,000 samples against test images after every N-th epoch (default: never)",
+        help="measure 1,000 samples against validation images after every N-th epoch (default: "
+        "never)",
     )
     parser.add_argument(
         "--checkpoint-every",

@@ -13,11 +13,11 @@ import keras
 import numpy as np
 
 import kgen
-from kgen import pictures
+from kgen import pictures, saving
 from kgen.errors import Interrupted, KgenError
 from kgen.files import atomic_write, write_json
 from kgen.runs import checkpoint
-from kgen.runs.folder import MODEL, RECORD
+from kgen.runs.folder import CHECKPOINTS, MODEL, RECORD
 from kgen.spaces import Pixels, count_of, default_condition, rows_of
 
 PICTURES = 20  # sample grids per run, at most
@@ -32,9 +32,9 @@ class Recorder(keras.callbacks.Callback):
     """Writes a run's folder; use it as a context manager around `fit`, and as a callback.
 
     When training ends, or is interrupted between two steps, the model and its progress are saved as
-    in a checkpoint. They are not saved after an interruption within a step, or a non-finite loss.
-    `run.json` says how training ended. A picture or table that cannot be made is logged once, and
-    training goes on.
+    in a checkpoint; with early stopping, the model first gets back the weights of its best epoch.
+    They are not saved after an interruption within a step, or a non-finite loss. `run.json` says
+    how training ended. A picture or table that cannot be made is logged once, and training goes on.
 
     Args:
         folder: an existing folder.
@@ -42,12 +42,12 @@ class Recorder(keras.callbacks.Callback):
         progress: the `kgen.runs.checkpoint.Progress` whose history is written here.
         epochs: number of epochs to train.
         model: the run's model, which contains all stages.
-        held_out: a `kgen.data.Split` of its items. Pictures show their reconstructions if the model
-            cannot sample, or not before its last stage.
+        held_out: a `kgen.data.Split` of its items, for validation. Pictures show their
+            reconstructions if the model cannot sample, or not before its last stage.
         stage: the `kgen.runs.stages.Stage` that is trained.
 
     Attributes:
-        picture: path of the last sample grid; None before the first.
+        picture: path of the last sample grid, or of the best epoch's; None before the first.
     """
 
     def __init__(self, folder, record, progress, epochs, model, held_out, stage):
@@ -71,6 +71,7 @@ class Recorder(keras.callbacks.Callback):
         self.progress.count_seconds()
         try:
             if kind is None or getattr(error, "between_steps", False):
+                self._restore_best(draws=kind is None)
                 checkpoint.write(self.folder / MODEL, self.progress, self._save)
         except KeyboardInterrupt as interruption:
             status = _status(type(interruption), interruption)
@@ -85,18 +86,29 @@ class Recorder(keras.callbacks.Callback):
                 self._attempt(name, pictures.save_loss_plot, self.history)
             self._attempt(RECORD, lambda _: self._write_record(status))
 
+    def _restore_best(self, draws):
+        """Give the model the weights of the best epoch, if there is one, and draw its samples."""
+        if self.progress.best is None:
+            return
+        best = checkpoint.Store(self.folder / CHECKPOINTS).best(self.progress)
+        saving.restore(self._whole(), best)
+        if draws:
+            self._draw(self.progress.best)
+
     def on_epoch_end(self, epoch, logs=None):
         for name, value in logs.items():
             self.history.setdefault(name, []).append(float(value))
         self._attempt(f"history{self.stage.suffix}.csv", self._write_history)
         every = -(-self.epochs // PICTURES)
         if (epoch + 1) % every == 0 or epoch + 1 == self.epochs:
-            self._attempt(f"samples/{self._picture_name(epoch + 1)}", self._draw_samples)
-            self._attempt("*.png", self._draw_pictures)
+            self._draw(epoch + 1)
 
-    def _picture_name(self, epoch):
+    def _draw(self, epoch):
+        """The pictures of an epoch, from 1."""
         stage = f"{self.stage.name}-" if self.stage.name else ""
-        return f"{stage}epoch-{epoch:03d}{pictures.suffix_of(self.whole_model.space)}"
+        name = f"{stage}epoch-{epoch:03d}{pictures.suffix_of(self.whole_model.space)}"
+        self._attempt(f"samples/{name}", self._draw_samples)
+        self._attempt("*.png", self._draw_pictures)
 
     def _whole(self):
         """The run's model; reading `self.model` syncs its state on JAX."""
@@ -149,7 +161,10 @@ class Recorder(keras.callbacks.Callback):
     def _write_record(self, status):
         last = {name: values[-1] for name, values in self.history.items()}
         seconds = round(self.progress.seconds, 1)
+        stopped_early = status == "finished" and self.progress.epoch < self.epochs
         outcome = {"status": status, "seconds": seconds, "last_epoch": last}
+        outcome |= {"trained_epochs": self.progress.epoch, "best_epoch": self.progress.best}
+        outcome |= {"stopped_early": stopped_early}
         record = {**outcome, **self.record, **outcome}  # a resumed run's record has an old outcome
         write_json(self.folder / RECORD, record)
 

@@ -17,6 +17,7 @@ from kgen.runs.checkpoint import Progress, Store
 from kgen.runs.checkpoints import Checkpoints
 from kgen.runs.folder import CHECKPOINTS
 from kgen.runs.interruption import Interruption
+from kgen.runs.patience import Patience, check_metric
 from kgen.runs.progress_bar import ProgressBar
 from kgen.runs.recorder import Recorder
 from kgen.training import GenerativeModel, set_learning_rate
@@ -30,7 +31,8 @@ class Stage:
         number: from 0.
         name: of the stage; "" if the run's model has only one.
         model: the model trained in this stage; with one stage, the run's model itself.
-        train, test: the splits for training and validation.
+        train: the split to train on.
+        validation: the split for validation, or None.
         is_last: whether it is the last stage.
     """
 
@@ -38,7 +40,7 @@ class Stage:
     name: str
     model: GenerativeModel
     train: Split
-    test: Split
+    validation: Split | None
     is_last: bool
 
     @property
@@ -76,14 +78,22 @@ def stage_of(model, data, number):
     name, trained, prepare = stages[number]
     last = number == len(stages) - 1
     name = name if len(stages) > 1 else ""
-    return Stage(number, name, trained, prepare(data.train), prepare(data.test), last)
+    validation = None if data.validation is None else prepare(data.validation)
+    return Stage(number, name, trained, prepare(data.train), validation, last)
 
 
 def terms_logged(stage, measurements):
     """The names in a stage's history; sample quality is measured in the last stage."""
     measured = [name for one in measurements for name in one.logged if stage.is_last]
     names = stage.model.metric_names
-    return [*names, *(f"val_{name}" for name in names), *measured]
+    validated = () if stage.validation is None else names
+    return [*names, *(f"val_{name}" for name in validated), *measured]
+
+
+def check_patience(model):
+    """Raise KgenError unless each stage has a metric to stop early by."""
+    for _, stage, _ in model.stages():
+        check_metric(stage)
 
 
 def train(model, images, folder, options, record, progress, measurements):
@@ -117,6 +127,8 @@ def train_stage(stage, model, images, folder, options, record, progress, measure
     steps = math.ceil(len(images.train) / options.batch_size)
     title = f"{options.model}, {stage.name}," if stage.name else options.model
     print(f"{title} on {images.name}: {options.epochs} epochs of {steps} steps")
+    kept_apart = len(images.validation or ())
+    print(f"{len(images.train):,} {images.space.what} to train on, {kept_apart:,} for validation")
     if progress.epoch or progress.step:
         print(f"continues {progress}")
     again = [] if is_named(options.data) else ["--data", str(options.data)]
@@ -125,25 +137,29 @@ def train_stage(stage, model, images, folder, options, record, progress, measure
             ["python", "-m", "kgen.fit", "--resume", str(folder), *again, *own_model(options)]
         )
     )
-    recorder = Recorder(folder, record, progress, options.epochs, model, images.test, stage)
+    held_out = images.validation or images.train
+    recorder = Recorder(folder, record, progress, options.epochs, model, held_out, stage)
+    patience = Patience(stage.model, options.patience, progress) if options.patience else None
+    stopped = patience is not None and patience.stopped  # killed before its model was saved
     checkpoints = Checkpoints(
         Store(folder / CHECKPOINTS),
         lambda _, folder: kgen.save(model, folder),
         progress,
         every=options.checkpoint_every,
-        stopping=lambda: interruption.requested,
+        stopping=lambda: interruption.requested or (patience and patience.stopped),
     )
     with interruption, recorder, ProgressBar(progress) as progress_bar:
         stage.model.fit(
             stage.train,
             batch_size=options.batch_size,
-            epochs=options.epochs,
+            epochs=progress.epoch if stopped else options.epochs,
             verbose=0,
-            validation_data=stage.test,
+            validation_data=stage.validation,
             callbacks=[
                 *(measurements if stage.is_last else []),
                 progress_bar,
                 recorder,
+                *([patience] if patience else []),
                 checkpoints,
                 *stage.model.watchers(),
                 interruption,
@@ -155,4 +171,6 @@ def train_stage(stage, model, images, folder, options, record, progress, measure
         rate = len(images.train) / statistics.median(progress_bar.epochs[1:])
         what = images.space.what
         print(f"speed: {rate:,.0f} {what}/s in epochs after the first, with their validation")
+    if patience and progress.best:
+        print(patience)
     return recorder.picture
