@@ -214,6 +214,7 @@ kgen.pictures.grid(model.sample(20, seed=2), data.levels, columns=10)
 # %% [markdown]
 # ## Where to go next
 #
+# - The rest of the family, compared: `11_autoregressive.py`.
 # - No blind spot, and samples given a label: `gated_pixelcnn`, with `classes=10`.
 # - Grey and colour images: a softmax over all levels, colours one after the other. It is the same
 #   code: `kgen.models.create("pixelcnn", kgen.data.load("mnist"))`.

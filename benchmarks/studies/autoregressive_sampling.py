@@ -24,6 +24,7 @@ IMAGES, SHAPE = 16, (28, 28, 1)
 CASES = {
     "pixelcnn": {"features": 64, "blocks": 7},
     "gated_pixelcnn": {"features": 64, "blocks": 7},
+    "pixelrnn": {"features": 32, "blocks": 7},
     "fvsbn": {},
     "nade": {"hidden": 500},
     "made": {"hidden": (8000,)},

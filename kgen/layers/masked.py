@@ -175,3 +175,22 @@ class MaskedConv2D(keras.layers.Layer):
         kernel = ops.concatenate([above, current_row[None]])  # (k // 2 + 1, k, channels, filters)
         bias = self.horizontal.bias
         return backend.padded_conv(images, kernel, (side, 0), (side, side), bias)
+
+    # === Pixel by pixel, see kgen/models/autoregressive/cached_convolutions.py ===
+
+    @property
+    def parts(self):
+        return self.vertical, self.horizontal
+
+    def first_pixel(self, count):
+        return None  # the horizontal part has a cache of its own
+
+    def first_row(self, count, width):
+        return ops.zeros((count, width, self.vertical.filters), self.compute_dtype)
+
+    def pixel_step(self, apply, x):
+        apply.kept[self.name] = x
+        return apply(self.horizontal, x) + apply.vertical_features[self.name]
+
+    def row_step(self, apply, kept, above):
+        return apply(self.vertical, kept)

@@ -65,6 +65,11 @@ REGISTRY = {
         "GatedPixelCNN",
         "PixelCNN with gates and two stacks (van den Oord et al. 2016)",
     ),
+    "pixelrnn": Entry(
+        ".autoregressive.pixelrnn",
+        "PixelRNN",
+        "PixelRNN: Row LSTM or Diagonal BiLSTM (van den Oord et al. 2016)",
+    ),
     "fvsbn": Entry(
         ".autoregressive.fvsbn", "FVSBN", "fully visible sigmoid belief network (Frey 1998)"
     ),
