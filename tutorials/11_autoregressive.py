@@ -30,7 +30,7 @@ FAMILY = {
     "made": {"hidden": (400,) if FULL else (16,), "masks": 8 if FULL else 2},
     "pixelcnn": {"features": 32, "blocks": 2} if FULL else {"features": 4, "blocks": 1},
     "pixelrnn": {"features": 32, "blocks": 2} if FULL else {"features": 4, "blocks": 1},
-    "image_transformer": {"features": 32 if FULL else 4, "blocks": 2 if FULL else 1},
+    "image_transformer": {"features": 32 if FULL else 4, "blocks": 2 if FULL else 1, "classes": 0},
 }
 kgen.set_seed(0)
 
