@@ -16,7 +16,7 @@ from kgen.models.gans.base import GANBase
 from kgen.models.gans.collapse import GANWarnings, mean_deviation
 from kgen.testing.comparing import array, refused
 
-ADVERSARIAL = ["gan", "dcgan", "cgan", "lsgan", "wgan", "wgan_gp"]
+ADVERSARIAL = ["gan", "dcgan", "cgan", "lsgan", "wgan", "wgan_gp", "sngan", "projection_gan"]
 TINY = {"latent_size": 4, "generator_units": (8,), "discriminator_units": (8,), "base_channels": 2}
 COUNT = 6
 REAL = np.array([[-3.0], [-0.4], [0.1], [0.7], [1.2], [5.0]], "float32")
@@ -472,7 +472,7 @@ def test_a_move_leaves_the_other_players_statistics(monkeypatch, name):
 @pytest.mark.parametrize(
     ("name", "settings", "words"),
     [
-        ("gan", {"loss": "hinge"}, ["minimax", "hinge"]),
+        ("gan", {"loss": "logistic"}, ["minimax", "logistic"]),
         ("gan", {"architecture": "mlp"}, ["dense", "mlp"]),
         ("gan", {"critic_steps": 0}, ["critic_steps", "0"]),
         ("gan", {"latent_size": 0}, ["latent_size", "0"]),
@@ -595,8 +595,16 @@ def test_the_best_discriminator_is_the_density_ratio(monkeypatch):
     assert np.ptp(ratio) > 2
 
 
+RINGS = {
+    "wgan_gp": ({"penalty_weight": 1.0}, {"beta_1": 0.0, "beta_2": 0.9}),
+    "sngan": ({"critic_steps": 2}, {"beta_1": 0.0, "beta_2": 0.9}),
+    "infogan": ({"categories": 8, "numbers": 0, "latent_size": 16}, {"beta_1": 0.5}),
+}
+
+
 @pytest.mark.slow
-def test_a_ring_of_eight_gaussians_is_covered():
+@pytest.mark.parametrize("name", RINGS)
+def test_a_ring_of_eight_gaussians_is_covered(name):
     """Points as images of two pixels; each mode gets some of the samples, most are near one."""
     generator = np.random.default_rng(0)
     angles = np.arange(8) * np.pi / 4
@@ -604,16 +612,11 @@ def test_a_ring_of_eight_gaussians_is_covered():
     points = modes[generator.integers(8, size=20_000)] + generator.normal(0, 0.02, (20_000, 2))
     images = np.rint((points + 1) * 127.5).astype("uint8").reshape(-1, 1, 2, 1)
     kgen.set_seed(0)
-    model = kgen.models.create(
-        "wgan_gp",
-        image_shape=(1, 2, 1),
-        architecture="dense",
-        latent_size=8,
-        generator_units=(128, 128),
-        discriminator_units=(128, 128),
-        penalty_weight=1.0,
-    )
-    model.compile({p: keras.optimizers.Adam(1e-3, 0.0, 0.9) for p in model.players})
+    options, moments = RINGS[name]
+    sizes = {"generator_units": (128, 128), "discriminator_units": (128, 128), "latent_size": 8}
+    sizes |= {"image_shape": (1, 2, 1), "architecture": "dense"}
+    model = kgen.models.create(name, **sizes | options)
+    model.compile({p: keras.optimizers.Adam(1e-3, **moments) for p in model.players})
     model.fit(images, batch_size=200, epochs=30, verbose=0)
     samples = model.sample(2000, seed=0).reshape(-1, 2) / 127.5 - 1
     distances = np.linalg.norm(samples[:, None] - modes, axis=-1)  # (2000, 8)

@@ -1,5 +1,6 @@
 """The metrics: closed forms, laws, degenerate features, errors. No backend plays a part."""
 
+import itertools
 import tracemalloc
 
 import numpy as np
@@ -8,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.spatial.distance import cdist
-from scipy.stats import mannwhitneyu, ortho_group
+from scipy.stats import entropy, mannwhitneyu, ortho_group
 from sklearn.metrics import roc_auc_score
 
 from kgen import KgenError, metrics
@@ -451,3 +452,24 @@ I2 = np.eye(2)
 def test_mistakes_are_named(words, mistake):
     with pytest.raises(KgenError, match=words):
         mistake()
+
+
+# === Clusters ===
+
+
+def test_cluster_scores_are_those_of_the_best_of_all_matchings():
+    generator = np.random.default_rng(0)
+    labels, noise = generator.integers(5, size=(2, 300))
+    clusters = np.where(generator.random(300) < 0.7, (labels + 2) % 5, noise)
+    found = metrics.cluster_scores(clusters, labels)
+    orders = [np.array(order) for order in itertools.permutations(range(5))]
+    assert found.accuracy == pytest.approx(max(np.mean(o[clusters] == labels) for o in orders))
+    joint = np.histogram2d(clusters, labels, bins=5)[0] / 300
+    entropies = [entropy(part) for part in (joint.sum(axis=1), joint.sum(axis=0))]
+    information = sum(entropies) - entropy(joint.ravel())
+    assert found.nmi == pytest.approx(information / np.mean(entropies), rel=1e-6)
+
+
+def test_cluster_scores_of_one_cluster():
+    """Such are the images of a generator that ignores its code."""
+    assert metrics.cluster_scores(np.zeros(40, int), np.arange(40) % 4) == (0.25, 0.0)

@@ -67,7 +67,7 @@ def linear_probe(model, train, test):
 
 def _check(model, train, test):
     require(model, "encodes")
-    if model.condition_space is not None:
+    if model.condition_space is not None and not model.encodes_alone:
         raise KgenError(
             f"Expected a model that encodes images alone, received {type(model).__name__}, which "
             f"is given {in_words(model.condition_space)}, too: train one without, a vae."

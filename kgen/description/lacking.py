@@ -16,6 +16,7 @@ class Lacking:
             an estimate, `log_partition()` gives log Z from both sides.
         conditional: whether it takes a condition (labels, if it takes `classes`).
         encodes: whether it has `encode` and `latents` (one latent vector per image).
+        encodes_alone: whether its latents are those of the image alone, although it is conditional.
         decodes: whether it has `decode` (latents to images); with `encodes`, also `reconstruct`.
         can_sample: whether it can draw new images; if not, `sample` raises and says why.
         stochastic: whether samples are random; if not, `sample` is a function of the condition and
@@ -31,6 +32,7 @@ class Lacking:
     likelihood = None
     conditional = False
     encodes = False
+    encodes_alone = False
     decodes = False
     can_sample = True
     stochastic = True

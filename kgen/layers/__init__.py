@@ -1,6 +1,7 @@
 """Layers that models share."""
 
 import kgen.chosen_backend  # noqa: F401  # before Keras
+from kgen.layers.batch_statistics import MinibatchDeviation, SumPooling
 from kgen.layers.bijections import (
     ActNorm,
     AffineCoupling,
@@ -20,6 +21,7 @@ from kgen.layers.masked_dense import MaskedDense
 from kgen.layers.normalisation import (
     AdaptiveGroupNormalization,
     BatchNormalization,
+    ConditionalBatchNormalization,
     GroupNormalization,
 )
 from kgen.layers.pyramid import NearestUpsampleConv, UpsampleConv, pyramid_sizes
@@ -35,6 +37,7 @@ __all__ = [
     "CheckerboardCoupling",
     "Codebook",
     "ConditionEmbedding",
+    "ConditionalBatchNormalization",
     "Conv2D",
     "Conv2DTranspose",
     "Dropout",
@@ -43,8 +46,10 @@ __all__ = [
     "InvertibleConv",
     "MaskedConv2D",
     "MaskedDense",
+    "MinibatchDeviation",
     "NearestUpsampleConv",
     "SpectralNormalization",
+    "SumPooling",
     "TimeEmbedding",
     "UNet",
     "UpsampleConv",

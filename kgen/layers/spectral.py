@@ -36,7 +36,7 @@ class SpectralNormalization(keras.layers.Layer):
     def build(self, input_shape):
         if not self.layer.built:  # it is built when Keras has read it from a file
             self.layer.build(input_shape)
-        filters = self.layer.kernel.shape[-1]
+        filters = self.matrix().shape[-1]
         self.vector = self.add_weight(
             shape=(filters, 1),
             initializer="ones",
@@ -55,10 +55,16 @@ class SpectralNormalization(keras.layers.Layer):
         outputs = outputs / ops.cast(scale, outputs.dtype)
         return outputs + ops.cast(self.bias, outputs.dtype) if self.use_bias else outputs
 
+    def matrix(self):
+        """The kernel as a matrix W, float32 (inputs, filters)."""
+        kernel = ops.cast(ops.convert_to_tensor(self.layer.kernel), "float32")
+        if isinstance(self.layer, keras.layers.Conv2DTranspose):  # (h, w, filters, inputs)
+            kernel = ops.swapaxes(kernel, -1, -2)
+        return ops.reshape(kernel, (-1, kernel.shape[-1]))
+
     def largest_singular_value(self, training):
         """sigma(W) as estimated by the power iterations so far; `training` makes one more."""
-        matrix = ops.cast(ops.convert_to_tensor(self.layer.kernel), "float32")
-        matrix = ops.reshape(matrix, (-1, matrix.shape[-1]))  # (inputs, filters)
+        matrix = self.matrix()
         right = unit(ops.convert_to_tensor(self.vector))  # (filters, 1)
         fixed = ops.stop_gradient(matrix)
         left = unit(fixed @ right)  # (inputs, 1)

@@ -10,6 +10,7 @@ bounded memory and import no framework. Figures are comparable only for equal en
 numbers of images. Only `pair_figures` takes images: pairs of a generated image and its target.
 """
 
+from kgen.metrics.clusters import ClusterScores, cluster_scores
 from kgen.metrics.frechet import (
     frechet_distance,
     frechet_distance_infinity,
@@ -23,8 +24,10 @@ from kgen.metrics.ranks import auroc
 from kgen.metrics.score import inception_score
 
 __all__ = [
+    "ClusterScores",
     "Memorization",
     "auroc",
+    "cluster_scores",
     "density_coverage",
     "frechet_distance",
     "frechet_distance_infinity",

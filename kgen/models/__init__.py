@@ -46,6 +46,9 @@ REGISTRY = {
     "vq_vae": Entry(
         ".autoencoders.vq_vae", "VQVAE", "vector-quantised VAE (van den Oord et al. 2017)"
     ),
+    "fader": Entry(
+        ".autoencoders.fader", "Fader", "autoencoder that translates images (Lample et al. 2017)"
+    ),
     "gan": Entry(".gans.gan", "GAN", "generative adversarial network (Goodfellow et al. 2014)"),
     "dcgan": Entry(".gans.dcgan", "DCGAN", "deep convolutional GAN (Radford et al. 2015)"),
     "cgan": Entry(".gans.cgan", "CGAN", "conditional GAN (Mirza & Osindero 2014)"),
@@ -53,6 +56,15 @@ REGISTRY = {
     "wgan": Entry(".gans.wgan", "WGAN", "Wasserstein GAN (Arjovsky et al. 2017)"),
     "wgan_gp": Entry(
         ".gans.wgan_gp", "WGANGP", "Wasserstein GAN with gradient penalty (Gulrajani et al. 2017)"
+    ),
+    "sngan": Entry(".gans.sngan", "SNGAN", "spectrally normalised GAN (Miyato et al. 2018)"),
+    "projection_gan": Entry(
+        ".gans.projection_gan",
+        "ProjectionGAN",
+        "conditional GAN with a projection discriminator (Miyato & Koyama 2018)",
+    ),
+    "infogan": Entry(
+        ".gans.infogan", "InfoGAN", "GAN whose latents have a meaning (Chen et al. 2016)"
     ),
     "pix2pix": Entry(
         ".gans.pix2pix", "Pix2Pix", "image-to-image translation by a GAN (Isola et al. 2016)"

@@ -18,7 +18,7 @@ def decoded_latents_are_items(case):
 @check(needs=has_latents)
 def encoding_has_one_row_per_item(case):
     encoded = keras.tree.flatten(case.taught.encode(case.items[:3], **case.condition(3)))
-    assert {part.shape for part in encoded} == {(3, case.taught.latent_size)}
+    assert {len(part) for part in encoded} == {3}
 
 
 @check(needs=has_latents)

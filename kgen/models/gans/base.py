@@ -7,26 +7,29 @@ which is high for images that look real. Each has its own loss; a model defines 
     generator_loss     = generator_criterion(D(G(z)))
 
 Every GAN has the options of this base class. Sources: one-sided label smoothing, Salimans et al.
-2016, arXiv:1606.03498; spectral normalisation, Miyato et al. 2018, arXiv:1802.05957; the R1
-gradient penalty, Mescheder et al. 2018, arXiv:1801.04406.
+2016, arXiv:1606.03498; spectral normalisation and residual networks, Miyato et al. 2018,
+arXiv:1802.05957; the R1 gradient penalty, Mescheder et al. 2018, arXiv:1801.04406, lazily computed
+by Karras et al. 2020, arXiv:1912.04958; minibatch standard deviation, Karras et al. 2017,
+arXiv:1710.10196; differentiable augmentation, Zhao et al. 2020, arXiv:2006.10738.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import keras
 import numpy as np
 from keras import ops
 
 from kgen import backend
-from kgen.bounds import Count, Fraction, ImageShape, Layers, Levels, Moves, Weight
+from kgen.bounds import Bounds, Count, Fraction, ImageShape, Layers, Levels, Moves, NoCount, Weight
 from kgen.errors import KgenError
 from kgen.inference import in_chunks, inference, keras_sampler
-from kgen.models.gans import networks
+from kgen.models.gans import augmentation
 from kgen.models.gans.collapse import GANWarnings
+from kgen.models.gans.construction import GANNetworks
 from kgen.training import ImageModel, preserve_moving_statistics
 
 
-class GANBase(ImageModel):
+class GANBase(GANNetworks, ImageModel):
     """Base class of the generative adversarial networks: a generator G and a discriminator D.
 
     For real images x and noise z ~ N(0, I), both losses are minimised in turn:
@@ -37,11 +40,11 @@ class GANBase(ImageModel):
     A subclass defines `discriminator_criterion` and `generator_criterion`.
 
     Args:
-        image_shape: (height, width, channels); "conv": sides from 8 to 64, 1 or 3 channels.
+        image_shape: (height, width, channels); not "dense": sides from 8 to 64, 1 or 3 channels.
         levels: values per pixel.
         latent_size: dimensions of the noise z ~ N(0, I).
-        architecture: "dense" or "conv".
-        base_channels: "conv" only: channels at half the image's size, doubled at each halving.
+        architecture: "dense", "conv" or "resnet".
+        base_channels: not "dense": channels at half the image's size, doubled at each halving.
         generator_units, discriminator_units: "dense" only: units of each hidden layer.
         critic_steps: updates of D, each with new noise, per update of G.
         ema: decay of an exponential moving average of the generator's weights, used for sampling
@@ -49,8 +52,14 @@ class GANBase(ImageModel):
             are those of the last step.
         label_smoothing: one-sided label smoothing: real images get the target 1 - label_smoothing.
         spectral_normalization: whether D's kernels are divided by their largest singular value.
+        generator_spectral_normalization: the same of G's kernels but the last.
         r1_weight: weight of the R1 gradient penalty, half the mean squared norm of D's gradient at
             real images.
+        r1_every: training steps from one R1 penalty to the next, which counts so many times as
+            much (16 in StyleGAN2).
+        minibatch_deviation: whether D sees the standard deviation of its features in the batch.
+        augment: random changes of the images that D sees, of "translation", "cutout" and "color".
+        background: the level of pixels that `augment` fills.
 
     Metrics: `discriminator_loss` and `generator_loss`; `real_accuracy` and `fake_accuracy`, the
     fractions of real and of generated images that D classifies correctly; `gradient_penalty`,
@@ -80,8 +89,6 @@ class GANBase(ImageModel):
         "generator_units": (16,),
         "discriminator_units": (16,),
     }
-    batch_normalised_discriminator = True  # "conv" only
-    discriminator_has_bias = True  # whether the layer that gives the logit has a bias
     discriminator_saturates = True  # whether G learns little from a D that is always right
 
     def __init__(
@@ -90,14 +97,19 @@ class GANBase(ImageModel):
         levels: Levels = 256,
         *,
         latent_size: Count = 100,
-        architecture: Literal["dense", "conv"] = "conv",
+        architecture: Literal["dense", "conv", "resnet"] = "conv",
         base_channels: Count = 64,
         generator_units: Layers = (128, 256, 512, 1024),
         discriminator_units: Layers = (512, 256, 128, 64, 32),
         critic_steps: Moves = 1,
         label_smoothing: Fraction = 0.0,
         spectral_normalization: bool = False,
+        generator_spectral_normalization: bool = False,
         r1_weight: Weight = 0.0,
+        r1_every: Moves = 1,
+        minibatch_deviation: bool = False,
+        augment: Annotated[augmentation.Changes, Bounds(0, 3)] = (),
+        background: NoCount = 0,
         **kwargs,
     ):
         super().__init__(image_shape, levels, **kwargs)
@@ -109,18 +121,22 @@ class GANBase(ImageModel):
         self.critic_steps = critic_steps
         self.label_smoothing = label_smoothing
         self.spectral_normalization = spectral_normalization
-        self.r1_weight = r1_weight
-        self._check_shape()
+        self.generator_spectral_normalization = generator_spectral_normalization
+        self.r1_weight, self.r1_every = r1_weight, r1_every
+        self.minibatch_deviation = minibatch_deviation
+        self.augment, self.background = augment, background
+        self.check_shape()
+        self._check_background()
         self.generator, self.discriminator = self.build_generator(), self.build_discriminator()
+        if self.is_lazy:
+            settings = {"shape": (), "trainable": False, "initializer": "ones"}
+            self.r1_is_due = self.add_weight(dtype="bool", name="r1_is_due", **settings)
 
-    def _check_shape(self):
-        height, width, channels = self.image_shape
-        fits = min(height, width) >= 8 and max(height, width) <= 64 and channels in (1, 3)
-        if self.architecture == "conv" and not fits:
+    def _check_background(self):
+        if self.background >= self.levels:
             raise KgenError(
-                "Expected images from 8x8 to 64x64 with 1 or 3 channels for architecture 'conv', "
-                f"received {height}x{width} with {channels}: resize them (size=, mode=), or "
-                "use 'dense'."
+                f"Expected a background of 0..{self.levels - 1}, received {self.background}: name "
+                "a level of the pixels."
             )
 
     # === What a subclass defines ===
@@ -143,28 +159,7 @@ class GANBase(ImageModel):
     def recommended_optimizer(self):
         return {player: keras.optimizers.Adam(2e-4, beta_1=0.5) for player in self.players}
 
-    # === Networks ===
-
-    def build_generator(self, further_latents=0):
-        latents = self.latent_size + further_latents
-        if self.architecture == "dense":
-            return networks.dense_generator(latents, self.image_shape, self.generator_units)
-        return networks.convolutional_generator(latents, self.image_shape, self.base_channels)
-
-    def build_discriminator(self, further_channels=0):
-        height, width, channels = self.image_shape
-        inputs = (height, width, channels + further_channels)
-        spectral, use_bias = self.spectral_normalization, self.discriminator_has_bias
-        if self.architecture == "dense":
-            return networks.dense_discriminator(
-                inputs, self.discriminator_units, spectral, use_bias
-            )
-        # R1 and spectral normalisation constrain the map from one image to its logit; batch
-        # normalisation would make that map depend on the batch, so it is left out.
-        normalised = self.batch_normalised_discriminator and not (self.r1_weight or spectral)
-        return networks.convolutional_discriminator(
-            inputs, self.base_channels, normalised, spectral, use_bias
-        )
+    # === Training ===
 
     def with_condition(self, inputs, condition):
         """The inputs of a network: images or latents, and the condition if there is one."""
@@ -179,18 +174,32 @@ class GANBase(ImageModel):
         """The logits (n, 1) of images in [-1, 1]."""
         return self.discriminator(self.with_condition(images, condition), training=training)
 
-    # === Training ===
+    @property
+    def is_lazy(self):
+        """Whether the R1 penalty is left out of some steps."""
+        return self.r1_weight > 0 and self.r1_every > 1
+
+    def augmented(self, images):
+        """Images in [-1, 1] as D sees them: after the random changes of `augment`."""
+        if not self.augment:
+            return images
+        uniform = self.uniform((ops.shape(images)[0], augmentation.DRAWS))
+        background = 2.0 * self.background / (self.levels - 1) - 1.0
+        return augmentation.augmented(images, uniform, self.augment, background)
 
     def train_step(self, data):
         images, condition = self.unpack(data)
+        due = ops.equal(ops.mod(self.step + 1.0, self.r1_every), 0.0)  # in the next step
         for _ in range(self.critic_steps):
             discriminator_loss, terms = self.minimize(
                 self.discriminator_loss, "discriminator", images, condition
             )
             self.after_discriminator_update()
-        generator_loss, _ = self.minimize(self.generator_loss, "generator", images, condition)
+        generator_loss, more = self.minimize(self.generator_loss, "generator", images, condition)
+        if self.is_lazy:
+            self.r1_is_due.assign(due)
         losses = {"discriminator_loss": discriminator_loss, "generator_loss": generator_loss}
-        return self.track(images, **losses, **terms)
+        return self.track(images, **losses, **terms, **more)
 
     def test_step(self, data):
         images, condition = self.unpack(data)
@@ -198,20 +207,25 @@ class GANBase(ImageModel):
             discriminator_loss, terms = self.regularized(
                 self.discriminator_loss, "discriminator", images, condition
             )
-            generator_loss, _ = self.regularized(
+            generator_loss, more = self.regularized(
                 self.generator_loss, "generator", images, condition
             )
         losses = {"discriminator_loss": discriminator_loss, "generator_loss": generator_loss}
-        return self.track(images, **losses, **terms)
+        return self.track(images, **losses, **terms, **more)
 
     def discriminator_loss(self, images, condition=None, training=True):
         """D's loss on uint8 `images` and as many generated ones, and {metric: value}."""
-        real = self.scale(images)
+        real = self.augmented(self.scale(images))
         fakes = ops.stop_gradient(self.generate(ops.shape(images)[0], condition, training))
+        fakes = self.augmented(fakes)
         # Two calls: batch normalisation takes the statistics of real and generated images apart.
         real_logits = self.discriminate(real, condition, training)
         fake_logits = self.discriminate(fakes, condition, training)
         penalty = self.gradient_penalty(real, fakes, condition, training)
+        return self.judged(real_logits, fake_logits, penalty)
+
+    def judged(self, real_logits, fake_logits, penalty):
+        """D's loss and {metric: value}, from its logits and the gradient penalty."""
         boundary = self.decision_boundary(real_logits, fake_logits)
         terms = {
             "real_accuracy": ops.mean(ops.cast(real_logits > boundary, "float32")),
@@ -222,15 +236,25 @@ class GANBase(ImageModel):
 
     def generator_loss(self, images, condition=None, training=True):
         """G's loss on as many generated images as there are `images`, and {metric: value}."""
-        fakes = self.generate(ops.shape(images)[0], condition, training)
+        fakes = self.augmented(self.generate(ops.shape(images)[0], condition, training))
         return self.generator_criterion(self.discriminate(fakes, condition, training)), {}
 
     def gradient_penalty(self, real, fakes, condition, training):
         """The R1 gradient penalty at real images in [-1, 1]: r1_weight / 2 E_x[ |grad D(x)|^2 ]."""
         if not self.r1_weight:
             return ops.zeros(())
-        return (
-            0.5 * self.r1_weight * ops.mean(self.squared_gradient_norms(real, condition, training))
+
+        def penalty(training, weight=self.r1_weight):
+            squares = self.squared_gradient_norms(real, condition, training)
+            return 0.5 * weight * ops.mean(squares)
+
+        if not (self.is_lazy and training):
+            return penalty(training)
+        # Inside a branch nothing may be assigned, so spectral norms are as the last call left them.
+        return backend.cond(
+            self.r1_is_due.value,
+            lambda: penalty(False, self.r1_weight * self.r1_every),
+            lambda: ops.zeros(()),
         )
 
     def squared_gradient_norms(self, images, condition, training):

@@ -12,7 +12,7 @@ The paper's networks train stably on photographs (section 3): strided and transp
 instead of pooling; batch normalisation except at G's output and D's input; ReLU in G and
 LeakyReLU(0.2) in D; tanh at G's output; weights from N(0, 0.02^2); Adam with rate 0.0002 and
 beta_1 = 0.5; z of 100 dimensions. The code is `convolutional_generator` and
-`convolutional_discriminator` in `networks.py`.
+`convolutional_features` in `networks.py`.
 
 Deviations: z is normal, not uniform. Kernels are 4x4 instead of 5x5: they overlap evenly at stride
 2. `base_channels` is 64, as in the paper's D. G starts from the image's size halved until a side is
@@ -39,7 +39,7 @@ class DCGAN(GAN):
         generator_loss     = E_z[ -log s(D(G(z))) ]
 
     Args:
-        architecture: "conv", or "dense" for the `gan`'s networks.
+        architecture: "conv", "resnet", or "dense" for the `gan`'s networks.
         kwargs: see `GAN`.
 
     Metrics: see `GAN`.
@@ -52,7 +52,7 @@ class DCGAN(GAN):
         image_shape: ImageShape = (28, 28, 1),
         levels: Levels = 256,
         *,
-        architecture: Literal["dense", "conv"] = "conv",
+        architecture: Literal["dense", "conv", "resnet"] = "conv",
         **kwargs,
     ):
         super().__init__(image_shape, levels, architecture=architecture, **kwargs)
