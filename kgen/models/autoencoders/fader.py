@@ -114,13 +114,13 @@ class Fader(ImageModel):
         ramp_steps: Number = 5000,
         **kwargs,
     ):
+        self.classes, self.attributes = classes, attributes
+        super().__init__(image_shape, levels, **kwargs)
         if bool(attributes) == bool(classes) or classes == 1:
             raise KgenError(
                 f"Expected either attributes or 2 and more classes, received {len(attributes)} "
                 f"attributes and {classes} classes: train on labelled images, or on attributes."
             )
-        self.classes, self.attributes = classes, attributes
-        super().__init__(image_shape, levels, **kwargs)
         self.halvings, self.base_channels = halvings, base_channels
         self.latent_channels, self.critic_units = latent_channels, critic_units
         self.dropout, self.adversarial_weight = dropout, adversarial_weight
