@@ -64,7 +64,7 @@ class Diffusion(Generation, Given, ImageModel):
 
     small_arguments: ClassVar[dict] = {
         "base_channels": 8,
-        "multipliers": (1, 2),
+        "multipliers": (1,),
         "attention": 0,
         "classes": 10,
     }
