@@ -1,11 +1,13 @@
-"""What the documentation's own check of links finds in a built site, and whose samples the README's
-first picture shows; neither needs a backend."""
+"""What the documentation's own check of links finds in a built site, and that README's first
+picture and its table are those of the records; none needs a backend."""
 
 import importlib.util
 from pathlib import Path
 
 import pytest
 from PIL import Image, ImageChops
+
+from benchmarks import table
 
 SOURCES = Path(__file__).parent.parent / "docs" / "generate"
 
@@ -27,6 +29,63 @@ def test_the_first_picture_is_that_of_the_records():
     first_picture = loaded("first_picture")
     shown = Image.open(first_picture.PICTURE)
     assert ImageChops.difference(shown, first_picture.picture()).getbbox() is None
+
+
+def test_the_table_of_models_is_that_of_the_records():
+    """After records were made anew: python -m benchmarks.table"""
+    _, _, rest = table.README.read_text(encoding="utf-8").partition(table.FIRST)
+    assert rest.partition(table.LAST)[0] == table.table()
+
+
+def record(**changes):
+    """One of a run without likelihood or samples."""
+    data = {"name": "binarized_mnist", "levels": 2, "source": "x"}
+    outcome = {"status": "finished", "seconds": 30.0, "epochs": 9, "last_epoch": {"g_loss": 1.0}}
+    return {"model": "vae", "data": data, **outcome, **changes}
+
+
+def estimate(kind, nats, images=10_000, **further):
+    error = {"standard_error_nats": 0.25, "images": images}
+    return (
+        {"likelihood": kind, "negative_log_prob_nats": nats, "bits_per_dimension": 2.0}
+        | error
+        | further
+    )
+
+
+def test_a_figure_says_what_it_is():
+    bounds = [estimate("bound", 100.0, samples=1), estimate("bound", 96.0, samples=500)]
+    assert table.measured(record(test={"estimates": bounds})) == "≤ 96.00 ± 0.25 (k = 500)"
+    exact = {"estimates": [estimate("exact", 100.0, images=50)]}
+    assert table.measured(record(test=exact)) == "100.00 ± 0.25 (50 images)"
+    grey = {"name": "mnist", "levels": 256, "source": "x"}
+    assert table.measured(record(test=exact, data=grey)) == "2.000 ± 0.005 (50 images)"
+    sides = estimate("estimate", 90.0, optimistic_negative_log_prob_nats=88.0)
+    assert table.measured(record(test={"estimates": [sides]})) == "88.00 to 90.00 ± 0.25"
+
+
+def test_distances_of_other_classifiers_are_left_out():
+    rows = {"samples": {"frechet_distance": 4.07}}
+    ours = table.FROZEN[0].identity.sha256
+    for encoder, expected in ((ours, "Frechet distance 4.1"), ("0" * 64, None)):
+        evaluation = {"rows": rows, "used": {"encoder_sha256": encoder}}
+        assert table.measured(record(evaluation=evaluation)) == expected
+
+
+def test_every_model_has_a_row_and_published_figures_are_of_its_data():
+    dynamic = {"options": {"data": "mnist:dynamic"}, "last_epoch": {"val_loss": 90.0}}
+    found = {"a": record(last_epoch={"val_loss": 95.0}), "b": record(**dynamic)}
+    rows = list(table.rows(found))
+    assert {row[0] for row in rows} == {f"`{model}`" for model in table.REGISTRY}
+    assert sum(table.NONE in row for row in rows) == len(table.REGISTRY) - 1
+    published = {row[2]: row[4] for row in rows if row[0] == "`vae`"}
+    assert published["`binarized_mnist`"].startswith("89.78")
+    assert published["`mnist:dynamic`"].startswith("86.77")
+
+
+def test_a_run_that_stopped_early_says_its_best_epoch():
+    stopped = record(trained_epochs=7, best_epoch=4, options={"limit": 2000})
+    assert table.training(stopped) == "7 epochs of 2,000 images (best: 4), 30 s"
 
 
 @pytest.mark.parametrize(

@@ -142,7 +142,7 @@ def test_models_in_closed_form_stop_early(model, tmp_path):
 # === Stopped and resumed ===
 
 
-@pytest.mark.parametrize("at", [5, 11, 14])  # steps: before, right after and long after the best
+@pytest.mark.parametrize("at", [5, 14])  # steps: before and after the best epoch
 def test_killed_and_resumed_a_run_stops_at_the_same_epoch_with_the_same_weights(
     at, straight, tmp_path
 ):
@@ -195,8 +195,7 @@ def test_without_its_best_weights_a_run_is_not_continued(run, capsys):
     assert "the weights of the best epoch" in line
 
 
-@pytest.mark.parametrize("at", [8, 22])  # steps: in the first stage and in the second
-def test_each_stage_begins_with_the_best_weights_of_the_one_before(at, tmp_path):
+def test_each_stage_begins_with_the_best_weights_of_the_one_before(tmp_path):
     given = ["--model", "toys_of_patience:PassingTwice", *GIVEN, "--out"]
     fit.main([*given, str(tmp_path / "straight")])
     checkpoints = tmp_path / "straight/checkpoints"
@@ -204,8 +203,9 @@ def test_each_stage_begins_with_the_best_weights_of_the_one_before(at, tmp_path)
     model = kgen.load(tmp_path / "straight/model")
     assert float(array(model.second.place.value)) == pytest.approx(0.6, abs=0.01)
     assert (epochs_of(tmp_path / "straight"), epochs_of(tmp_path / "straight", "-second")) == (5, 4)
-    status, line = run_and_stop(tmp_path, [*given, "run"], "on_train_batch_end", at)
+    status, line = run_and_stop(tmp_path, [*given, "run"], "on_train_batch_end", 22)
     assert status == -signal.SIGKILL, line
+    assert (tmp_path / "run/checkpoints/stage-1-epoch-2-step-0").is_dir()
     fit.main(["--resume", str(tmp_path / "run"), *given[:2]])
     assert_same(tmp_path / "run", tmp_path / "straight")
 

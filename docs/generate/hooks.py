@@ -2,9 +2,11 @@
 
 import logging
 import os
+import sys
 from pathlib import Path
 
 os.environ.setdefault("KERAS_BACKEND", "jax")  # the models' classes are imported, nothing is run
+sys.path.append(str(Path(__file__).parents[2]))  # for `benchmarks`, which is not installed
 
 import links
 import mathml

@@ -6,6 +6,7 @@ from pathlib import Path
 import command_line
 import model_pages
 import reference
+import results
 import sampler_studies
 import tutorial_pages
 
@@ -26,6 +27,7 @@ def contents():
         "contributing.md": adding_a_model(),
         "command_line.md": command_line.page(),
         **model_pages.contents(),
+        **results.contents(),
         **reference.contents(),
         **tutorial_pages.contents(),
     }
@@ -39,6 +41,7 @@ def navigation():
         {"Which backend, which device": "backends.md"},
         {"Diffusion models": "diffusion.md"},
         {"Models": model_pages.navigation()},
+        {"Results": "results/index.md"},
         {"Command line": "command_line.md"},
         {"Reference": reference.navigation()},
         {"Contributing": [{"Design": "design.md"}, {"How to add a model": "contributing.md"}]},

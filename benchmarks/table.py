@@ -1,0 +1,165 @@
+"""README's table of models: what kgen measured, beside what is published.
+
+    python -m benchmarks.table
+
+It replaces the lines of README.md between two marks. kgen's figures come from `records/`, the
+published ones from `PUBLISHED`.
+"""
+
+import json
+from pathlib import Path
+
+from kgen.encoders.frozen import FROZEN
+from kgen.models import REGISTRY
+
+ROOT = Path(__file__).parents[1]
+README, RECORDS = ROOT / "README.md", Path(__file__).parent / "records"
+FIRST, LAST = "<!-- made by: python -m benchmarks.table -->\n", "<!-- end of the table -->\n"
+HEADINGS = ("name", "model", "data", "measured", "published", "record")
+NONE = "no figure yet"
+MANY = 10_000  # test images; a figure of fewer says so
+
+# {(model, data): figure and protocol}, of the same images: the fixed and the dynamic binarisation
+# differ by about two nats. (m): quoted from memory of the paper.
+PUBLISHED = {
+    ("vae", "binarized_mnist"): "89.78 (1 x 400, z = 40, 500 epochs, k = 200)",
+    ("iwae", "binarized_mnist"): "88.71, 87.63, 87.10 (trained with k = 1, 5, 50; 2 x 200, z = 50,"
+    " k = 5,000)",
+    ("iaf_vae", "binarized_mnist"): "95.33 (small networks; without the flow 97.10)",
+    ("fvsbn", "binarized_mnist"): "97.45 (m)",
+    ("nade", "binarized_mnist"): "88.86 (500 units)",
+    ("made", "binarized_mnist"): "88.40 (1 x 8,000), 88.04 (32 masks), 86.64 (2 x 8,000, 32 masks)",
+    ("pixelcnn", "binarized_mnist"): "81.30 (15 residual layers)",
+    ("rbm", "binarized_mnist"): "86.34 (m) (500 units, CD-25)",
+    ("vae", "mnist:dynamic"): "86.77 (convolutional, k = 1)",
+    ("iwae", "mnist:dynamic"): "86.76, 85.54, 84.78 (trained with k = 1, 5, 50; k = 5,000)",
+    ("fvsbn", "mnist:dynamic"): "96.58 (50 epochs)",
+    ("nade", "mnist:dynamic"): "85.65 (500 units, 50 epochs)",
+    ("made", "mnist:dynamic"): "84.87 (1 x 8,000, 85 epochs)",
+    ("pixelcnn", "mnist:dynamic"): "81.45 (457 epochs)",
+    ("gated_pixelcnn", "mnist:dynamic"): "81.50 (10 layers of 128)",
+    ("image_transformer", "mnist:dynamic"): "79.17 (8 blocks, 64 channels)",
+    ("realnvp", "mnist"): "1.078, with variational dequantisation 1.043 (0.56 million parameters,"
+    " 200 epochs)",
+    ("glow", "mnist"): "1.05 (m)",
+    ("pixelcnn", "mnist"): "0.808 (7 gated blocks of 64 channels, 150 epochs)",
+    ("gated_pixelcnn", "mnist"): "0.808 (7 gated blocks of 64 channels, 150 epochs)",
+}
+
+
+def main():
+    text = README.read_text(encoding="utf-8")
+    before, _, rest = text.partition(FIRST)
+    README.write_text(before + FIRST + table() + LAST + rest.partition(LAST)[2], encoding="utf-8")
+    print(README)
+
+
+def table():
+    """The table in Markdown."""
+    lines = [HEADINGS, ["---"] * len(HEADINGS), *rows(records())]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def records():
+    """{name: record} of the runs that `benchmarks/record.py` kept."""
+    found = {path.stem: json.loads(path.read_text()) for path in sorted(RECORDS.glob("*.json"))}
+    return {name: record for name, record in found.items() if record.get("model") in REGISTRY}
+
+
+def rows(found):
+    """A row for each record with a figure, in the order of the models; at least one a model."""
+    for model, entry in REGISTRY.items():
+        figures = {
+            name: measured(record) for name, record in found.items() if record["model"] == model
+        }
+        figures = {name: figure for name, figure in figures.items() if figure}
+        for name, figure in figures.items():
+            record = found[name]
+            published = PUBLISHED.get((model, data_of(record)), "")
+            linked = f"[{name}](benchmarks/records/{name}.json): {training(record)}"
+            yield [
+                f"`{model}`",
+                entry.description,
+                data_in_words(record),
+                figure,
+                published,
+                linked,
+            ]
+        if not figures:
+            yield [f"`{model}`", entry.description, "", NONE, "", ""]
+
+
+def data_of(record):
+    """The data as `--data` names them, such as "mnist:dynamic"."""
+    return record.get("options", {}).get("data") or record["data"]["name"]
+
+
+def data_in_words(record):
+    subset = ", a subset" if "subset" in record["data"]["source"] else ""
+    return f"`{data_of(record)}`{subset}"
+
+
+def training(record):
+    """Length and time of a training, in words."""
+    trained = record.get("trained_epochs") or record["epochs"]
+    limit = record.get("options", {}).get("limit")
+    epochs = f"{trained} epoch{'s' * (trained != 1)}{f' of {limit:,} images' if limit else ''}"
+    if record.get("best_epoch"):
+        epochs = f"{epochs} (best: {record['best_epoch']})"
+    if record["status"] != "finished":
+        epochs = f"{epochs}, not finished"
+    return f"{epochs}, {duration(record['seconds'])}"
+
+
+def duration(seconds):
+    return f"{seconds / 60:.0f} minutes" if seconds >= 100 else f"{seconds:.0f} s"
+
+
+def measured(record):
+    """A record's figure: likelihood, else Frechet distance, else loss; None if it has none."""
+    estimates = record.get("test", {}).get("estimates")
+    if estimates:
+        return likelihood(max(estimates, key=number_of_samples), is_binary(record))
+    distance = (
+        record.get("evaluation", {}).get("rows", {}).get("samples", {}).get("frechet_distance")
+    )
+    if distance is not None and is_comparable(record["evaluation"]["used"]):
+        return f"Frechet distance {distance:.1f}"
+    if distance is None and "val_loss" in record["last_epoch"]:
+        return f"loss {record['last_epoch']['val_loss']:.1f}"
+    return None
+
+
+def number_of_samples(estimate):
+    return estimate.get("samples") or estimate.get("draws") or 0
+
+
+def likelihood(estimate, binary):
+    """The mean with its standard error, in nats or in bits per dimension."""
+    nats, bits = estimate["negative_log_prob_nats"], estimate["bits_per_dimension"]
+    scale, digits = (1, 2) if binary else (bits / nats, 3)
+    error = estimate["standard_error_nats"] * scale
+    best = estimate.get("optimistic_negative_log_prob_nats")
+    text = f"{best * scale:.{digits}f} to " if best else ""
+    text += f"{nats * scale:.{digits}f} ± {error:.{digits}f}"
+    if estimate["likelihood"] == "bound":
+        text = f"≤ {text}"
+    notes = [f"k = {estimate['samples']:,}"] if "samples" in estimate else []
+    notes += [f"{estimate['draws']} draws"] if "draws" in estimate else []
+    notes += [f"{estimate['images']:,} images"] if estimate["images"] < MANY else []
+    return f"{text} ({', '.join(notes)})" if notes else text
+
+
+def is_binary(record):
+    """Whether the images have two levels."""
+    levels = record["data"].get("levels") or record["evaluation"]["used"]["levels"]
+    return levels == 2
+
+
+def is_comparable(used):
+    """Whether the encoder is one that comes with kgen, the same for everybody."""
+    return used.get("encoder_sha256") in {frozen.identity.sha256 for frozen in FROZEN}
+
+
+if __name__ == "__main__":
+    main()

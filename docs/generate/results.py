@@ -1,0 +1,70 @@
+"""The page of results: every record's figure, command, samples and curves."""
+
+import csv
+import tempfile
+from pathlib import Path
+
+from model_pages import RECORDS
+from texts import table
+
+from benchmarks import table as figures
+from kgen.pictures import save_loss_plot
+
+OPENING = """# Results
+
+Trained models, measured once on the test images at the end. Each record holds the command that
+repeats it; a model's page has all of its figures. On `binarized_mnist` likelihoods are in nats per
+image, on images of 256 levels in bits per dimension; lower is better. ≤ marks an upper bound, k its
+number of samples, ± the standard error. Published figures are of the same images, trained as they
+say; (m) marks those quoted from memory of the paper. Curves are of the training images, and of
+those that the run kept apart for validation.
+"""
+ON_TEST_IMAGES = "This run is of an earlier version, which took test images for validation.\n"
+
+
+def contents():
+    """{path: text or bytes} of the page and its curves."""
+    curves = {f"results/{name}.png": plotted(RECORDS / f"{name}.csv") for name in kept(".csv")}
+    return {"results/index.md": page(), **curves}
+
+
+def page():
+    parts = [section(name, record) for name, record in figures.records().items()]
+    return "\n".join([OPENING, *parts])
+
+
+def kept(suffix):
+    """The names of the records with a file of this kind."""
+    return [name for name in figures.records() if (RECORDS / f"{name}{suffix}").exists()]
+
+
+def section(name, record):
+    """A record's figure, command and pictures."""
+    model = record["model"]
+    facts = [
+        ["model", f"[`{model}`](../models/{model}.md#{name})"],
+        ["data", figures.data_in_words(record)],
+        ["measured", figures.measured(record) or figures.NONE],
+        ["published", figures.PUBLISHED.get((model, figures.data_of(record)), "")],
+        ["training", f"{figures.training(record)}, seed {record['seed']}, on {record['backend']}"],
+    ]
+    parts = [f"## {name}\n", table(["", ""], facts), f"```\n{record['command']}\n```\n"]
+    if (RECORDS / f"{name}.png").exists():
+        parts.append(f"![Images of the run {name}](../models/{name}.png)\n")
+    if (RECORDS / f"{name}.csv").exists():
+        parts.append(f"![Curves of the run {name}]({name}.png)\n")
+    if "validation_images" not in record["data"]:
+        parts.append(ON_TEST_IMAGES)
+    return "\n".join(parts)
+
+
+def plotted(path):
+    """The PNG of a history."""
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    names = [name for name in rows[0] if name != "epoch"]
+    history = {name: [float(row[name] or "nan") for row in rows] for name in names}
+    with tempfile.TemporaryDirectory() as folder:
+        picture = Path(folder, "curves.png")
+        save_loss_plot(picture, history)
+        return picture.read_bytes()
