@@ -23,10 +23,13 @@ from kgen.layers.normalisation import (
     GroupNormalization,
 )
 from kgen.layers.pyramid import NearestUpsampleConv, UpsampleConv, pyramid_sizes
+from kgen.layers.recurrent import GRU
 from kgen.layers.spectral import SpectralNormalization
+from kgen.layers.text import RecurrentTextEncoder, TransformerTextEncoder
 from kgen.layers.unet import UNet
 
 __all__ = [
+    "GRU",
     "ActNorm",
     "AdaptiveGroupNormalization",
     "AffineCoupling",
@@ -44,8 +47,10 @@ __all__ = [
     "MaskedConv2D",
     "MaskedDense",
     "NearestUpsampleConv",
+    "RecurrentTextEncoder",
     "SpectralNormalization",
     "TimeEmbedding",
+    "TransformerTextEncoder",
     "UNet",
     "UpsampleConv",
     "VerticalConv2D",
