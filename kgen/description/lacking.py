@@ -16,6 +16,8 @@ class Lacking:
             an estimate, `log_partition()` gives log Z from both sides.
         conditional: whether it takes a condition (labels, if it takes `classes`).
         encodes: whether it has `encode` and `latents` (one latent vector per image).
+        has_normal_posterior: whether `encode` returns (mean, log variance) of a normal posterior;
+            evaluations then measure the use of the latents.
         decodes: whether it has `decode` (latents to images); with `encodes`, also `reconstruct`.
         can_sample: whether it can draw new images; if not, `sample` raises and says why.
         stochastic: whether samples are random; if not, `sample` is a function of the condition and
@@ -31,6 +33,7 @@ class Lacking:
     likelihood = None
     conditional = False
     encodes = False
+    has_normal_posterior = False
     decodes = False
     can_sample = True
     stochastic = True
