@@ -168,7 +168,7 @@ def test_the_text_encoder_learns_from_right_and_wrong_captions_alone():
         variable.assign(-2.0 * array(variable))
     for first, second in zip(before, gradients(), strict=True):
         np.testing.assert_allclose(first, second, atol=1e-6)
-    assert all(np.abs(gradient).max() > 1e-6 for gradient in before)
+    assert max(np.abs(gradient).max() for gradient in before) > 1e-4
 
 
 # === Conditioning augmentation ===
@@ -243,29 +243,23 @@ def test_both_stages_are_trained_by_the_command_and_sampled_from_words(tmp_path,
 
 
 def test_swapping_captions_swaps_what_is_shown_and_mismatches_are_told():
-    """White or black squares, left or right: the rest of the 8x8 images is grey."""
-    random = np.random.default_rng(0)
-    colour, side = random.integers(0, 2, (2, 512))
+    """White or black squares on grey."""
+    white = np.random.default_rng(0).integers(0, 2, 512)
     images = np.full((512, 8, 8, 1), 8, "uint8")
-    for image, white, right in zip(images, colour, side, strict=True):
-        image[2:6, 4 * right : 4 * right + 4] = 16 * white
-    texts = [
-        f"{('black', 'white')[white]} on the {('left', 'right')[right]}"
-        for white, right in zip(colour, side, strict=True)
-    ]
-    captions = WORDS.encode(texts)
+    images[:, 2:6, 2:6] = 16 * white[:, None, None, None]
+    texts = np.array(["a black square", "the white square"])
+    captions = WORDS.encode(texts[white].tolist())
     kgen.set_seed(0)
     shape = {"words": WORDS.words, "length": WORDS.length}
     model = kgen.TextToImageGAN((8, 8, 1), 17, **shape, base_channels=16, text_size=16)
-    rates = {player: keras.optimizers.Adam(1e-3, beta_1=0.5) for player in model.players}
-    model.compile(rates)
+    model.compile({player: keras.optimizers.Adam(1e-3, beta_1=0.5) for player in model.players})
+    before = model.evaluate(images, captions, verbose=0, return_dict=True)
     history = model.fit(Split(images, captions), batch_size=64, epochs=40, verbose=0).history
-    assert history["mismatch_accuracy"][-1] > 0.9
+    assert min(before["real_accuracy"], before["mismatch_accuracy"]) < 0.6
     assert history["real_accuracy"][-1] > 0.6
-    wanted = [f"{a} on the {b}" for a in ("black", "white") for b in ("left", "right")]
-    asked = np.repeat(np.arange(4), 25)
-    samples = model.sample(100, WORDS.encode([wanted[row] for row in asked]), 0).astype(float)
-    halves = samples[:, 2:6, :, 0].reshape(100, 4, 2, 4).mean(axis=(1, 3)) - 8.0
-    found_side = np.abs(halves).argmax(axis=1)
-    found_colour = halves[np.arange(100), found_side] > 0
-    assert (2 * found_colour + found_side == asked).mean() > 0.9
+    assert history["mismatch_accuracy"][-1] > 0.9
+    levels = [
+        model.sample(50, [text] * 50, seed=0)[:, 2:6, 2:6].mean(axis=(1, 2, 3)) for text in texts
+    ]
+    assert (levels[0] < 8).mean() > 0.9
+    assert (levels[1] > 8).mean() > 0.9
