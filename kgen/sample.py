@@ -34,7 +34,8 @@ def parser():
         type=Path,
         metavar="FILE",
         help="FILE.png: a grid of images or a plot of points; FILE.txt: lines of text; FILE.npy: "
-        "the array (n, ...); default RUN/samples.png or .txt",
+        "the array (n, ...); default RUN/samples.png, or RUN/samples.txt, whose lines are printed, "
+        "too",
     )
     parser.add_argument(
         "--sampling",
@@ -83,6 +84,8 @@ def main(arguments=None):
             np.save(path, samples)
     else:
         pictures.save_items(out, samples, model.space, title=title)
+        if out.suffix == ".txt" and not options.out:
+            print("\n".join(model.space.decode(samples)))
     print(f"{out} ({title})" if title else out)
 
 

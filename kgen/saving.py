@@ -174,9 +174,10 @@ def _compile_as_saved(model, names):
     """Compile as the saved model was; the optimizer's variables tell a schedule from a rate."""
     if not names:
         return
-    stages = [stage for _, stage, _ in model.stages()]
+    # The model itself first: perhaps it alone was compiled, or only the first stages.
+    stages = sorted((stage for _, stage, _ in model.stages()), key=lambda stage: stage is not model)
     recommended = []
-    for stage in stages:  # perhaps only the first stages were compiled
+    for stage in stages:
         stage.compile()
         recommended.append(stage.optimizer)
         if names == set(variable_groups(model)["optimizer"]):

@@ -14,6 +14,7 @@ from kgen.bounds import Bounds, Count, Fraction, ImageShape, Layers, Positive, W
 from kgen.description.parameters import constructor_parameters, parse_settings
 from kgen.description.variables import looked_at
 from kgen.models import REGISTRY
+from kgen.testing.case import Case
 
 DECLARED = [
     (name, argument, parameter.annotation)
@@ -96,7 +97,7 @@ def test_any_value_of_any_argument_ends_in_a_model_or_in_one_line(
         if len(made) > 100:
             raise Enough
 
-    small = {"image_shape": (8, 8, 1), "levels": 17, **kgen.models.get(name).small_arguments}
+    small = Case(kgen.models.get(name)).arguments
     for value in values_of(annotation):
         made.clear()
         message = "Expected: "

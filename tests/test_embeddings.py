@@ -30,10 +30,6 @@ def embedding_of(name):
     return scatter(ConditionEmbedding(space, SIZE)), values
 
 
-def texts(layer, *tokens):
-    return array(layer(np.int32(tokens)))
-
-
 @every_space
 def test_every_space_is_embedded_row_by_row(name):
     layer, values = embedding_of(name)
@@ -68,32 +64,6 @@ def test_several_conditions_are_added():
     np.testing.assert_allclose(array(layer(values)), sum(parts), atol=1e-5)
     turned = dict(reversed(values.items()))
     np.testing.assert_array_equal(array(layer(turned)), array(layer(values)))
-
-
-def test_padding_has_no_effect():
-    layer, _ = embedding_of("texts")
-    before = texts(layer, [2, 3, 0, 0], [2, 3, 4, 1])
-    (text,) = layer.parts
-    words, places = array(text.words.embeddings), array(text.places)
-    words[0] += 7.0
-    places[2:] -= 5.0
-    text.words.embeddings.assign(words)
-    text.places.assign(places)
-    after = texts(layer, [2, 3, 0, 0], [2, 3, 4, 1])
-    np.testing.assert_array_equal(after[0], before[0])
-    assert np.abs(after[1] - before[1]).max() > 0.1
-
-
-def test_unknown_words_and_the_order_of_words_are_seen():
-    embedded = texts(
-        embedding_of("texts")[0], [2, 0, 0, 0], [2, 1, 0, 0], [2, 3, 0, 0], [3, 2, 0, 0]
-    )
-    for row in range(1, 4):
-        assert np.abs(embedded[row] - embedded[row - 1]).max() > 1e-3
-
-
-def test_a_text_without_words_is_finite():
-    assert np.isfinite(texts(embedding_of("texts")[0], [0, 0, 0, 0])).all()
 
 
 def test_times_become_sines_and_cosines_of_all_frequencies():

@@ -621,7 +621,7 @@ def test_fit_measures_and_evaluate_prints_a_table_and_writes_json_and_a_page(
         assert words in output
     assert "100%" in errors
     found = json.loads(Path("a.json").read_text())["runs/vae-digits"]
-    assert set(found) == {"rows", "likelihood", "used", "seconds", "doubts"}
+    assert set(found) == {"rows", "likelihood", "latents", "used", "seconds", "doubts"}
     assert found["seconds"]["training"] > 0
     assert re.fullmatch("[0-9a-f]{64}", found["used"]["encoder_sha256"])
     assert Path("a.html").read_text().startswith("<!DOCTYPE html>")

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import kgen
-from kgen.spaces import Pixels
+from kgen.spaces import Pixels, Tokens
 from kgen.testing.case import Case
 from kgen.testing.comparing import array, trainable
 from kgen.testing.recorded import Recorded
@@ -81,14 +81,15 @@ def prepared(name):
 
 
 def batches_of(name):
-    """STEPS times ((number, images), condition): labels in turn, or the source images."""
+    """STEPS times ((number, images), condition): labels in turn, or source images or texts."""
     case, count = case_of(name), STEPS * BATCH_SIZE
-    images = case.all_items[:count].reshape(STEPS, BATCH_SIZE, 8, 8, 1)
+    items = case.all_items[:count]
+    items = items.reshape(STEPS, BATCH_SIZE, *items.shape[1:])
     condition = np.arange(count) % 10
-    if isinstance(case.condition_space, Pixels):
+    if isinstance(case.condition_space, Pixels | Tokens):
         condition = case.all_conditions[:count]
     batches = condition.reshape(STEPS, BATCH_SIZE, *condition.shape[1:])
-    return zip(enumerate(images), batches, strict=True)
+    return zip(enumerate(items), batches, strict=True)
 
 
 @functools.cache

@@ -1,7 +1,8 @@
 """Latent spaces: interpolation, use of the latent dimensions, and traversals.
 
 The functions work for every model with latents (`encodes`, `decodes`). They return images in rows,
-which `kgen.pictures.save_grid` takes as they are.
+which `kgen.pictures.save_grid` takes as they are; of a model of texts, tokens in rows, which
+`model.space.decode` makes sentences of, row by row.
 """
 
 import numpy as np
@@ -27,7 +28,7 @@ def interpolate(model, first, second, steps=8, kind="linear", condition=None):
     Args:
         model: a model with `decodes`; to interpolate between images, with `encodes`, too.
         first, second: uint8 images (n, height, width, channels); or latents, float (n,
-            latent_size), such as those of a GAN.
+            latent_size), such as those of a GAN; for a model of texts, lists of n strings.
         steps: images per row, at least 2; the first and the last are the reconstructions.
         kind: "linear" or "spherical".
         condition: for a conditional model, n rows.
@@ -167,7 +168,9 @@ def _repeated(condition, count):
 
 
 def _latents(model, ends, condition):
-    """The latents of images; latents are returned unchanged."""
+    """The latents of images or strings; latents are returned unchanged."""
+    if isinstance(ends[0], str):
+        return model.latents(list(ends), condition)
     ends = as_array(ends)
     if ends.shape[1:] == (model.latent_size,) and ends.dtype.kind == "f":
         return ends

@@ -17,6 +17,8 @@ class Lacking:
         conditional: whether it takes a condition (labels, if it takes `classes`).
         encodes: whether it has `encode` and `latents` (one latent vector per image).
         encodes_alone: whether its latents are those of the image alone, although it is conditional.
+        has_normal_posterior: whether `encode` returns (mean, log variance) of a normal posterior;
+            evaluations then measure the use of the latents.
         decodes: whether it has `decode` (latents to images); with `encodes`, also `reconstruct`.
         can_sample: whether it can draw new images; if not, `sample` raises and says why.
         stochastic: whether samples are random; if not, `sample` is a function of the condition and
@@ -33,6 +35,7 @@ class Lacking:
     conditional = False
     encodes = False
     encodes_alone = False
+    has_normal_posterior = False
     decodes = False
     can_sample = True
     stochastic = True

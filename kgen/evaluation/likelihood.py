@@ -7,7 +7,7 @@ import numpy as np
 from kgen.capabilities import log_prob_arguments
 from kgen.errors import KgenError
 from kgen.evaluation.parts import IMAGES_PER_PART, in_parts
-from kgen.spaces import rows_of
+from kgen.spaces import Tokens, rows_of
 
 SLOW_IMAGES_PER_PART = 10  # of models whose likelihood takes seconds an image
 
@@ -27,7 +27,8 @@ def likelihood(model, split, samples, seed=0, progress=None):
         A dict of plain values: `likelihood`, `samples` or `draws` (if there are some), `images`,
         the mean in nats per image and in bits per dimension, and the standard errors of both. With
         several draws of a model that has `log_prob_draws`, also `draw_deviation_nats`: the
-        standard deviation of an image's draws, the root of its mean square over images. For an
+        standard deviation of an image's draws, the root of its mean square over images. Of texts,
+        `perplexity`, exp(nats / number of words and ends), too large if they are a bound's. For an
         estimate, means and errors are from its lower side, where log p(x) comes out too small on
         average; `optimistic_negative_log_prob_nats` is the mean from its upper side,
         `log_partition` the estimates of log Z from below and above, and the rest how they were
@@ -66,6 +67,8 @@ def likelihood(model, split, samples, seed=0, progress=None):
     nats = draws.mean(axis=1)
     mean, error = float(nats.mean()), float(nats.std(ddof=1) / math.sqrt(len(nats)))
     spread = {}
+    if isinstance(model.space, Tokens):
+        spread["perplexity"] = math.exp(nats.sum() / model.space.symbols(x).sum())
     if draws.shape[1] > 1:
         spread["draw_deviation_nats"] = float(np.sqrt(draws.var(axis=1, ddof=1).mean()))
     bit_everywhere = model.space.dimensions * math.log(2)  # nats

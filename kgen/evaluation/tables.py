@@ -96,6 +96,8 @@ def notes(found):
     """{title: text} of the notes below the table."""
     used = found.used
     texts = {"likelihood": likelihood_in_words(found.likelihood)}
+    if found.latents:
+        texts["latents"] = latents_in_words(found.latents)
     for row in (SAMPLES, IDENTITY):
         if "l1" in found.rows.get(row, {}):
             texts[f"{row} beside their targets"] = pairs_in_words(found.rows[row])
@@ -129,10 +131,19 @@ def likelihood_in_words(figures):
     if "log_partition" in figures:
         kind += f"; {sides_in_words(figures)}"
     kind = f"{kind}; {figures['images']:,} images"
+    if "perplexity" in figures:
+        kind += f"; perplexity {figures['perplexity']:.2f} of words and ends"
     return (
         f"{figures['negative_log_prob_nats']:.2f} +- {figures['standard_error_nats']:.2f} nats per "
         f"image, {figures['bits_per_dimension']:.4f} +- {figures['standard_error_bits']:.4f} bits "
         f"per dimension ({kind})"
+    )
+
+
+def latents_in_words(figures):
+    return (
+        f"KL {figures['kl']:.2f} nats, mutual information {figures['mutual_information']:.2f} nats,"
+        f" {figures['active_units']} of {figures['units']} units active"
     )
 
 

@@ -13,6 +13,7 @@ from kgen.evaluation.likelihood import likelihood
 from kgen.evaluation.parts import IMAGES_PER_PART, in_parts
 from kgen.evaluation.quality import Reference, check_split, images_compared, paired, quality
 from kgen.evaluation.summary import SAMPLES, doubts
+from kgen.metrics import posterior_figures
 from kgen.spaces import Pixels, check_condition, in_words, rows_of
 
 PICTURED = 64
@@ -30,6 +31,7 @@ class Evaluation:
             model, "samples" also have the figures of `kgen.metrics.pair_figures`, and there is a
             row "sources (identity)".
         likelihood: see `kgen.evaluation.likelihood`; None for a model without likelihood.
+        latents: see `kgen.metrics.posterior_figures`; None for a model without normal posteriors.
         used: encoder and its hash, numbers of images and of features, split, k, seed, EMA,
             trainable parameters.
         seconds: {part: seconds}; with "training" if `kgen.evaluate` measured a run.
@@ -41,6 +43,7 @@ class Evaluation:
 
     rows: dict = field(default_factory=dict)
     likelihood: dict | None = None
+    latents: dict | None = None
     used: dict = field(default_factory=dict)
     seconds: dict = field(default_factory=dict)
     reference: Reference | None = None
@@ -49,7 +52,7 @@ class Evaluation:
 
     def as_json(self):
         """The figures as plain values, with doubts about them, without the images."""
-        names = ("rows", "likelihood", "used", "seconds")
+        names = ("rows", "likelihood", "latents", "used", "seconds")
         reasons = doubts(SAMPLES, self) if self.rows else {}
         return {**{name: getattr(self, name) for name in names}, "doubts": list(reasons.values())}
 
@@ -140,6 +143,10 @@ def evaluate(
     with timed(found.seconds, "likelihood"):
         held_out = getattr(data, split).limit(scored)
         found.likelihood = likelihood(model, held_out, bound_samples, seed, progress)
+    if model.has_normal_posterior:
+        condition = None if model.condition_space is None else held_out.condition
+        encoded = model.encode(np.asarray(held_out.x), condition)
+        found.latents = posterior_figures(*encoded, seed)
     return found
 
 

@@ -25,10 +25,13 @@ from kgen.layers.normalisation import (
     GroupNormalization,
 )
 from kgen.layers.pyramid import NearestUpsampleConv, UpsampleConv, pyramid_sizes
+from kgen.layers.recurrent import GRU
 from kgen.layers.spectral import SpectralNormalization
+from kgen.layers.text import RecurrentTextEncoder, TransformerTextEncoder
 from kgen.layers.unet import UNet
 
 __all__ = [
+    "GRU",
     "ActNorm",
     "AdaptiveGroupNormalization",
     "AffineCoupling",
@@ -48,9 +51,11 @@ __all__ = [
     "MaskedDense",
     "MinibatchDeviation",
     "NearestUpsampleConv",
+    "RecurrentTextEncoder",
     "SpectralNormalization",
     "SumPooling",
     "TimeEmbedding",
+    "TransformerTextEncoder",
     "UNet",
     "UpsampleConv",
     "VerticalConv2D",

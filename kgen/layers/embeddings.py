@@ -5,6 +5,7 @@ import numpy as np
 from keras import layers, ops
 
 from kgen.layers.convolution import Conv2D
+from kgen.layers.text import text_encoder_of
 from kgen.spaces import Labels, Pixels, Tokens
 
 
@@ -42,13 +43,14 @@ class ConditionEmbedding(layers.Layer):
         space: a `kgen.spaces.Space`, or a dict of several.
         size: of the embedding.
         droppable: whether rows may be dropped.
+        text_encoder: of texts, "recurrent" or "transformer", see `kgen.layers.text`.
     """
 
-    def __init__(self, space, size, droppable=True, **kwargs):
+    def __init__(self, space, size, droppable=True, text_encoder="recurrent", **kwargs):
         super().__init__(**kwargs)
         self.names = list(space) if isinstance(space, dict) else None
         spaces = space.values() if isinstance(space, dict) else [space]
-        self.parts = [embedding_of(part, size) for part in spaces]
+        self.parts = [embedding_of(part, size, text_encoder) for part in spaces]
         if droppable:
             self.nothing = self.add_weight(shape=(size,), initializer="zeros", name="nothing")
         self.built = True
@@ -61,12 +63,12 @@ class ConditionEmbedding(layers.Layer):
         return ops.where(dropped[:, None], ops.cast(self.nothing, embedded.dtype), embedded)
 
 
-def embedding_of(space, size):
+def embedding_of(space, size, text_encoder):
     """A layer from items of a space to vectors (n, size)."""
     if isinstance(space, Labels):
         return table(space.classes, size)
     if isinstance(space, Tokens):
-        return TextEmbedding(space, size)
+        return text_encoder_of(text_encoder, space, size)
     if isinstance(space, Pixels):
         return ImageEmbedding(space, size)
     return TwoLayers(space.dimensions, size)
@@ -96,28 +98,6 @@ class TwoLayers(layers.Layer):
 
     def call(self, vectors):
         return self.last(self.first(vectors))
-
-
-class TextEmbedding(layers.Layer):
-    """Texts, tokens (n, length), as vectors: a layer on the mean over words at their places.
-
-    Token 0 is no word and has no effect; a text without words is embedded as a zero vector is.
-    """
-
-    def __init__(self, space, size, **kwargs):
-        super().__init__(**kwargs)
-        self.words = table(space.vocabulary_size, size)
-        self.places = self.add_weight(
-            shape=(space.length, size), initializer=normal(), name="places"
-        )
-        self.last = layers.Dense(size)
-        self.last.build((None, size))
-        self.built = True
-
-    def call(self, tokens):
-        is_word = ops.cast(ops.not_equal(tokens, 0), self.compute_dtype)[..., None]
-        placed = ops.silu(self.words(tokens) + self.places) * is_word  # (n, length, size)
-        return self.last(ops.sum(placed, axis=1) / ops.maximum(ops.sum(is_word, axis=1), 1.0))
 
 
 class ImageEmbedding(layers.Layer):

@@ -20,6 +20,7 @@ from kgen.metrics.image_pairs import pair_figures
 from kgen.metrics.kernel import kernel_distance
 from kgen.metrics.memorization import Memorization, memorization
 from kgen.metrics.neighbours import density_coverage, precision_recall
+from kgen.metrics.posterior import posterior_figures
 from kgen.metrics.ranks import auroc
 from kgen.metrics.score import inception_score
 
@@ -36,5 +37,6 @@ __all__ = [
     "kernel_distance",
     "memorization",
     "pair_figures",
+    "posterior_figures",
     "precision_recall",
 ]

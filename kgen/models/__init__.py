@@ -69,6 +69,12 @@ REGISTRY = {
     "pix2pix": Entry(
         ".gans.pix2pix", "Pix2Pix", "image-to-image translation by a GAN (Isola et al. 2016)"
     ),
+    "text_to_image_gan": Entry(
+        ".gans.text_to_image_gan", "TextToImageGAN", "text to image by a GAN (Reed et al. 2016)"
+    ),
+    "stackgan": Entry(
+        ".gans.stackgan", "StackGAN", "text to image in two stages (Zhang et al. 2017)"
+    ),
     "pixelcnn": Entry(
         ".autoregressive.pixelcnn", "PixelCNN", "PixelCNN (van den Oord et al. 2016)"
     ),
@@ -120,6 +126,14 @@ REGISTRY = {
         "mixture of Gaussians, fitted by EM (Dempster et al. 1977)",
     ),
     "pca": Entry(".mixtures.pca", "PCA", "probabilistic PCA (Tipping & Bishop 1999)"),
+    "language_model": Entry(
+        ".language.language_model",
+        "LanguageModel",
+        "language model, recurrent or a transformer (Mikolov et al. 2010)",
+    ),
+    "sentence_vae": Entry(
+        ".language.sentence_vae", "SentenceVAE", "VAE of sentences (Bowman et al. 2015)"
+    ),
     "rbm": Entry(
         ".energy.rbm", "RBM", "restricted Boltzmann machine (Smolensky 1986, Hinton 2002)"
     ),
@@ -282,8 +296,6 @@ def arguments_of(model_class, data):
         )
     if not model_class.conditional:
         return found
-    if data.condition_space is None:
-        return found | ({"classes": 0} if "classes" in known else {})
     for space in parts_of(data.condition_space).values():
         given = space.condition_arguments()
         if not set(given) <= set(known) - set(found):
@@ -293,4 +305,6 @@ def arguments_of(model_class, data):
                 "or another form of the data (NAME:labels)."
             )
         found |= given
+    if "classes" in known:
+        found.setdefault("classes", 0)
     return found

@@ -43,7 +43,7 @@ def asked_condition(space, words, label_names=None):
     if isinstance(space, Labels):
         return np.asarray([_label(word, label_names) for word in words])
     if isinstance(space, Tokens):
-        return space.encode([text for word in words for text in _texts(word)])
+        return space.check([text for word in words for text in _texts(word)])
     if isinstance(space, Attributes):
         return np.asarray([_attributes(word, space.names) for word in words], "float32")
     if isinstance(space, Pixels):

@@ -14,6 +14,7 @@ import numpy as np
 
 import kgen
 from kgen import pictures, saving
+from kgen.description.lacking import Lacking
 from kgen.errors import Interrupted, KgenError
 from kgen.files import atomic_write, write_json
 from kgen.runs import checkpoint
@@ -22,6 +23,7 @@ from kgen.spaces import Pixels, count_of, default_condition, rows_of
 
 PICTURES = 20  # sample grids per run, at most
 IMAGES_PER_PICTURE = 64
+ITEMS_IN_A_ROW = 4  # of samples in stages
 LONGEST_REASON = 300  # characters of a warning
 SAMPLE_SEED = 0  # all pictures of a run use the same latents, so that they can be compared
 
@@ -43,7 +45,8 @@ class Recorder(keras.callbacks.Callback):
         epochs: number of epochs to train.
         model: the run's model, which contains all stages.
         held_out: a `kgen.data.Split` of its items, for validation. Pictures show their
-            reconstructions if the model cannot sample, or not before its last stage.
+            reconstructions if the model cannot sample, or not before its last stage; or else
+            samples of the stage's model.
         stage: the `kgen.runs.stages.Stage` that is trained.
 
     Attributes:
@@ -135,11 +138,16 @@ class Recorder(keras.callbacks.Callback):
             writer.writerows([number, *row] for number, row in enumerate(rows, 1))
 
     def _draw_samples(self, path):
-        model, held_out = self._whole(), self.held_out
+        whole, held_out = self._whole(), self.held_out
         first = slice(IMAGES_PER_PICTURE)
         targets, given = np.asarray(held_out.x[first]), rows_of(held_out.condition, first)
-        if model.can_sample and self.stage.is_last:
+        # An earlier stage shows its own samples where the whole model cannot reconstruct.
+        model = whole if self.stage.is_last or _reconstructs(whole) else self.stage.model
+        if model.can_sample and (self.stage.is_last or model is not whole):
             condition = condition_to_picture(model, given)
+            if hasattr(model, "sample_in_stages"):
+                self._draw_stages(path, model, condition)
+                return
             arguments = model.sampling_arguments(**model.picture_arguments)
             items = model.sample(IMAGES_PER_PICTURE, condition, SAMPLE_SEED, **arguments)
         else:
@@ -150,6 +158,13 @@ class Recorder(keras.callbacks.Callback):
             pictures.save_triples(path, pairs[0], items, pairs[1], *spaces)
         else:
             pictures.save_items(path, items, model.space)
+        self.picture = path
+
+    def _draw_stages(self, path, model, condition):
+        """Samples of a model of images in stages, those of all stages side by side."""
+        items = model.sample_in_stages(IMAGES_PER_PICTURE, condition, SAMPLE_SEED)
+        columns = ITEMS_IN_A_ROW * items.shape[1]
+        pictures.save_grid(path, items.reshape(-1, *items.shape[2:]), model.levels, columns)
         self.picture = path
 
     def _draw_pictures(self, path):
@@ -187,6 +202,11 @@ def held_out_rows(held_out):
 def makes_images_of_images(model):
     """Whether both the items and the condition of a model are images."""
     return isinstance(model.condition_space, Pixels) and isinstance(model.space, Pixels)
+
+
+def _reconstructs(model):
+    """Whether a model has a method `reconstruct` of its own."""
+    return type(model).reconstruct is not Lacking.reconstruct
 
 
 def _status(kind, error):

@@ -1,5 +1,6 @@
 """Texts, as the numbers of their words."""
 
+import logging
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -12,6 +13,9 @@ from kgen.spaces.space import Space
 
 WORD = re.compile(r"\w+(?:'\w+)?|[^\w\s]")
 UNKNOWN = 1  # the token of every word that is not among a space's words
+SHOWN = 5  # unknown words that a warning names
+
+logger = logging.getLogger("kgen")
 
 
 @dataclass(frozen=True)
@@ -85,12 +89,35 @@ class Tokens(Space):
         rows = np.asarray(tokens).tolist()
         return [" ".join(names[token] for token in row if token) for row in rows]
 
+    def symbols(self, tokens):
+        """Number of words and end tokens of each text, (n,): what its probability is a product of.
+
+        A text of `length` words has no end token.
+        """
+        return np.minimum(np.count_nonzero(tokens, axis=1) + 1, self.length)
+
     def check(self, values, count=None):
+        """Texts as tokens; see `Space.check`. Strings may be given, too.
+
+        A warning names words of the strings that are unknown; they become token 1.
+        """
         if isinstance(values, str):
             values = [values]
         if isinstance(values, list | tuple) and all(isinstance(text, str) for text in values):
+            self._warn_of_unknown_words(values)
             values = self.encode(values)
         return super().check(values, count)
+
+    def _warn_of_unknown_words(self, texts):
+        known = set(self.words)
+        unknown = {word: None for text in texts for word in split_words(text) if word not in known}
+        if unknown:
+            named = ", ".join(list(unknown)[:SHOWN]) + (", ..." if len(unknown) > SHOWN else "")
+            logger.warning(
+                "kgen: %d unknown word(s), read as <unknown>: %s. The model knows %d words, those "
+                "of its training texts.",
+                *(len(unknown), named, len(known)),
+            )
 
     def _converted(self, array):
         return array.astype("int32") if array.dtype.kind in "iu" else array

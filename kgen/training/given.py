@@ -1,5 +1,7 @@
 """`GivenLabels` and `Given`: the conditions of models that are given a label, or anything."""
 
+from typing import Literal
+
 from kgen.bounds import NoClasses, NoCount, NoNames, NoWords
 from kgen.errors import KgenError
 from kgen.spaces import Attributes, Labels, Tokens
@@ -32,6 +34,7 @@ class Given(GenerativeModel):
         attributes: names of the attributes; () for none.
         words: that captions consist of; () for no captions.
         length: most words of a caption.
+        text_encoder: network that reads captions, "recurrent" (a GRU) or "transformer".
         args, kwargs: arguments of the other base class.
     """
 
@@ -44,6 +47,7 @@ class Given(GenerativeModel):
         attributes: NoNames = (),
         words: NoWords = (),
         length: NoCount = 0,
+        text_encoder: Literal["recurrent", "transformer"] = "recurrent",
         **kwargs,
     ):
         if bool(words) != bool(length):
@@ -52,7 +56,7 @@ class Given(GenerativeModel):
                 f"words and length {length}: give both."
             )
         self.classes, self.attributes = classes, attributes
-        self.words, self.length = words, length
+        self.words, self.length, self.text_encoder = words, length, text_encoder
         super().__init__(*args, **kwargs)
 
     @property

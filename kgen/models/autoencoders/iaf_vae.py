@@ -57,6 +57,7 @@ class IAFVAE(VAE):
     """
 
     small_arguments = {**VAE.small_arguments, "flow_steps": 2, "flow_hidden": (9,)}
+    has_normal_posterior = False
     outputs_per_latent = 3  # mean, log variance and context
 
     def __init__(

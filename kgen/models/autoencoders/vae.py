@@ -53,6 +53,7 @@ class VAE(Autoencoder):
     likelihood = "bound"
     can_sample = True
     has_sampler = True
+    has_normal_posterior = True
     picture_arguments: ClassVar[dict] = {"mode": "median"}
     outputs_per_latent = 2  # mean and log variance
 

@@ -1,10 +1,10 @@
-"""Gated PixelCNN, with or without class labels.
+"""Gated PixelCNN, given class labels, captions, attributes or nothing.
 
 Aaron van den Oord, Nal Kalchbrenner, Oriol Vinyals, Lasse Espeholt, Alex Graves, Koray Kavukcuoglu:
 Conditional Image Generation with PixelCNN Decoders. 2016, arXiv:1606.05328.
 
 The probability of an image is a product over its pixels, in raster order: rows first, then columns,
-then channels (equations 1 and 3). The class h, if any, is given:
+then channels (equations 1 and 3). The class h, or the vector of another condition, is given:
 
     log p(x|h) = sum over i of log p(x_i | x_1, ..., x_i-1, h)
 
@@ -21,19 +21,18 @@ for photographs; feature i belongs to channel i modulo 3, not to one of three co
 parts.
 """
 
-from typing import Annotated
-
 import keras
 from keras import layers, ops
 
-from kgen.bounds import Bounds, Count, ImageShape, Levels, Repeats
-from kgen.layers import HorizontalConv2D, VerticalConv2D
+from kgen.bounds import Count, ImageShape, Levels, Repeats
+from kgen.layers import ConditionEmbedding, HorizontalConv2D, VerticalConv2D
 from kgen.models.autoregressive.convolutional import ConvolutionalAutoregressive, built
-from kgen.training import GivenLabels
+from kgen.spaces import Labels
+from kgen.training import Given
 
 
 @keras.saving.register_keras_serializable("kgen")
-class GatedPixelCNN(GivenLabels, ConvolutionalAutoregressive):
+class GatedPixelCNN(Given, ConvolutionalAutoregressive):
     """Gated PixelCNN (van den Oord et al. 2016).
 
     Aaron van den Oord et al.: Conditional Image Generation with PixelCNN Decoders. 2016,
@@ -46,7 +45,7 @@ class GatedPixelCNN(GivenLabels, ConvolutionalAutoregressive):
         levels: values per pixel; Bernoulli pixels for 2, else a softmax over all values.
         features: channels of each stack, rounded up to a multiple of the image's channels.
         blocks: gated layers of each stack; kernels are 7 wide in the first, 3 in the others.
-        classes: number of labels, 0..classes-1; 0 for an unconditional model.
+        kwargs: classes, attributes, words and length, what is given, see `Given`.
 
     Metrics: `loss`, the negative log-likelihood in nats per image.
     """
@@ -60,10 +59,8 @@ class GatedPixelCNN(GivenLabels, ConvolutionalAutoregressive):
         *,
         features: Count = 32,
         blocks: Repeats = 6,
-        classes: Annotated[int, Bounds(0, 65_536)] = 0,
         **kwargs,
     ):
-        self.classes = classes
         super().__init__(image_shape, levels, **kwargs)
         self.features = features
         self.blocks = blocks
@@ -89,13 +86,22 @@ class GatedPixelCNN(GivenLabels, ConvolutionalAutoregressive):
         self.first = self.horizontal[0]
         self.last = pointwise(features, features)
         self.output_layer = pointwise(features, self.parameters_per_pixel, dtype="float32")
-        if classes:
-            self.class_biases = layers.Embedding(classes, 2 * blocks * 2 * features)
-            self.class_biases.build()
+        self.class_biases = self.build_biases(2 * blocks * 2 * features)
+
+    def build_biases(self, size):
+        """The layer from a condition to the biases of all layers, (n, size); None without one."""
+        space = self.condition_space
+        if isinstance(space, Labels):
+            table = layers.Embedding(space.classes, size)
+            table.build()
+            return table
+        if space is None:
+            return None
+        return ConditionEmbedding(space, size, droppable=False, text_encoder=self.text_encoder)
 
     def embed(self, condition=None):
-        """The biases (n, 2 * features) of each layer, for labels: (vertical, horizontal) lists."""
-        if not self.classes:
+        """The biases (n, 2 * features) of every layer: (vertical, horizontal) lists."""
+        if self.class_biases is None:
             return [[None] * self.blocks] * 2
         biases = ops.split(self.class_biases(condition), 2 * self.blocks, axis=-1)
         return biases[: self.blocks], biases[self.blocks :]

@@ -23,14 +23,13 @@ output layer sees the sum of all blocks' outputs, which trains faster than the l
 """
 
 import keras
-import numpy as np
 from keras import ops
 
-from kgen import backend
 from kgen.bounds import Count, ImageShape, Levels, Repeats
 from kgen.errors import KgenError
 from kgen.inference import inference
 from kgen.layers import ConditionEmbedding
+from kgen.layers.attention import Block, applied, dense, normalised, small
 from kgen.models.autoregressive.flat import FlatAutoregressive
 from kgen.training import Given
 
@@ -86,7 +85,9 @@ class ImageTransformer(Given, FlatAutoregressive):
         if self.condition_space is None:
             self.start = self.add_weight(shape=(1, features), initializer=small(), name="start")
         else:
-            self.start = ConditionEmbedding(self.condition_space, features, droppable=False)
+            self.start = ConditionEmbedding(
+                self.condition_space, features, droppable=False, text_encoder=self.text_encoder
+            )
         self.attention_blocks = [Block(features, heads) for _ in range(blocks)]
         self.output_layer = dense(features, self.parameters_per_value, dtype="float32")
 
@@ -124,12 +125,11 @@ class ImageTransformer(Given, FlatAutoregressive):
     def _complete(self, images, mask, uniform, condition=None):
         """Each block keeps the keys and values of the tokens so far."""
         count, placed = images.shape[0], self._placed()
-        empty = ops.zeros((count, self.heads, self.size, self.features // self.heads))
-        empty = ops.cast(empty, self.compute_dtype)
+        empty = [block.empty_cache(count, self.size) for block in self.attention_blocks]
         starts = self._starts(
             ops.cast(ops.zeros((count, 1, self.features)), placed.dtype), condition
         )
-        cache = self._step(starts + placed[0], [(empty, empty)] * self.blocks, 0)
+        cache = self._step(starts + placed[0], empty, 0)
 
         def update(cache, place, inputs):
             number, placed = place
@@ -153,80 +153,3 @@ class ImageTransformer(Given, FlatAutoregressive):
             total = total + x
             following.append(kept)
         return applied(self.output_layer, normalised(total)), following
-
-
-class Block(keras.layers.Layer):
-    """Causal self-attention and a network of two layers, each added to its input.
-
-    Maps tokens (n, length, features) to tokens. `step` maps one token, given the keys and values of
-    those before it.
-    """
-
-    def __init__(self, features, heads, **kwargs):
-        super().__init__(**kwargs)
-        self.shape_of_heads = (heads, features // heads)
-        self.queries_keys_values = dense(features, 3 * features)
-        self.attended = dense(features, features)
-        self.hidden = dense(features, 4 * features)
-        self.last = dense(4 * features, features)
-        self.built = True
-
-    def call(self, x):
-        queries, keys, values = self._split(x)
-        seen = np.tri(x.shape[1], dtype=bool)
-        return self._output(x, self._attention(queries, keys, values, seen))
-
-    def step(self, x, cache, number):
-        """A token (n, features) at the place `number`; returns it and the new cache.
-
-        Args:
-            cache: keys and values of all places, (n, heads, length, size) each.
-        """
-        queries, *own = self._split(x[:, None])
-        places = ops.arange(cache[0].shape[2])
-        here = (places == number)[:, None]
-        cache = tuple(ops.where(here, new, old) for new, old in zip(own, cache, strict=True))
-        attention = self._attention(queries, *cache, (places <= number)[None])
-        return self._output(x[:, None], attention)[:, 0], cache
-
-    def _split(self, x):
-        """Queries, keys and values (n, heads, length, size)."""
-        x = applied(self.queries_keys_values, normalised(x))
-        x = ops.reshape(x, (-1, x.shape[1], 3, *self.shape_of_heads))
-        return ops.unstack(ops.transpose(x, (2, 0, 3, 1, 4)), 3, axis=0)
-
-    def _attention(self, queries, keys, values, seen):
-        """What each query finds where `seen` is True, (n, length, features)."""
-        scores = ops.matmul(queries, ops.swapaxes(keys, -1, -2)) * self.shape_of_heads[1] ** -0.5
-        scores = ops.where(seen, ops.cast(scores, "float32"), -1e9)
-        found = ops.matmul(ops.cast(ops.softmax(scores), values.dtype), values)
-        found = ops.transpose(found, (0, 2, 1, 3))  # (n, length, heads, size)
-        return ops.reshape(found, (-1, found.shape[1], self.shape_of_heads[0] * found.shape[3]))
-
-    def _output(self, x, attention):
-        x = x + applied(self.attended, attention)
-        return x + applied(self.last, ops.gelu(applied(self.hidden, normalised(x))))
-
-
-def dense(inputs, outputs, **kwargs):
-    """A dense layer, built."""
-    layer = keras.layers.Dense(outputs, **kwargs)
-    layer.build((None, inputs))
-    return layer
-
-
-def applied(layer, x):
-    """A dense layer's outputs (n, ..., outputs), without its call, which is slow in a loop."""
-    kernel, bias = (ops.cast(weight, layer.compute_dtype) for weight in (layer.kernel, layer.bias))
-    flat = backend.affine(ops.reshape(x, (-1, x.shape[-1])), kernel, bias)
-    return ops.reshape(flat, (-1, *x.shape[1:-1], layer.units))
-
-
-def normalised(x):
-    """Features (..., features) with mean 0 and variance 1; the next layer scales them."""
-    mean, variance = ops.moments(ops.cast(x, "float32"), -1, keepdims=True)
-    return ops.cast((ops.cast(x, "float32") - mean) * ops.rsqrt(variance + 1e-5), x.dtype)
-
-
-def small():
-    return keras.initializers.RandomNormal(stddev=0.1)

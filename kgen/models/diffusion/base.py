@@ -113,7 +113,9 @@ class Diffusion(Generation, Given, ImageModel):
         self.time_embedding = TimeEmbedding(4 * base_channels, self.highest_frequency)
         self.condition_embedding = None
         if self.condition_space is not None:
-            self.condition_embedding = ConditionEmbedding(self.condition_space, 4 * base_channels)
+            self.condition_embedding = ConditionEmbedding(
+                self.condition_space, 4 * base_channels, text_encoder=self.text_encoder
+            )
 
     # === What a subclass defines ===
 

@@ -1,0 +1,170 @@
+"""Texts as vectors, the recurrent network and the attention that read them, and captions."""
+
+import logging
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+from test_unet import gradients, scatter
+
+import kgen
+from kgen.layers import GRU
+from kgen.layers.attention import Block
+from kgen.layers.text import TEXT_ENCODERS, text_encoder_of
+from kgen.runs.asked import asked_condition
+from kgen.spaces import Tokens
+from kgen.testing.comparing import array
+
+SPACE = Tokens(length=5, words=("a", "red", "seven", "blue"))
+TEXTS = np.int32([[2, 3, 4, 0, 0], [2, 3, 4, 5, 1], [0, 0, 0, 0, 0]])
+every_encoder = pytest.mark.parametrize("kind", TEXT_ENCODERS)
+
+
+def encoder(kind):
+    return scatter(text_encoder_of(kind, SPACE, 8))
+
+
+def normal(*shape, seed=0):
+    return np.random.default_rng(seed).standard_normal(shape).astype("float32")
+
+
+# === Encoders ===
+
+
+@every_encoder
+def test_padding_has_no_effect(kind):
+    layer = encoder(kind)
+    before = array(layer(TEXTS))
+    embeddings = array(layer.words.embeddings)
+    embeddings[0] += 7.0
+    layer.words.embeddings.assign(embeddings)
+    np.testing.assert_array_equal(array(layer(TEXTS)), before)
+    longer = scatter(text_encoder_of(kind, Tokens(9, SPACE.words), 8))
+    for own, other in zip(longer.variables, layer.variables, strict=True):
+        more = len(own.shape) and own.shape[0] - other.shape[0]
+        own.assign(np.pad(array(other), [(0, more)] + [(0, 0)] * (len(own.shape) - 1)))
+    padded = np.pad(TEXTS, ((0, 0), (0, 4)))
+    np.testing.assert_allclose(array(longer(padded)), before, atol=1e-6)
+
+
+@every_encoder
+def test_words_and_their_order_are_seen_and_no_words_are_finite(kind):
+    layer = encoder(kind)
+    texts = np.int32([[2, 3, 4, 0, 0], [4, 3, 2, 0, 0], [2, 3, 4, 1, 0], [0, 0, 0, 0, 0]])
+    vectors = array(layer(texts))
+    assert vectors.shape == (4, 8)
+    assert np.isfinite(vectors).all()
+    differences = np.abs(vectors[:, None] - vectors).max(axis=-1)
+    assert differences[~np.eye(4, dtype=bool)].min() > 1e-3
+
+
+@every_encoder
+def test_gradients_reach_every_weight(kind):
+    layer = encoder(kind)
+    found = gradients(layer, lambda: ops.mean(layer(TEXTS) ** 2))
+    assert [path for path, value in found.items() if np.abs(value).max() < 1e-8] == []
+
+
+@every_encoder
+def test_it_is_saved_within_a_keras_model(kind, tmp_path):
+    inputs = keras.Input((5,), dtype="int32")
+    model = keras.Model(inputs, encoder(kind)(inputs))
+    model.save(tmp_path / "text.keras")
+    loaded = keras.saving.load_model(tmp_path / "text.keras")
+    np.testing.assert_allclose(array(loaded(TEXTS)), array(model(TEXTS)), atol=1e-6)
+
+
+# === The recurrent network and the attention ===
+
+
+def test_the_gru_computes_what_that_of_keras_does():
+    own, keras_gru = scatter(GRU(3, 4)), keras.layers.GRU(4, return_sequences=True)
+    keras_gru.build((None, 6, 3))
+    for weight, value in zip(keras_gru.trainable_variables, own.trainable_variables, strict=True):
+        weight.assign(value)
+    x = normal(2, 6, 3)
+    np.testing.assert_allclose(array(own(x)), array(keras_gru(x)), atol=1e-5)
+
+
+def test_the_gru_step_by_step_equals_the_whole_pass_and_keeps_its_state_where_told():
+    layer, x = scatter(GRU(3, 4)), normal(2, 6, 3)
+    is_read = np.array([[1, 1, 0, 1, 0, 0], [1, 1, 1, 1, 1, 1]], bool)
+    state, states = np.zeros((2, 4), "float32"), []
+    for number in range(6):
+        before = ops.convert_to_tensor(state)
+        new = array(layer.step(before, layer.projected(x[:, number])))
+        state = np.where(is_read[:, number, None], new, state)
+        states.append(state)
+    np.testing.assert_allclose(array(layer(x, is_read)), np.stack(states, 1), atol=1e-6)
+
+
+def test_attention_step_by_step_equals_the_whole_pass():
+    layer, x = scatter(Block(8, 2)), normal(2, 5, 8)
+    cache, outputs = layer.empty_cache(2, 5), []
+    for number in range(5):
+        output, cache = layer.step(ops.convert_to_tensor(x[:, number]), cache, number)
+        outputs.append(array(output))
+    np.testing.assert_allclose(array(layer(x)), np.stack(outputs, 1), atol=1e-5)
+
+
+def test_attention_does_not_look_at_what_is_not_visible():
+    layer, x = scatter(Block(8, 2)), normal(2, 5, 8)
+    visible = np.array([[1, 1, 1, 0, 0]] * 2, bool)
+    before = array(layer(x, visible))
+    x[:, 3:, 0] += 1.0
+    np.testing.assert_array_equal(array(layer(x, visible))[:, :3], before[:, :3])
+    x[:, 2, 0] += 1.0
+    assert np.abs(array(layer(x, visible))[:, 0] - before[:, 0]).max() > 1e-3
+
+
+# === Captions ===
+
+
+def test_unknown_words_get_one_warning_that_names_them(caplog):
+    with caplog.at_level(logging.WARNING, "kgen"):
+        tokens = SPACE.check(["a crimson seven", "a mauve, crimson seven"])
+    (record,) = caplog.records
+    assert "3 unknown word(s), read as <unknown>: crimson, mauve, ,. " in record.getMessage()
+    assert tokens[0].tolist() == [2, 1, 4, 0, 0]
+    with caplog.at_level(logging.WARNING, "kgen"):
+        asked_condition(SPACE, ["a red one"])
+    assert "1 unknown word(s), read as <unknown>: one." in caplog.records[-1].getMessage()
+    SPACE.check(["a red seven"])
+    assert len(caplog.records) == 2
+
+
+def captioned(count=64):
+    """Bright images are "a red seven", dark ones "blue"."""
+    random = np.random.default_rng(0)
+    bright = np.arange(count) % 2
+    images = random.integers(0, 5, (count, 8, 8, 1)) + 12 * bright[:, None, None, None]
+    captions = SPACE.encode([("blue", "a red seven")[row] for row in bright])
+    split = kgen.data.Split(images.astype("uint8"), captions)
+    space = kgen.spaces.Pixels((8, 8, 1), 17)
+    return kgen.data.Dataset("toy", split, split, space, "", "", condition_space=SPACE)
+
+
+SMALL = {
+    "cvae": {"hidden": (16,), "latent_size": 2},
+    "edm": {"base_channels": 8, "multipliers": (1, 2), "attention": 0},
+    "gated_pixelcnn": {"features": 8, "blocks": 1},
+    "image_transformer": {"features": 8, "blocks": 1},
+}
+
+
+@pytest.mark.parametrize("kind", TEXT_ENCODERS)
+@pytest.mark.parametrize("name", SMALL)
+def test_conditional_models_take_captions(name, kind):
+    data = captioned()
+    kgen.set_seed(0)
+    model = kgen.models.create(name, data, text_encoder=kind, **SMALL[name])
+    assert model.condition_space == SPACE
+    model.compile(keras.optimizers.Adam(0.01))
+    losses = model.fit(data.train, batch_size=32, epochs=10, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+    few = {"steps": 3} if name == "edm" else {}
+    bright, dark = (model.sample(9, [text] * 9, 0, **few) for text in ("a red seven", "blue"))
+    if name != "edm":  # which learns longer
+        assert bright.mean() > dark.mean()
+    assert (bright != dark).any()
