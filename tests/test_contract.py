@@ -27,11 +27,21 @@ ROUNDED = [
     if backend.name() == "tensorflow"
 ]
 
+# While all logits lie within the margins, as at the start, those of real and generated images move
+# the bias by -1 and by 1.
+HINGED = [
+    ("sngan", "every_trainable_variable_has_a_gradient"),
+    ("sngan", "training_changes_every_trainable_variable"),
+    ("sngan", "an_update_changes_only_its_player"),
+]
+
 
 def marks_of(name, check_name):
     marks = [pytest.mark.slow] * (check_name in SLOW)
     if (name, check_name) in ROUNDED:
         marks.append(pytest.mark.xfail(reason="TensorFlow's threads add up in any order"))
+    if (name, check_name) in HINGED:
+        marks.append(pytest.mark.xfail(reason="the bias of hinged logits has no gradient at first"))
     return marks
 
 

@@ -92,6 +92,12 @@ def test_lazy_r1_moves_the_discriminator_as_often_as_it_is_due():
 # === Augmentation ===
 
 
+def changed(images, draws, changes, background):
+    """`augmented` of NumPy arrays."""
+    images, draws = ops.convert_to_tensor(images), ops.convert_to_tensor(draws)
+    return array(augmented(images, draws, changes, background))
+
+
 @pytest.mark.parametrize("name", ["gan", "wgan_gp", "infogan"])
 def test_no_augmentation_is_bitwise_the_plain_loss(monkeypatch, name):
     model = model_of(name, latent_size=16, augment=())
@@ -113,7 +119,7 @@ def test_the_draws_in_the_middle_change_nothing():
     """No shift, no change of color: what is left is a hole."""
     images = floats(3, 8, 8, 3)
     middle = np.full((3, DRAWS), 0.5, "float32")
-    found = array(augmented(images, middle, ("translation", "color"), -1.0))
+    found = changed(images, middle, ("translation", "color"), -1.0)
     np.testing.assert_allclose(found, images, atol=1e-6)
 
 
@@ -121,7 +127,7 @@ def test_the_draws_in_the_middle_change_nothing():
 def test_translations_are_shifts_and_fill_with_the_background(background):
     images = floats(40, 16, 9, 3)
     draws = np.random.default_rng(0).uniform(size=(40, DRAWS)).astype("float32")
-    found, shifts = array(augmented(images, draws, ("translation",), background)), set()
+    found, shifts = changed(images, draws, ("translation",), background), set()
     for before, after, (down, right) in zip(images, found, draws[:, 3:5], strict=True):
         down, right = int(down * 5) - 2, int(right * 3) - 1
         padded = np.pad(before, [(2, 2), (1, 1), (0, 0)], constant_values=background)
@@ -134,7 +140,7 @@ def test_translations_are_shifts_and_fill_with_the_background(background):
 def test_cutouts_are_squares_of_half_the_side():
     images = np.ones((60, 8, 12, 1), "float32")
     draws = np.random.default_rng(0).uniform(size=(60, DRAWS)).astype("float32")
-    holes = array(augmented(images, draws, ("cutout",), -1.0))[..., 0] == -1
+    holes = changed(images, draws, ("cutout",), -1.0)[..., 0] == -1
     rows, columns = holes.any(axis=2), holes.any(axis=1)
     assert np.array_equal(holes, rows[:, :, None] & columns[:, None])  # rectangles
     assert set(np.abs(np.diff(np.pad(rows, [(0, 0), (1, 1)]).astype(int))).sum(axis=1)) == {2}
@@ -152,9 +158,8 @@ def test_color_is_the_papers():
     expected = grey + 2 * saturation * (expected - grey)
     mean = expected.mean(axis=(1, 2, 3), keepdims=True)
     expected = mean + (0.5 + contrast) * (expected - mean)
-    np.testing.assert_allclose(
-        array(augmented(images, draws, ("color",), 0.0)), expected, atol=1e-5
-    )
+    found = changed(images, draws, ("color",), 0.0)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_the_generators_gradient_passes_through_the_augmentation(monkeypatch):

@@ -192,7 +192,7 @@ class Fader(ImageModel):
         rebuilt = self.decoder([codes, self.given(condition)], training=training)
         error = ops.mean((rebuilt - values) ** 2)
         logits = self.critic(codes, training=False)
-        weight = self.adversarial_weight * ops.minimum(self.step / self.ramp_steps, 1.0)
+        weight = self.adversarial_weight * ops.minimum((self.step + 1.0) / self.ramp_steps, 1.0)
         loss = error + weight * self.cross_entropy(logits, self.others(condition))
         return loss, {"reconstruction": error}
 

@@ -87,6 +87,7 @@ class ResidualUp(layers.Layer):
         return {**super().get_config(), **own}
 
 
+@keras.saving.register_keras_serializable("kgen")
 class ResidualDown(layers.Layer):
     """Residual block of a discriminator, which halves the image, rounded up.
 
@@ -98,7 +99,7 @@ class ResidualDown(layers.Layer):
 
     def __init__(self, filters, spectral=False, first=False, **kwargs):
         super().__init__(**kwargs)
-        self.filters, self.first = filters, first
+        self.filters, self.spectral, self.first = filters, spectral, first
         settings = {"padding": "same", "spectral": spectral}
         self.convolution = linear(Conv2D, filters, 3, **settings)
         self.halving = linear(Conv2D, filters, 4, strides=2, **settings)
@@ -115,3 +116,7 @@ class ResidualDown(layers.Layer):
         h = x if self.first else ops.leaky_relu(x, 0.2)
         h = self.halving(ops.leaky_relu(self.convolution(h), 0.2))
         return h + self.shortcut(self.pooling(x))
+
+    def get_config(self):
+        own = {name: getattr(self, name) for name in ("filters", "spectral", "first")}
+        return {**super().get_config(), **own}

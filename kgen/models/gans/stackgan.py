@@ -87,12 +87,12 @@ class StageI(Augmented):
 
     def build_generator(self):
         size = self.latent_size - self.condition_size
-        network = networks.convolutional_generator(
-            self.latent_size, self.image_shape, self.base_channels
-        )
+        settings = {"classes": 0, "spectral": self.generator_spectral_normalization}
+        chain = networks.convolutional_generator(self.image_shape, self.base_channels, **settings)
+        network = networks.network(chain, (self.latent_size,), "images")
         latents, condition = layers.Input((size,)), layers.Input((self.condition_size,))
         images = network(layers.Concatenate()([latents, condition]))
-        return keras.Model([latents, condition], images, name="generator")
+        return keras.Model([latents, condition], images, name="small_generator")
 
 
 @keras.saving.register_keras_serializable("kgen")
