@@ -50,7 +50,7 @@ def several_steps_per_execution_train_alike(case):
     history = case.fit_whole_batches(model)
     assert int(model.optimizer.iterations) == 3
     assert_close(history, case.in_order.history, 1e-5)
-    assert_close(state_of(model), case.in_order.state, 1e-5)
+    assert_close(state_of(model), case.in_order.state, 5e-5)  # it may sum in another order
 
 
 @check
