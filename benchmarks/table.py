@@ -17,6 +17,7 @@ README, RECORDS = ROOT / "README.md", Path(__file__).parent / "records"
 FIRST, LAST = "<!-- made by: python -m benchmarks.table -->\n", "<!-- end of the table -->\n"
 HEADINGS = ("name", "model", "data", "measured", "published", "record")
 NONE = "no figure yet"
+SHOWN_BY_SAMPLES = ("ddpm", "improved_ddpm", "edm", "flow_matching")  # beside their likelihoods
 MANY = 10_000  # test images; a figure of fewer says so
 
 # {(model, data): figure and protocol}, of the same images: the fixed and the dynamic binarisation
@@ -116,15 +117,21 @@ def duration(seconds):
 
 
 def measured(record):
-    """A record's figure: likelihood, else Frechet distance, else loss; None if it has none."""
-    estimates = record.get("test", {}).get("estimates")
+    """A record's figures: likelihood, else Frechet distance, else loss; None if it has none.
+
+    Of diffusion models both.
+    """
+    estimates, found = record.get("test", {}).get("estimates"), []
     if estimates:
-        return likelihood(max(estimates, key=number_of_samples), is_binary(record))
+        found = [likelihood(max(estimates, key=number_of_samples), is_binary(record))]
     distance = (
         record.get("evaluation", {}).get("rows", {}).get("samples", {}).get("frechet_distance")
     )
-    if distance is not None and is_comparable(record["evaluation"]["used"]):
-        return f"Frechet distance {distance:.1f}"
+    is_shown = not estimates or record["model"] in SHOWN_BY_SAMPLES
+    if distance is not None and is_shown and is_comparable(record["evaluation"]["used"]):
+        found.append(f"Frechet distance {distance:.1f}")
+    if found:
+        return "; ".join(found)
     if distance is None and "val_loss" in record["last_epoch"]:
         return f"loss {record['last_epoch']['val_loss']:.1f}"
     return None
@@ -145,7 +152,9 @@ def likelihood(estimate, binary):
     if estimate["likelihood"] == "bound":
         text = f"≤ {text}"
     notes = [f"k = {estimate['samples']:,}"] if "samples" in estimate else []
-    notes += [f"{estimate['draws']} draws"] if "draws" in estimate else []
+    notes += (
+        [f"{estimate['draws']} draw{'s' * (estimate['draws'] > 1)}"] if "draws" in estimate else []
+    )
     notes += [f"{estimate['images']:,} images"] if estimate["images"] < MANY else []
     return f"{text} ({', '.join(notes)})" if notes else text
 
