@@ -295,7 +295,9 @@ LABELLED = Split(ALL_IMAGES, np.arange(16) % 2)
         (
             "images alone",
             lambda: linear_probe(
-                SimpleNamespace(encodes=True, condition_space=Labels(2)), LABELLED, LABELLED
+                SimpleNamespace(encodes=True, encodes_alone=False, condition_space=Labels(2)),
+                LABELLED,
+                LABELLED,
             ),
         ),
         ("with labels", lambda: linear_probe(LATENT, LABELLED, Split(ALL_IMAGES))),

@@ -54,6 +54,7 @@ class Toy:
     space, condition_space = Pixels((4, 4, 1), levels=17), None
     can_sample, likelihood, sampling = True, None, "direct"
     likelihood_images, likelihood_samples = None, 10
+    has_normal_posterior = False
     trainable_weights = ()
 
     def __init__(self, draw):

@@ -31,12 +31,12 @@ def posterior_figures(mean, log_variance, seed=0):
     kl = 0.5 * (mean**2 + np.exp(log_variance) - log_variance - 1.0).sum(axis=1).mean()
     noise = np.random.default_rng(seed).standard_normal(mean.shape)
     draws = mean + np.exp(0.5 * log_variance) * noise
-    negative_entropy = -0.5 * (size * np.log(2 * np.pi) + size + log_variance.sum(axis=1)).mean()
+    own = -0.5 * (noise**2 + log_variance + np.log(2 * np.pi)).sum(axis=1)  # log q(z|x)
     blocks = (draws[start : start + ROWS] for start in range(0, count, ROWS))
     log_q = np.concatenate([_log_mixture(block, mean, log_variance) for block in blocks])
     return {
         "kl": float(kl),
-        "mutual_information": float(negative_entropy - log_q.mean()),
+        "mutual_information": float((own - log_q).mean()),
         "active_units": int((mean.var(axis=0) > ACTIVE).sum()),
         "units": size,
     }
