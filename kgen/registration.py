@@ -14,8 +14,15 @@ OPTIMIZERS = ("ClosedFormUpdate", "OptimizerGroup")
 LAYERS = (
     *("BatchNormalization", "Codebook", "Conv2D", "Conv2DTranspose", "UpsampleConv", "Dropout"),
     *("HorizontalConv2D", "MaskedConv2D", "MaskedDense", "SpectralNormalization"),
-    "VerticalConv2D",
+    *("ConditionalBatchNormalization", "MinibatchDeviation", "SumPooling", "VerticalConv2D"),
+    *("RecurrentTextEncoder", "TransformerTextEncoder"),
 )
+OF_MODELS = {  # layers and networks of single models
+    "Codes": "kgen.models.gans.codes",
+    "ResidualDown": "kgen.models.gans.blocks",
+    "ResidualUp": "kgen.models.gans.blocks",
+    "StageI": "kgen.models.gans.stackgan",
+}
 
 
 class Placeholder:
@@ -35,7 +42,7 @@ def homes():
 
     layers = dict.fromkeys(LAYERS, "kgen.layers")
     own = {name: module for name, module in models.homes().items() if module.startswith("kgen.")}
-    return {**own, **layers, **dict.fromkeys(OPTIMIZERS, "kgen.training")}
+    return {**own, **layers, **OF_MODELS, **dict.fromkeys(OPTIMIZERS, "kgen.training")}
 
 
 def register():
