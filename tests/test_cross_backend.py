@@ -182,7 +182,7 @@ def test_losses_continue_without_a_jump(results, model, saved_by, loaded_by):
     for expected, received in zip(here[6:], there[6:], strict=True):
         # Not of the few test images: with other noise their means differ by a tenth.
         for term in (name for name in expected if name.endswith("loss") and "val_" not in name):
-            assert received[term] == pytest.approx(expected[term], rel=0.05), term
+            assert received[term] == pytest.approx(expected[term], rel=0.1), term
 
 
 @pytest.mark.parametrize("model", RUNS)

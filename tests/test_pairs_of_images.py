@@ -148,17 +148,18 @@ def test_a_picture_shows_source_sample_and_target(tmp_path):
 
 
 def test_a_run_has_pictures_of_triples(tmp_path):
-    """Of the held-out pairs, in turn: the left third is the sources, the right one the targets."""
+    """Of validation pairs, in turn: the left third is the sources, the right one the targets."""
     arguments = (
         "--model pix2pix --data digits:edges --limit 64 --epochs 1 --set base_channels=2 patch=16"
     )
     kgen.fit.main([*arguments.split(), "--out", str(tmp_path / "run")])
-    data = kgen.data.load("digits:edges").limit(64)
-    rows = np.arange(64) % len(data.test)
-    sources = data.condition_space.converted(data.test.condition[rows], data.space)
+    data = kgen.data.load("digits:edges").with_validation().limit(64)
+    rows = np.arange(64) % len(data.validation)
+    condition = data.validation.condition[rows]
+    sources = data.condition_space.converted(condition, data.space)
     model = kgen.load(tmp_path / "run" / "model")
-    samples = model.sample(condition=data.test.condition[rows])
-    triples = np.stack([sources, samples, data.test.x[rows]], 1).reshape(-1, 8, 8, 1)
+    samples = model.sample(condition=condition)
+    triples = np.stack([sources, samples, data.validation.x[rows]], 1).reshape(-1, 8, 8, 1)
     with Image.open(tmp_path / "run" / "samples" / "epoch-001.png") as picture:
         expected = kgen.pictures.grid(triples, 17, columns=12)
         assert np.array_equal(np.asarray(picture), np.asarray(expected))
