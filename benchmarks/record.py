@@ -13,6 +13,7 @@ a bound (one estimate for each); an exact likelihood has none.
 
 import argparse
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -45,6 +46,7 @@ def main():
 def keep(run, options, references):
     """Write the record of one run."""
     record = json.loads((run / "run.json").read_text())
+    record["command"] = without_folder(record["command"])
     source = options.data or record["options"].get("data") or record["data"]["name"]
     data = kgen.data.load(source)
     model = kgen.load(run / "model")
@@ -72,6 +74,11 @@ def keep(run, options, references):
     write_json(RECORDS / f"{run.name}.json", record)
     shutil.copyfile(run / "history.csv", RECORDS / f"{run.name}.csv")
     shutil.copyfile(picture_of(run, record), RECORDS / f"{run.name}.png")
+
+
+def without_folder(command):
+    """The command that a reader repeats: without the folder of the one who ran it."""
+    return re.sub(r" --out(=| )\S+", "", command)
 
 
 def picture_of(run, record):

@@ -2,12 +2,14 @@
 picture and its table are those of the records; none needs a backend."""
 
 import importlib.util
+import json
 from pathlib import Path
 
 import pytest
 from PIL import Image, ImageChops
 
 from benchmarks import table
+from benchmarks.record import without_folder
 
 SOURCES = Path(__file__).parent.parent / "docs" / "generate"
 
@@ -105,3 +107,11 @@ def test_broken_links_are_found(links, tmp_path, text, expected):
     (tmp_path / "a.html").write_text(text)
     (tmp_path / "b.html").write_text('<p id="here">')
     assert list(links.problems(tmp_path)) == ([expected] if expected else [])
+
+
+def test_commands_of_records_name_no_folder_of_who_ran_them():
+    for path in sorted(Path("benchmarks/records").glob("*.json")):
+        record = json.loads(path.read_text())
+        command = record.get("command", "") if isinstance(record, dict) else ""
+        assert "--out" not in command, path
+        assert without_folder(f"{command} --out here --seed 1") == f"{command} --seed 1"

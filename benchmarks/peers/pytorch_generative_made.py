@@ -3,7 +3,7 @@
 Its output is a probability, to which its `reproduce` applies the loss of logits; so does this.
 """
 
-from benchmarks.peers.pytorch_generative_pixelcnn import image_loss
+from benchmarks.peers.pytorch_generative_rows import trained_by_adam
 
 PACKAGE = "pytorch_generative"
 MODEL, LEVELS, SETTINGS = "made", 2, {"hidden": (8000,)}
@@ -18,7 +18,4 @@ def network(image_shape):
 
 
 def create(image_shape):
-    import torch
-
-    made = network(image_shape)
-    return made, torch.optim.Adam(made.parameters()), image_loss(made)
+    return trained_by_adam(network(image_shape))

@@ -3,7 +3,7 @@
 Its output is a probability, to which its `reproduce` applies the loss of logits; so does this.
 """
 
-from benchmarks.peers.pytorch_generative_pixelcnn import image_loss
+from benchmarks.peers.pytorch_generative_rows import trained_by_adam
 
 PACKAGE = "pytorch_generative"
 MODEL, LEVELS, SETTINGS = "nade", 2, {"hidden": 500}
@@ -18,7 +18,4 @@ def network(image_shape):
 
 
 def create(image_shape):
-    import torch
-
-    nade = network(image_shape)
-    return nade, torch.optim.Adam(nade.parameters()), image_loss(nade)
+    return trained_by_adam(network(image_shape))
