@@ -10,6 +10,7 @@ from texts import cell, first_sentence, linked, table
 from kgen import models
 from kgen.training import GenerativeModel, Lacking
 
+TEXTS = 12  # of those that a run drew
 RECORDS = Path(__file__).parents[2] / "benchmarks" / "records"
 
 # What the attribute `likelihood` says of p(x): Goodfellow's taxonomy.
@@ -199,7 +200,15 @@ def measured(name, record):
         text += quality(record["evaluation"])
     if (RECORDS / f"{name}.png").exists():
         text += f"\n![Images of the run {name}, after its last epoch]({name}.png)\n"
+    if (RECORDS / f"{name}.txt").exists():
+        text += f"\n{texts_of(name)}"
     return text
+
+
+def texts_of(name):
+    """The first texts that a run drew."""
+    lines = (RECORDS / f"{name}.txt").read_text(encoding="utf-8").splitlines()[:TEXTS]
+    return "\n".join(["Drawn by the model:\n", "```", *lines, "```\n"])
 
 
 def duration(seconds):
