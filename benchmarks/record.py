@@ -71,6 +71,8 @@ def keep(run, options, references):
     if model.likelihood:
         record["test"] = {"split": "test", "seed": SEED, "estimates": estimates}
     record["evaluation"] = {"rows": found.rows, "used": found.used, "seconds": found.seconds}
+    if found.latents:
+        record["evaluation"]["latents"] = found.latents
     write_json(RECORDS / f"{run.name}.json", record)
     shutil.copyfile(run / "history.csv", RECORDS / f"{run.name}.csv")
     shown = samples_of(run, record)

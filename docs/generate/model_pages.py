@@ -193,6 +193,7 @@ def measured(name, record):
             f"{record['machine']['processors']} processors",
         ],
         *([f"test set, {split}", text] for split, text in likelihoods(record)),
+        *latents(record),
         ["last epoch", last_epoch(record)],
     ]
     text = f"### {name}\n\n{table(['', ''], rows)}\n"
@@ -223,12 +224,22 @@ def likelihoods(record):
         samples = next(drawn, "")
         if "log_partition" in found:
             samples = f": {sides_in_words(found)}"
+        item = "text" if "perplexity" in found else "image"
+        words = f", perplexity {found['perplexity']:.1f}" if "perplexity" in found else ""
         yield (
             f"{found['likelihood']}{samples}",
             f"{found['negative_log_prob_nats']:.2f} ± {found['standard_error_nats']:.2f} nats per "
-            f"image, {found['bits_per_dimension']:.4f} bits per dimension "
-            f"({found['images']:,} images)",
+            f"{item}, {found['bits_per_dimension']:.4f} bits per dimension "
+            f"({found['images']:,} {item}s){words}",
         )
+
+
+def latents(record):
+    """The row of how much the latents are used; none for a model without normal posteriors."""
+    from kgen.evaluation.tables import latents_in_words
+
+    found = record.get("evaluation", {}).get("latents")
+    return [["latents", latents_in_words(found)]] if found else []
 
 
 def last_epoch(record):
