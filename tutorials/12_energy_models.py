@@ -338,7 +338,7 @@ for name, model in probed.items():
 #
 # ## Where to go next
 #
-# - MNIST: `python -m kgen.fit --model rbm --data binarized_mnist --set persistent=true`; then
+# - MNIST: `python -m kgen.fit --model rbm --data binarized_mnist --set persistent=True`; then
 #   `python -m kgen.evaluate runs/rbm-binarized_mnist` prints both sides.
 # - A density of points: `kgen.data.load("rings")` and `mixture_of_gaussians`.
 # - The other families on the same digits: `4_pixelcnn.py`, `5_glow.py`, `11_autoregressive.py`.
