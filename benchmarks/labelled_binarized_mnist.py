@@ -34,15 +34,16 @@ def origins(binary, grey):
 def main(path):
     binary, grey = kgen.data.load("binarized_mnist"), kgen.data.load("mnist")
     arrays = {}
-    for split in ("train", "test"):
-        images, original = getattr(binary, split).images, getattr(grey, split)
+    for split, part in {"train": "train", "validation": "val", "test": "test"}.items():
+        # The published 10,000 validation images are of MNIST's training images, too.
+        images, original = getattr(binary, split).images, grey.splits.get(split, grey.train)
         index, value = origins(images, original.images)
         distinct = len(np.unique(index))
         print(
             f"{split}: {len(images)} binary images from {distinct} grey ones, log-likelihoods "
             f"{value.min():.1f} to {value.max():.1f} nats"
         )
-        arrays[f"x_{split}"], arrays[f"y_{split}"] = images, original.labels[index]
+        arrays[f"x_{part}"], arrays[f"y_{part}"] = images, original.labels[index]
     np.savez_compressed(path, **arrays)
 
 

@@ -1,14 +1,14 @@
-"""Keep what a finished run found: its record, its history, its last sample grid.
+"""Keep what a finished run found: its record, its history, its last samples.
 
     python benchmarks/record.py RUN [RUN ...] [--samples N] [--bound-samples 1 500]
         [--likelihood-images N] [--sampling KEY=VALUE ...]
 
-Writes benchmarks/records/NAME.json, NAME.csv and NAME.png, NAME being the folder's. The record is
-the run's own run.json (command, seed, epochs, seconds, backend, versions, machine) and what
-`kgen.evaluation` finds of it: the quality of N samples (with the encoder and its hash), and the
-likelihood of N test images (a diffusion model's of fewer, see `--likelihood-images`), in nats per
-image and bits per dimension, each the mean with its standard error. `--bound-samples` are the k of
-a bound (one estimate for each); an exact likelihood has none.
+Writes benchmarks/records/NAME.json, NAME.csv and NAME.png (of texts NAME.txt), NAME being the
+folder's. The record is the run's own run.json (command, seed, epochs, seconds, backend, versions,
+machine) and what `kgen.evaluation` finds of it: the quality of N samples (with the encoder and its
+hash), and the likelihood of N test images (a diffusion model's of fewer, see
+`--likelihood-images`), in nats per image and bits per dimension, each the mean with its standard
+error. `--bound-samples` are the k of a bound (one estimate for each); an exact likelihood has none.
 """
 
 import argparse
@@ -71,9 +71,12 @@ def keep(run, options, references):
     if model.likelihood:
         record["test"] = {"split": "test", "seed": SEED, "estimates": estimates}
     record["evaluation"] = {"rows": found.rows, "used": found.used, "seconds": found.seconds}
+    if found.latents:
+        record["evaluation"]["latents"] = found.latents
     write_json(RECORDS / f"{run.name}.json", record)
     shutil.copyfile(run / "history.csv", RECORDS / f"{run.name}.csv")
-    shutil.copyfile(picture_of(run, record), RECORDS / f"{run.name}.png")
+    shown = samples_of(run, record)
+    shutil.copyfile(shown, RECORDS / f"{run.name}{shown.suffix}")
 
 
 def without_folder(command):
@@ -81,8 +84,8 @@ def without_folder(command):
     return re.sub(r" --out(=| )\S+", "", command)
 
 
-def picture_of(run, record):
-    """The last sample grid of a run; with early stopping, that of its best epoch."""
+def samples_of(run, record):
+    """The file of a run's last samples; with early stopping, that of its best epoch."""
     paths = sorted((run / "samples").iterdir())
     best = record.get("best_epoch")
     of_the_model = [path for path in paths if best and path.stem.endswith(f"epoch-{best:03d}")]

@@ -123,7 +123,7 @@ def measured(record):
     """
     estimates, found = record.get("test", {}).get("estimates"), []
     if estimates:
-        found = [likelihood(max(estimates, key=number_of_samples), is_binary(record))]
+        found = [likelihood(max(estimates, key=number_of_samples), is_in_nats(record))]
     distance = (
         record.get("evaluation", {}).get("rows", {}).get("samples", {}).get("frechet_distance")
     )
@@ -141,10 +141,10 @@ def number_of_samples(estimate):
     return estimate.get("samples") or estimate.get("draws") or 0
 
 
-def likelihood(estimate, binary):
-    """The mean with its standard error, in nats or in bits per dimension."""
+def likelihood(estimate, in_nats):
+    """The mean with its standard error, in nats or in bits per dimension; of texts perplexity."""
     nats, bits = estimate["negative_log_prob_nats"], estimate["bits_per_dimension"]
-    scale, digits = (1, 2) if binary else (bits / nats, 3)
+    scale, digits = (1, 2) if in_nats else (bits / nats, 3)
     error = estimate["standard_error_nats"] * scale
     best = estimate.get("optimistic_negative_log_prob_nats")
     text = f"{best * scale:.{digits}f} to " if best else ""
@@ -155,14 +155,18 @@ def likelihood(estimate, binary):
     notes += (
         [f"{estimate['draws']} draw{'s' * (estimate['draws'] > 1)}"] if "draws" in estimate else []
     )
-    notes += [f"{estimate['images']:,} images"] if estimate["images"] < MANY else []
+    if "perplexity" in estimate:
+        at_most = "≤ " * (estimate["likelihood"] == "bound")
+        text = f"{text} nats a text, perplexity {at_most}{estimate['perplexity']:.1f}"
+    elif estimate["images"] < MANY:
+        notes += [f"{estimate['images']:,} images"]
     return f"{text} ({', '.join(notes)})" if notes else text
 
 
-def is_binary(record):
-    """Whether the images have two levels."""
+def is_in_nats(record):
+    """Whether the items are images of two levels, or texts, which have none."""
     levels = record["data"].get("levels") or record["evaluation"]["used"]["levels"]
-    return levels == 2
+    return levels in (2, None)
 
 
 def is_comparable(used):

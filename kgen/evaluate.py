@@ -46,7 +46,11 @@ def parser():
         "take seconds an image, such as diffusion models)",
     )
     parser.add_argument(
-        "--split", choices=("test", "train"), default="test", help="real images (default test)"
+        "--split",
+        choices=("test", "validation", "train"),
+        default="test",
+        help="real images (default test); to choose between runs: validation, which a run "
+        "keeps apart",
     )
     parser.add_argument(
         "--encoder",
@@ -139,28 +143,46 @@ def training_time(folder):
     return {} if seconds is None else {"training": float(seconds)}
 
 
+def compared(whole, folder, options):
+    """The images of a run to compare with, its validation images apart if they are asked for."""
+    if options.split != "validation":
+        return whole
+    again = stored_options(run_folder.read_record(folder), folder)
+    return whole.with_validation(again.validation, again.seed or 0)
+
+
+def encoder_of(whole, options):
+    """The encoder asked for, or the named set's; None leaves the choice to `evaluate`."""
+    from kgen import encoders
+
+    if options.encoder:
+        return encoders.for_data(whole, name=options.encoder)
+    return encoders.frozen_classifier(whole)
+
+
 def evaluate_all(sources, options):
-    """Yield (name, evaluation) of each run; runs on the same data share one reference."""
+    """Yield (name, evaluation) of each run; runs on the same images share one reference."""
     import tqdm
 
-    from kgen import encoders
     from kgen.description.parameters import assigned, parsed
     from kgen.evaluation import check_images_of, evaluate, images_compared, images_scored
 
     given = {name: parsed(text) for name, text in assigned("--sampling", options.sampling)}
     runs = load_models(sources, options.model)
-    known = {}  # {arguments of load: (images, encoder, reference)}
+    loaded = {}  # by the arguments of load
+    images_by_run, known = {}, {}  # {checksum, size: (encoder, reference)}
     for folder, source in sources.items():  # check all runs before the first takes minutes
         key = tuple(source.values())
-        if key not in known:
-            known[key] = data.load(**source), None, None
-        check_images_of(runs[folder], known[key][0], options.split)
+        loaded[key] = loaded.get(key) or data.load(**source)
+        images_by_run[folder] = compared(loaded[key], folder, options)
+        check_images_of(runs[folder], images_by_run[folder], options.split)
     for folder, model in runs.items():
-        key = tuple(sources[folder].values())
-        images, encoder, reference = known[key]
-        if options.encoder and encoder is None and model.can_sample:
-            encoder = encoders.for_data(images, name=options.encoder)
-        count = images_compared(images, options.samples)
+        images = images_by_run[folder]
+        key = images.checksum, len(images.splits[options.split])
+        encoder, reference = known.get(key, (None, None))
+        if encoder is None and model.can_sample:
+            encoder = encoder_of(loaded[tuple(sources[folder].values())], options)
+        count = images_compared(images, options.samples, options.split)
         scored = images_scored(model, count, options.likelihood_images)
         total = model.can_sample * count + scored
         with tqdm.tqdm(total=total, unit="image", desc=printable(folder)) as bar:
@@ -177,7 +199,7 @@ def evaluate_all(sources, options):
                 sampling=given,
                 likelihood_images=options.likelihood_images,
             )
-        known[key] = images, encoder, reference or found.reference
+        known[key] = encoder, reference or found.reference
         found.seconds |= training_time(folder)
         yield str(folder), found
 

@@ -55,13 +55,29 @@ def test_every_label_may_have_its_own_splits(tmp_path):
 
 
 @pytest.mark.parametrize("val", ["val", "Valid", "validation"])
-def test_validation_images_are_left_out_beside_test_images_and_it_is_said(tmp_path, val):
+def test_a_third_folder_of_that_name_holds_the_validation_images(tmp_path, val):
     for split, value in (("train", 200), ("test", 2), (val, 3)):
         write(tmp_path / split, a=value)
     data = load(tmp_path)
-    assert (values(data.train), values(data.test)) == ([200], [2])
+    assert [values(data.splits[split]) for split in ("train", "test", "validation")] == [
+        [200],
+        [2],
+        [3],
+    ]
     assert (data.train.labels, data.label_names) == (None, None)
-    assert f"; images left out in {val}: 1" in data.source
+    assert f"train for training and test for testing, {val} for validation" in data.source
+    assert values(data.with_validation().validation) == [3]
+
+
+def test_labels_of_validation_images_are_numbered_with_the_others(tmp_path):
+    write(tmp_path / "train" / "cats", a=200)
+    write(tmp_path / "train" / "dogs", a=2)
+    write(tmp_path / "test" / "dogs", a=3)
+    write(tmp_path / "val" / "birds", a=4)
+    data = load(tmp_path)
+    assert data.label_names == ("birds", "cats", "dogs")
+    labels = [split.labels.tolist() for split in data.splits.values()]
+    assert labels == [[1, 2], [2], [0]]
 
 
 @pytest.mark.parametrize("wrapping", ["all-my-images", "data/flowers", "train", "2"])
@@ -162,17 +178,16 @@ trees = st.sets(st.lists(folder_names, max_size=3).map(tuple), min_size=1, max_s
 
 @light
 @given(trees, st.integers(1, 12))
-def test_no_image_is_in_both_splits_and_none_is_lost(folders, files):
+def test_no_image_is_in_two_splits_and_none_is_lost(folders, files):
     root = Path("root")
     paths = [root.joinpath(*f, f"{number}.png") for f in folders for number in range(files)]
     try:
         found = layout(root, paths)
     except KgenError:  # folders that do not go together
         return
-    left_out = [path for path in paths if path not in set(found.paths)]
-    assert len(set(found.paths)) == len(found.paths) == len(paths) - len(left_out)
-    assert f"; images left out in val: {len(left_out)}" in found.note or not left_out
-    assert 0 < found.training < len(found.paths)
+    assert sorted(found.paths) == sorted(paths)
+    assert sum(found.counts) == len(paths)
+    assert min(found.counts) > 0
     if found.labels is not None:
         assert np.unique(found.labels).tolist() == list(range(len(found.label_names)))
         named = [found.label_names[label] for label in found.labels]

@@ -118,3 +118,17 @@ def test_the_fixed_binarisation_has_the_published_validation_images():
     published = SETS["binarized_mnist"].sources[0].files["binarized_mnist_valid.amat"]
     assert hashlib.sha256(text).hexdigest() == published
     assert real("binarized_mnist", "binarized_mnist:edges").validation.condition.max() == 1
+
+
+def test_an_npz_file_may_hold_validation_images(tmp_path):
+    images, names = some_images(), np.array(["cat", "dog"] * 10)
+    arrays = {"x_train": images, "y_train": names, "x_val": images[:3], "y_val": ["dog"] * 3}
+    np.savez(tmp_path / "mine.npz", **arrays)
+    data = load(tmp_path / "mine.npz")
+    assert data.validation.labels.tolist() == [1, 1, 1]
+    assert np.array_equal(data.validation.images, images[:3])
+    assert data.test.labels.tolist() == [0, 0]  # every tenth training image, as without x_val
+    assert data.with_validation().validation is data.validation
+    np.savez(tmp_path / "other.npz", x_train=images, x_val=some_images(height=6))
+    with pytest.raises(KgenError, match="expected val images of the training images' shape"):
+        load(tmp_path / "other.npz")

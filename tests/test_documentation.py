@@ -55,6 +55,9 @@ def estimate(kind, nats, images=10_000, **further):
     )
 
 
+NO_LEVELS = {"evaluation": {"used": {"levels": None}}}
+
+
 def test_a_figure_says_what_it_is():
     bounds = [estimate("bound", 100.0, samples=1), estimate("bound", 96.0, samples=500)]
     assert table.measured(record(test={"estimates": bounds})) == "≤ 96.00 ± 0.25 (k = 500)"
@@ -64,6 +67,9 @@ def test_a_figure_says_what_it_is():
     assert table.measured(record(test=exact, data=grey)) == "2.000 ± 0.005 (50 images)"
     sides = estimate("estimate", 90.0, optimistic_negative_log_prob_nats=88.0)
     assert table.measured(record(test={"estimates": [sides]})) == "88.00 to 90.00 ± 0.25"
+    texts = estimate("bound", 36.0, images=4834, samples=100, perplexity=61.24)
+    found = table.measured(record(test={"estimates": [texts]}, data={"name": "words"}, **NO_LEVELS))
+    assert found == "≤ 36.00 ± 0.25 nats a text, perplexity ≤ 61.2 (k = 100)"
 
 
 def test_distances_of_other_classifiers_are_left_out():

@@ -127,10 +127,11 @@ def test_a_conditional_model_is_asked_for_the_labels_of_the_real_images(data):
     assert asked == list(data.test.labels)
 
 
-@pytest.mark.parametrize("split", ["test", "train"])
+@pytest.mark.parametrize("split", ["test", "train", "validation"])
 def test_the_split_is_what_samples_are_compared_with(data, split):
+    data = data.with_validation(0.5)
     found = measured(
-        lambda count, seed, condition: getattr(data, split).images[:count], data, split=split
+        lambda count, seed, condition: data.splits[split].limit(count).images, data, split=split
     )
     assert found.rows["samples"]["frechet_distance"] == pytest.approx(0, abs=1e-6)
     assert found.rows["real images (floor)"]["frechet_distance"] > 1e-3
@@ -271,7 +272,7 @@ def test_an_encoder_of_another_shape_is_refused(data):
 
 
 def test_another_split_is_refused(data):
-    with pytest.raises(KgenError, match="'test' or 'train'"):
+    with pytest.raises(KgenError, match=r"\['test', 'train'\], received 'validation'"):
         measured(perfect, data, split="validation")
 
 
@@ -628,6 +629,10 @@ def test_fit_measures_and_evaluate_prints_a_table_and_writes_json_and_a_page(
     assert Path("a.html").read_text().startswith("<!DOCTYPE html>")
     assert "runs/vae-digits,digits,test,100," in Path("a.csv").read_text()
     assert r"\begin{tabular}" in Path("a.tex").read_text()
+    verb.main(["runs/vae-digits", "--split", "validation", "--samples", "100", "--json", "v.json"])
+    used = json.loads(Path("v.json").read_text())["runs/vae-digits"]["used"]
+    assert (used["split"], used["images"]) == ("validation", 100)
+    assert used["encoder_sha256"] == found["used"]["encoder_sha256"]  # the named set's
 
 
 def test_evaluate_measures_by_the_encoder_that_is_named(tmp_path, monkeypatch, capsys):

@@ -28,7 +28,7 @@ kgen.set_seed(0)
 # digits come with 17 grey levels, MNIST with 256.
 
 # %%
-data = kgen.data.load("digits")
+data = kgen.data.load("digits").with_validation()  # a tenth of the training images kept apart
 print(data.train.images.shape, data.train.images.dtype, data.levels)
 kgen.pictures.grid(data.train.images[:40], data.levels, columns=10)
 
@@ -56,7 +56,7 @@ history = model.fit(
     data.train.images,
     epochs=EPOCHS,
     batch_size=64,
-    validation_data=(data.test.images,),
+    validation_data=(data.validation.images,),
     verbose=0,
 ).history
 print(
@@ -66,7 +66,7 @@ print(
 figure, axes = plt.subplots(1, 3, figsize=(10, 3), layout="constrained")
 for panel, term in zip(axes, ("loss", "reconstruction", "kl"), strict=True):
     panel.plot(history[term], label="training")
-    panel.plot(history[f"val_{term}"], label="test")
+    panel.plot(history[f"val_{term}"], label="validation")
     panel.set(title=f"{term} (nats)", xlabel="epoch")
 axes[0].legend()
 plt.show()

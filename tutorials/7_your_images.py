@@ -62,8 +62,8 @@ kgen.pictures.grid(data.train.limit(30).images, data.levels, columns=10)
 # %% [markdown]
 # Every tenth image is held out for testing. If neighbours in your folder are near-duplicates (a
 # video, a burst), the model is tested on what it was trained on: sort the images into two folders,
-# `train` and `test`, and kgen takes these as the splits. Patches of one photograph overlap, so the
-# test figures of this page are flattering.
+# `train` and `test`, and kgen takes these as the splits; images in a third, `val`, are for
+# validation. Patches of one photograph overlap, so the figures of this page are flattering.
 #
 # A folder of grey and colour images, or of some with transparency, needs `mode="rgb"` or
 # `mode="gray"`; `grayscale=True` is short for the latter. Without colour there is less to learn,
@@ -95,9 +95,12 @@ except kgen.KgenError as error:
 # ## Training
 #
 # Colour images are like any others. A convolutional VAE takes a few minutes at most on 32x32
-# pixels; `create` takes image shape and levels from the data.
+# pixels; `create` takes image shape and levels from the data. Choose by validation images, which
+# `with_validation` keeps apart (those in `val`, else a tenth of the training images), and measure
+# on test images once, at the end.
 
 # %%
+data = data.with_validation()
 model = kgen.models.create(
     "vae", data, architecture="conv", base_channels=CHANNELS, latent_size=LATENTS
 )
@@ -106,20 +109,21 @@ history = model.fit(
     data.train.images,
     epochs=EPOCHS,
     batch_size=32,
-    validation_data=(data.test.images,),
+    validation_data=(data.validation.images,),
     verbose=0,
 ).history
-print(f"training {history['loss'][-1]:.0f} nats, test {history['val_loss'][-1]:.0f} nats per image")
+losses = history["loss"][-1], history["val_loss"][-1]
+print(f"training {losses[0]:.0f} nats, validation {losses[1]:.0f} nats per image")
 
 figure, axes = plt.subplots(figsize=(5, 3), layout="constrained")
 axes.plot(history["loss"], label="training")
-axes.plot(history["val_loss"], label="test")
+axes.plot(history["val_loss"], label="validation")
 axes.set(xlabel="epoch", ylabel="nats per image")
 axes.legend()
 plt.show()
 
 # %% [markdown]
-# Small sets are soon learned by heart: watch whether the test curve turns upwards while the
+# Small sets are soon learned by heart: watch whether the validation curve turns upwards while the
 # training curve still falls. Then train for fewer epochs, take a smaller model, or find more
 # images.
 #

@@ -10,6 +10,7 @@ from texts import cell, first_sentence, linked, table
 from kgen import models
 from kgen.training import GenerativeModel, Lacking
 
+TEXTS = 12  # of those that a run drew
 RECORDS = Path(__file__).parents[2] / "benchmarks" / "records"
 
 # What the attribute `likelihood` says of p(x): Goodfellow's taxonomy.
@@ -192,6 +193,7 @@ def measured(name, record):
             f"{record['machine']['processors']} processors",
         ],
         *([f"test set, {split}", text] for split, text in likelihoods(record)),
+        *latents(record),
         ["last epoch", last_epoch(record)],
     ]
     text = f"### {name}\n\n{table(['', ''], rows)}\n"
@@ -199,7 +201,15 @@ def measured(name, record):
         text += quality(record["evaluation"])
     if (RECORDS / f"{name}.png").exists():
         text += f"\n![Images of the run {name}, after its last epoch]({name}.png)\n"
+    if (RECORDS / f"{name}.txt").exists():
+        text += f"\n{texts_of(name)}"
     return text
+
+
+def texts_of(name):
+    """The first texts that a run drew."""
+    lines = (RECORDS / f"{name}.txt").read_text(encoding="utf-8").splitlines()[:TEXTS]
+    return "\n".join(["Drawn by the model:\n", "```", *lines, "```\n"])
 
 
 def duration(seconds):
@@ -214,12 +224,22 @@ def likelihoods(record):
         samples = next(drawn, "")
         if "log_partition" in found:
             samples = f": {sides_in_words(found)}"
+        item = "text" if "perplexity" in found else "image"
+        words = f", perplexity {found['perplexity']:.1f}" if "perplexity" in found else ""
         yield (
             f"{found['likelihood']}{samples}",
             f"{found['negative_log_prob_nats']:.2f} ± {found['standard_error_nats']:.2f} nats per "
-            f"image, {found['bits_per_dimension']:.4f} bits per dimension "
-            f"({found['images']:,} images)",
+            f"{item}, {found['bits_per_dimension']:.4f} bits per dimension "
+            f"({found['images']:,} {item}s){words}",
         )
+
+
+def latents(record):
+    """The row of how much the latents are used; none for a model without normal posteriors."""
+    from kgen.evaluation.tables import latents_in_words
+
+    found = record.get("evaluation", {}).get("latents")
+    return [["latents", latents_in_words(found)]] if found else []
 
 
 def last_epoch(record):

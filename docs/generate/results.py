@@ -4,7 +4,7 @@ import csv
 import tempfile
 from pathlib import Path
 
-from model_pages import RECORDS
+from model_pages import RECORDS, texts_of
 from texts import table
 
 from benchmarks import table as figures
@@ -51,6 +51,8 @@ def section(name, record):
     parts = [f"## {name}\n", table(["", ""], facts), f"```\n{record['command']}\n```\n"]
     if (RECORDS / f"{name}.png").exists():
         parts.append(f"![Images of the run {name}](../models/{name}.png)\n")
+    if (RECORDS / f"{name}.txt").exists():
+        parts.append(texts_of(name))
     if (RECORDS / f"{name}.csv").exists():
         parts.append(f"![Curves of the run {name}]({name}.png)\n")
     if "validation_images" not in record["data"]:

@@ -60,13 +60,18 @@ def read_folder(folder: Path, size: tuple[int, int] | None, mode: str | None, mo
         space, given = None, found.labels
         if tables:
             said = read_tables(folder, tables, found.paths, most)
-            space, given = said.arrays(found.training, most, str(folder))
+            space, given = said.arrays(found.counts[0], most, str(folder))
         everything = Split(_images(folder, found.paths, size, mode, most), given)
     note = f"; other files left out: {len(others)}" if others else ""
+    ends = np.cumsum(found.counts)
+    splits = [
+        everything.take(slice(end - n, end)) for n, end in zip(found.counts, ends, strict=True)
+    ]
     return Dataset(
         name=folder.resolve().name,
-        train=everything.take(slice(found.training)),
-        test=everything.take(slice(found.training, None)),
+        train=splits[0],
+        test=splits[1],
+        validation=splits[2] if len(splits) == 3 else None,
         space=Pixels(everything.x.shape[1:]),
         source=f"the folder {folder}, {found.note}{note}",
         licence="unknown: the user's own images",

@@ -24,15 +24,15 @@ class Layout:
     """Image files in the order of their array.
 
     Attributes:
-        paths: training images first; each split is in natural order.
-        training: number of training images.
+        paths: training, test and validation images; each split is in natural order.
+        counts: number of training, test and, where there are any, validation images.
         labels: int64 (n,), or None.
         label_names: in natural order, or None.
-        note: how the test images were chosen, in words.
+        note: how the splits were chosen, in words.
     """
 
     paths: list[Path]
-    training: int
+    counts: tuple[int, ...]
     labels: np.ndarray | None
     label_names: tuple[str, ...] | None
     note: str
@@ -53,7 +53,7 @@ def layout(folder: Path, paths: list[Path], labelled: bool = True) -> Layout:
     labels, label_names = _labels(folder, splits) if labelled else (None, None)
     return Layout(
         paths=[path for split in splits for path, _ in split],
-        training=len(splits[0]),
+        counts=tuple(map(len, splits)),
         labels=labels,
         label_names=label_names,
         note=note,
@@ -85,9 +85,10 @@ def _one_in_ten(folder: Path, files: list[_File]) -> tuple[list[list[_File]], st
 
 
 def _named_splits(folder: Path, files: list[_File]) -> tuple[list[list[_File]], str] | None:
-    """([training files, test files], note) if folders have the names of splits; else None.
+    """([training, test and perhaps validation files], note) if folders have the names of splits.
 
-    A single such name is no split: `train` may be a class, beside `bus` and `car`.
+    None if they do not. A single such name is no split: `train` may be a class, beside `bus` and
+    `car`. Of two splits the second tests.
     """
     found: dict[str, list[_File]] = {}  # by the first folder, "" for none
     for path, folders in files:
@@ -113,11 +114,13 @@ def _named_splits(folder: Path, files: list[_File]) -> tuple[list[list[_File]], 
             f"{folder}: expected the folders train and test alone, received images in {received}:"
             " move what is neither elsewhere, or rename folders that are labels"
         )
-    tested = names.get("test") or names["val"]
-    note = f"its folder {names['train']} for training and {tested} for testing"
-    if len(names) == 3:
-        note += f"; images left out in {names['val']}: {len(found[names['val']])}"
-    return _unwrapped([found[names["train"]], found[tested]]), note
+    train, tested, *validation = (
+        names[split] for split in ("train", "test", "val") if split in names
+    )
+    note = f"its folder {train} for training and {tested} for testing"
+    for name in validation:
+        note += f", {name} for validation"
+    return _unwrapped([found[name] for name in (train, tested, *validation)]), note
 
 
 def _labels(

@@ -50,7 +50,7 @@ def load(
             - a name that `names()` lists (for a folder of the same name write "./name");
             - a folder of image files: PNG, JPEG, WebP, GIF, BMP, TIFF, JPEG 2000 and any other
               format that pillow reads. Folders `train` and `test` in it are the splits (or `train`
-              and `val`; with all three, `val` is left out). Sub-folders are labels, numbered in
+              and `val`; of all three, `val` is for validation). Sub-folders are labels, numbered in
               natural order (2 before 10); a single sub-folder that holds all images is no label.
               EXIF orientation is applied, transparent images are put on white, the first of several
               frames is read, and of 16 bits per channel the upper 8 are kept; levels is 256. Other
@@ -63,8 +63,9 @@ def load(
               `file_name` and columns of numbers from 0 to 1. Sub-folders are then no labels;
             - a folder of two sub-folders, `source` and `target`, with files of equal names: the
               images in `target` are the items, those in `source` their conditions;
-            - an `.npz` file. Its arrays are `x_train`, `y_train`, `x_test`, `y_test`, of which
-              `x_train` is required; or `images`, `labels`, of which `images` is required;
+            - an `.npz` file. Its arrays are `x_train`, `y_train`, `x_test`, `y_test`, `x_val`,
+              `y_val` (validation images), of which `x_train` is required; or `images`, `labels`, of
+              which `images` is required;
             - an `.npy` file of images;
             - a `.txt` file of texts in UTF-8, one per line;
             - a uint8 array (n, height, width, channels) or (n, height, width).

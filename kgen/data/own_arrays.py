@@ -10,7 +10,7 @@ from kgen.data.labels import checked, numbered
 from kgen.errors import KgenError
 from kgen.spaces import Pixels
 
-_KEYS = ("x_train", "y_train", "x_test", "y_test", "images", "labels")
+_KEYS = ("x_train", "y_train", "x_test", "y_test", "x_val", "y_val", "images", "labels")
 _CHANNELS = (1, 2, 3, 4)  # a last axis this short is channels, or a very narrow image
 
 
@@ -23,73 +23,81 @@ def read_array(images: np.ndarray, labels=None) -> Dataset:
     images = _checked_images(images, "array")
     if labels is not None:
         labels = checked(labels, len(images), "labels")
-    return _dataset("array", "an array in memory", [Split(images, labels)])
+    return _dataset("array", "an array in memory", {"train": Split(images, labels)})
 
 
 def read_file(path: Path, most: int) -> Dataset:
     """The set in an `.npz` or `.npy` file of NumPy.
 
-    The arrays of an `.npz` file are `x_train`, `y_train`, `x_test`, `y_test`, or `images`,
-    `labels`. Only `x_train` or `images` is required; others are ignored. An `.npy` file holds the
-    images. Without `x_test`, every tenth image is held out for testing. Raises KgenError for other
-    files, names or arrays.
+    The arrays of an `.npz` file are `x_train`, `y_train`, `x_test`, `y_test`, `x_val`, `y_val`
+    (validation images), or `images`, `labels`. Only `x_train` or `images` is required; others are
+    ignored. An `.npy` file holds the images. Without `x_test`, every tenth image is held out for
+    testing. Raises KgenError for other files, names or arrays.
     """
     content = numpy_file.read(path, _KEYS, most)
     if isinstance(content, np.ndarray):
-        splits = [Split(_checked_images(content, str(path)))]
+        splits = {"train": Split(_checked_images(content, str(path)))}
     elif "x_train" in content:
-        keys = [("x_train", "y_train"), ("x_test", "y_test")]
-        splits = [_split(content, *pair, path) for pair in keys if pair[0] in content]
+        parts = [part for part in ("train", "test", "val") if f"x_{part}" in content]
+        splits = {part: _split(content, f"x_{part}", f"y_{part}", path) for part in parts}
     elif "images" in content:
-        splits = [_split(content, "images", "labels", path)]
+        splits = {"train": _split(content, "images", "labels", path)}
     else:
         raise KgenError(
             f"{path}: expected an array named x_train or images, received neither: name one so in"
             " numpy.savez"
         )
-    shapes = [split.images.shape[1:] for split in splits]
-    if shapes[0] != shapes[-1]:
-        raise KgenError(
-            f"{path}: expected test images of the training images' shape {shapes[0]}, received"
-            f" {shapes[-1]}: resize them"
-        )
+    expected = splits["train"].images.shape[1:]
+    for part, split in splits.items():
+        if split.images.shape[1:] != expected:
+            raise KgenError(
+                f"{path}: expected {part} images of the training images' shape {expected}, received"
+                f" {split.images.shape[1:]}: resize them"
+            )
     return _dataset(path.stem, f"the file {path}", splits)
 
 
-def _dataset(name: str, source: str, splits: list[Split]) -> Dataset:
-    """The set of two splits, or of one, from which test images are held out.
+def _dataset(name: str, source: str, splits: dict[str, Split]) -> Dataset:
+    """The set of splits by name. If none is "test", training images are held out for it.
 
     Labels may be names.
     """
     splits, label_names = _named(source, splits)
-    largest = max(int(split.images.max()) for split in splits)
+    largest = max(int(split.images.max()) for split in splits.values())
     levels = 2 if largest <= 1 else 256
     if levels > 2:
         warn_of_range(source, largest, 8)
-    if len(splits) == 1:
-        splits = hold_out(*splits, source)
+    if "test" not in splits:
+        splits["train"], splits["test"] = hold_out(splits["train"], source)
         source = f"{source}, every tenth image held out for testing"
     licence = "unknown: the user's own images"
-    space = Pixels(splits[0].x.shape[1:], levels)
-    return Dataset(name, *splits, space, source, licence, label_names=label_names)
+    space = Pixels(splits["train"].x.shape[1:], levels)
+    return Dataset(
+        name,
+        splits["train"],
+        splits["test"],
+        space,
+        source,
+        licence,
+        label_names=label_names,
+        validation=splits.get("val"),
+    )
 
 
-def _named(source: str, splits: list[Split]) -> tuple[list[Split], tuple[str, ...] | None]:
+def _named(source: str, splits: dict) -> tuple[dict[str, Split], tuple[str, ...] | None]:
     """The splits with integer labels, and the labels' names if they were strings."""
-    labelled = [split for split in splits if split.labels is not None]
-    numeric = [split.labels.dtype == np.int64 for split in labelled]
+    labelled = {part: split for part, split in splits.items() if split.labels is not None}
+    numeric = [split.labels.dtype == np.int64 for split in labelled.values()]
     if all(numeric):
-        return splits, None
+        return dict(splits), None
     if any(numeric):
         raise KgenError(
-            f"{source}: expected labels of one kind in both splits, received numbers and names:"
-            " give names, labels.astype(str), in both"
+            f"{source}: expected labels of one kind in all splits, received numbers and names:"
+            " give names, labels.astype(str), in all"
         )
-    labels, names = numbered([split.labels for split in labelled])
-    numbers = iter(labels)
-    return [
-        split if split.labels is None else Split(split.images, next(numbers)) for split in splits
-    ], names
+    labels, names = numbered([split.labels for split in labelled.values()])
+    numbers = dict(zip(labelled, labels, strict=True))
+    return {part: Split(split.images, numbers.get(part)) for part, split in splits.items()}, names
 
 
 def _split(arrays: dict, images_key: str, labels_key: str, path: Path) -> Split:

@@ -10,15 +10,23 @@ from kgen.spaces import Pixels
 SUBSET = 1000  # images per subset of the kernel distance; all if there are fewer
 
 
-def images_compared(data, samples):
-    """Number of images to compare: `samples`, or as many as the smaller split has."""
-    return min(samples, len(data.test), len(data.train))
+def images_compared(data, samples, split="test"):
+    """Number of images to compare: `samples`, or as many as `split` or its other split has."""
+    return min(samples, len(data.splits[split]), len(data.splits[other_split(split)]))
 
 
-def check_split(split):
-    """Raise KgenError for an unknown split."""
-    if split not in ("test", "train"):
-        raise KgenError(f"Expected split 'test' or 'train', received {split!r}: choose one.")
+def other_split(split):
+    """The split that real images come from which are compared with those of `split`."""
+    return "test" if split == "train" else "train"
+
+
+def check_split(data, split):
+    """Raise KgenError for a split that the data do not have."""
+    if split not in data.splits:
+        raise KgenError(
+            f"Expected a split of {data.name}, {sorted(data.splits)}, received {split!r}: choose "
+            "one. (`data.with_validation()` has a validation split.)"
+        )
 
 
 class Reference:
@@ -31,7 +39,8 @@ class Reference:
         data: a `kgen.data.Dataset`.
         encoder: callable, uint8 images -> features (n, d).
         count: number of images in every comparison; fewer if a split has fewer.
-        split: "test" or "train": the images to compare with. The floor uses the other split.
+        split: "test", "validation" or "train": the images to compare with. The floor uses training
+            images, for "train" test images.
         seed: of the choice of images, the noise, and the metrics' subsets.
 
     Attributes:
@@ -43,17 +52,17 @@ class Reference:
             model that returns its sources, with those of `kgen.metrics.pair_figures`.
 
     Raises:
-        KgenError: for an unknown split, or features that are no array (n, d).
+        KgenError: for a split that the data do not have, or features that are no array (n, d).
     """
 
     def __init__(self, data, encoder, count=10_000, split="test", seed=0):
-        check_split(split)
+        check_split(data, split)
         self.encoder, self.seed = encoder, seed
-        self.count = images_compared(data, count)
-        chosen = {name: getattr(data, name).limit(self.count) for name in ("train", "test")}
-        others = chosen.pop("train" if split == "test" else "test")
-        self.condition = chosen[split].condition
-        self.images = np.asarray(chosen[split].images)
+        self.count = images_compared(data, count, split)
+        chosen = data.splits[split].limit(self.count)
+        others = data.splits[other_split(split)].limit(self.count)
+        self.condition = chosen.condition
+        self.images = np.asarray(chosen.images)
         self.real = self._features(self.images)
         # Distances of samples to the training images are compared with those of held-out images.
         self.training_images = np.asarray(data.train.images)

@@ -130,12 +130,13 @@ def likelihood_in_words(figures):
         kind = f"{kind}, mean of {figures['draws']} draws that deviate by {deviation}"
     if "log_partition" in figures:
         kind += f"; {sides_in_words(figures)}"
-    kind = f"{kind}; {figures['images']:,} images"
+    item = "text" if "perplexity" in figures else "image"
+    kind = f"{kind}; {figures['images']:,} {item}s"
     if "perplexity" in figures:
         kind += f"; perplexity {figures['perplexity']:.2f} of words and ends"
     return (
         f"{figures['negative_log_prob_nats']:.2f} +- {figures['standard_error_nats']:.2f} nats per "
-        f"image, {figures['bits_per_dimension']:.4f} +- {figures['standard_error_bits']:.4f} bits "
+        f"{item}, {figures['bits_per_dimension']:.4f} +- {figures['standard_error_bits']:.4f} bits "
         f"per dimension ({kind})"
     )
 

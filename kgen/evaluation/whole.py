@@ -77,7 +77,7 @@ def evaluate(
         data: the `kgen.data.Dataset` to compare with, of the same shape and levels.
         samples: number of samples and of real images to compare with, from 2; fewer if a split has
             fewer.
-        split: "test" or "train".
+        split: "test", "validation" (to choose between models) or "train".
         seed: of the samples, of the choice of images, and of a bound's noise.
         encoder: callable, uint8 images -> features (n, d); None for `kgen.encoders.for_data(data)`.
         bound_samples: samples or draws of a bound; None for the model's `likelihood_samples`,
@@ -94,8 +94,8 @@ def evaluate(
         An `Evaluation`.
 
     Raises:
-        KgenError: for an unknown split, numbers out of their bounds, or data that do not fit the
-            model: another shape, other levels, or missing labels.
+        KgenError: for a split that the data do not have, numbers out of their bounds, or data that
+            do not fit the model: another shape, other levels, or missing labels.
 
     Examples:
         >>> data = kgen.data.load("digits").limit(100)
@@ -113,7 +113,7 @@ def evaluate(
         bound_samples = model.likelihood_samples
     bound_samples = checked("bound_samples", bound_samples, Draws)
     check_images_of(model, data, split)
-    count = images_compared(data, samples)
+    count = images_compared(data, samples, split)
     scored = images_scored(model, count, likelihood_images)
     found = Evaluation(reference=reference)
     found.used = {
@@ -141,7 +141,7 @@ def evaluate(
             found.used["features"] = found.reference.real.shape[1]
             _measure_samples(model, found, progress)
     with timed(found.seconds, "likelihood"):
-        held_out = getattr(data, split).limit(scored)
+        held_out = data.splits[split].limit(scored)
         found.likelihood = likelihood(model, held_out, bound_samples, seed, progress)
     if model.has_normal_posterior:
         condition = None if model.condition_space is None else held_out.condition
@@ -189,7 +189,7 @@ def _measure_samples(model, found, progress):
 
 def check_images_of(model, data, split="test"):
     """Raise KgenError unless a model can be evaluated on a split of `data`."""
-    check_split(split)
+    check_split(data, split)
     if model.space != data.space:
         raise KgenError(
             f"Expected {model.space}, as the model's, received {data.name}: {data.space}: load the "
@@ -201,7 +201,7 @@ def check_images_of(model, data, split="test"):
             f"{len(data.train)} and {len(data.test)} in {data.name}: add images."
         )
     if model.condition_space is not None:
-        _check_conditions(model, data, getattr(data, split))
+        _check_conditions(model, data, data.splits[split])
 
 
 def _check_conditions(model, data, split):

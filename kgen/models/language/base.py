@@ -10,6 +10,7 @@ words sum to 1. h is a context, such as a latent vector, or nothing.
 from typing import Literal
 
 import keras
+import numpy as np
 from keras import ops
 
 from kgen import backend
@@ -126,7 +127,7 @@ class TextModel(GenerativeModel):
         Args:
             uniform: noise in [0, 1), (n, length).
             latents: of `context_of`, (n, ...), or None.
-            temperature: divides the logits; 0 takes the most probable word.
+            temperature: see `drawn_tokens`.
         """
         context = None if latents is None else self.context_of(latents)
 
@@ -156,10 +157,12 @@ def drawn_tokens(logits, uniform, temperature):
     Args:
         logits: (n, tokens).
         uniform: noise in [0, 1), (n,).
-        temperature: divides the logits; 0 takes the most probable token.
+        temperature: divides the logits; 0 takes the most probable word or end, never the unknown
+            word, which stands for thousands of rare ones.
     """
     if not temperature:
-        return ops.cast(ops.argmax(logits, axis=-1), "int32")
+        is_known = ops.arange(logits.shape[-1]) != UNKNOWN
+        return ops.cast(ops.argmax(ops.where(is_known, logits, -np.inf), axis=-1), "int32")
     cumulative = ops.cumsum(ops.softmax(logits / temperature), axis=-1)
     passed = cumulative[:, :-1] <= uniform[:, None]
     return ops.cast(ops.sum(ops.cast(passed, "int32"), axis=-1), "int32")

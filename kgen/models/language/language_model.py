@@ -73,7 +73,7 @@ class LanguageModel(TextModel):
         Args:
             count, condition, seed: see `GenerativeModel.sample`.
             temperature: divides the logits of each word; 1 draws x ~ p(x), 0 takes the most
-                probable word at each place.
+                probable known word at each place.
         """
         given = self.sampling_arguments(temperature=temperature)
         count, _ = self.to_sample(count, condition, noise=self.length)

@@ -76,7 +76,6 @@ class SentenceVAE(TextModel):
     encodes = True
     decodes = True
     has_normal_posterior = True
-    picture_arguments: ClassVar[dict] = {"temperature": 0.0}
     small_arguments: ClassVar[dict] = {
         **{"words": tuple("abcdefgh"), "length": 6, "features": 16, "dropout": 0.0},
         **{"latent_size": 4, "word_dropout": 0.5, "annealing": "cyclical"},
@@ -153,7 +152,7 @@ class SentenceVAE(TextModel):
         return self.encode(tokens, condition)[0]
 
     def decode(self, latents, condition=None):
-        """Sentences of latents, int32 (n, length): the most probable word at each place."""
+        """Sentences of latents, int32 (n, length): the most probable known word at each place."""
         latents = np.asarray(latents, "float32")
         self.checked_condition(condition, len(latents))
         return self._sentences(latents, np.zeros((len(latents), self.length), "float32"), 0.0)
@@ -168,7 +167,7 @@ class SentenceVAE(TextModel):
         Args:
             count, condition, seed: see `GenerativeModel.sample`.
             temperature: divides the logits of each word; 1 draws x ~ p(x|z), 0 takes the most
-                probable word at each place. Equal seeds give equal z.
+                probable known word at each place. Equal seeds give equal z.
         """
         temperature = self.sampling_arguments(temperature=temperature)["temperature"]
         count, _ = self.to_sample(count, condition, noise=self.latent_size + self.length)
