@@ -92,7 +92,8 @@ def start_in(folder, options, whole, images):
     compile_stages(model, options.learning_rate)
     measurements = measurements_of(whole, images, options, model)
     steps = math.ceil(len(images.train) / options.batch_size)
-    options.epochs = options.epochs or max(10, math.ceil(STEPS_OF_A_SHORT_RUN / steps))
+    short = model.short_run_epochs or max(10, math.ceil(STEPS_OF_A_SHORT_RUN / steps))
+    options.epochs = options.epochs or short
     progress = Progress(batch_size=options.batch_size)
     # Before `run.json`, so that a folder with this file can be resumed; and before the first step,
     # so that a folder that cannot be written fails now.

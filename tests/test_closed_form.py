@@ -161,3 +161,16 @@ def test_the_verb_trains_and_resumes(tmp_path):
     main(["--resume", str(run), "--epochs", "3"])
     models = [kgen.load(folder / "model") for folder in (run, tmp_path / "whole")]
     assert_same(*map(state_of, models))
+
+
+def test_the_verb_trains_no_longer_than_a_closed_form_takes(tmp_path):
+    from kgen.fit import main
+
+    options = ["--model", "pca", "--data", "moons", "--limit", "99", "--set", "latent_size=1"]
+    main([*options, "--out", str(tmp_path / "run")])
+    lines = (tmp_path / "run" / "history.csv").read_text().splitlines()
+    assert len(lines) == 1 + 2  # names, and a line for each epoch
+    model = mixture()
+    assert model.short_run_epochs == 30
+    model.compile(keras.optimizers.Adam(1e-3))
+    assert model.short_run_epochs is None

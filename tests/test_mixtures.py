@@ -369,6 +369,20 @@ def test_components_are_pictures():
     np.testing.assert_allclose(angles, 1, atol=1e-5)
 
 
+def test_components_without_variance_have_the_latent_0():
+    """As those of pixels that are always black."""
+    images = np.zeros((50, 2, 4, 1), "uint8")
+    images[:, 0] = np.random.default_rng(0).integers(17, size=(50, 4, 1))
+    model = kgen.PCA((2, 4, 1), 17, latent_size=7)
+    model.compile()
+    fitted(model, images, 1)
+    latents = model.latents(images)
+    assert np.abs(latents[:, :4]).max() < 10  # standard deviations
+    np.testing.assert_array_equal(latents[:, 4:], 0)
+    np.testing.assert_array_equal(model.reconstruct(images), images)
+    assert np.isfinite(model.pictures()["components"]).all()
+
+
 def test_a_second_epoch_changes_nothing():
     model, _, x = pca()
     before, loss = array(model.loadings), model.log_prob(x).mean()

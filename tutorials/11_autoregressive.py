@@ -298,7 +298,7 @@ for panel, (name, model) in zip(axes, models.items(), strict=True):
 plt.show()
 
 # %% [markdown]
-# Neighbours count most, in all of them.
+# Neighbours count most; in MADE, which has been trained with eight orders, others count as much.
 #
 # ## Samples
 #

@@ -29,6 +29,8 @@ class Lacking:
         likelihood_images: images of which an evaluation computes the likelihood unless told
             otherwise; None for all that are compared.
         likelihood_samples: samples or draws of a bound in an evaluation unless told otherwise.
+        short_run_epochs: epochs that `kgen.fit` trains unless told otherwise; None for as many as
+            make a short run of steps.
     """
 
     likelihood = None
@@ -44,6 +46,7 @@ class Lacking:
     picture_arguments: ClassVar[dict] = {}
     likelihood_images = None
     likelihood_samples = 10
+    short_run_epochs = None
 
     def log_prob(self, images, *args, **kwargs):
         """log p(x) in nats per image, an array (n,)."""

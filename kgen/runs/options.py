@@ -39,7 +39,8 @@ def parser():
         "--epochs",
         metavar="N",
         type=cli.number(Number),
-        help=f"default 10, or as many as make {STEPS_OF_A_SHORT_RUN:,} steps on a small set",
+        help=f"default 10, or as many as make {STEPS_OF_A_SHORT_RUN:,} steps on a small set; fewer "
+        "of models fitted in closed form",
     )
     parser.add_argument("--batch-size", metavar="N", type=cli.number(Number), help="default 64")
     parser.add_argument("--seed", metavar="N", type=cli.number(Seed), help="default 0")

@@ -29,6 +29,8 @@ class ClosedForm:
     - `maximise(sums)`, which assigns the variables; `sums` are {name: float64 array}.
     """
 
+    closed_form_epochs = 30  # of EM, unless `kgen.fit` is told otherwise
+
     def add_sums(self, **shapes):
         """Create the sums, {name: shape}."""
         self.sums = Sums(shapes)
@@ -56,6 +58,10 @@ class ClosedForm:
     def is_fitted_in_closed_form(self):
         """Whether the model was compiled for closed-form updates, not for gradient steps."""
         return isinstance(self.optimizer, ClosedFormUpdate)
+
+    @property
+    def short_run_epochs(self):
+        return self.closed_form_epochs if self.is_fitted_in_closed_form else None
 
     def train_step(self, data):
         if not self.is_fitted_in_closed_form:

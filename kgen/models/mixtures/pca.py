@@ -29,6 +29,8 @@ from kgen.inference import in_chunks, inference
 from kgen.models.mixtures.base import GaussianDensity
 from kgen.models.mixtures.covariances import LOG_TWO_PI, SMALLEST, array, assign
 
+NO_LOADING = 1e-6  # of the largest singular value of W: the data do not vary in this direction
+
 
 @keras.saving.register_keras_serializable("kgen")
 class PCA(GaussianDensity):
@@ -54,6 +56,7 @@ class PCA(GaussianDensity):
 
     encodes = True
     decodes = True
+    closed_form_epochs = 2  # the second one's loss is that of the fit
     small_arguments = {"latent_size": 4}
 
     def __init__(
@@ -128,7 +131,8 @@ class PCA(GaussianDensity):
         largest = eigenvalues[: -self.latent_size - 1 : -1]
         directions = eigenvectors[:, : -self.latent_size - 1 : -1]
         signs = np.sign(directions[np.abs(directions).argmax(axis=0), range(self.latent_size)])
-        assign(self.loadings, directions * signs * np.sqrt(largest - variance))
+        lengths = np.sqrt(np.maximum(largest - variance, 0.0))  # rounding may give less than 0
+        assign(self.loadings, directions * signs * lengths)
         assign(self.mean, array(self.mean) + change)
         assign(self.log_variance, np.log(variance))
 
@@ -139,8 +143,13 @@ class PCA(GaussianDensity):
         return self._of_items(self._encode, x, condition)
 
     def latents(self, x, condition=None):
-        """The latents of the orthogonal projections, (W^T W)^-1 W^T (x - m), (n, latent_size)."""
-        return self._of_items(self._latents, x, condition)
+        """The latents of the orthogonal projections, (W^T W)^-1 W^T (x - m), (n, latent_size).
+
+        Components in which the training items do not vary, such as those of pixels that are always
+        black, have the latent 0.
+        """
+        inverse = np.linalg.pinv(array(self.loadings), rcond=NO_LOADING).T.astype("float32")
+        return self._of_items(lambda part: self._latents(part, inverse), x, condition)
 
     def _of_items(self, function, x, condition):
         x = self.checked_items(x)
@@ -163,7 +172,8 @@ class PCA(GaussianDensity):
             return {}
         loadings = array(self.loadings).T.reshape(-1, *self.image_shape)
         largest = np.abs(loadings).max(axis=(1, 2, 3), keepdims=True)
-        return {"components": (0.5 + 0.5 * loadings / largest).astype("float32")}
+        scaled = loadings / np.maximum(largest, SMALLEST)
+        return {"components": (0.5 + 0.5 * scaled).astype("float32")}
 
     def sample(self, count=None, condition=None, seed=None):
         """`count` draws; pixels are rounded to the nearest level."""
@@ -189,12 +199,8 @@ class PCA(GaussianDensity):
         return ops.transpose(ops.solve_triangular(upper, projected, lower=False))
 
     @inference
-    def _latents(self, x):
-        loadings, centred = ops.convert_to_tensor(self.loadings), self.values_of(x) - self.mean
-        q, r = ops.qr(loadings)
-        return ops.transpose(
-            ops.solve_triangular(r, ops.matmul(ops.transpose(q), ops.transpose(centred)))
-        )
+    def _latents(self, x, inverse):
+        return ops.matmul(self.values_of(x) - self.mean, inverse)
 
     @inference
     def _decode(self, latents):
