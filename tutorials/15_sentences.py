@@ -1,0 +1,330 @@
+# %% [markdown]
+# # A space of sentences
+#
+# A language model draws a sentence word by word. It has no place where the sentence as a whole is
+# decided. A *sentence VAE* (Bowman et al. 2015, arXiv:1511.06349) has one: a vector $z$, from which
+# all words are decoded, so that sentences become points, with a way from each to any other. You
+# will train a language model and a sentence VAE on a small language whose probabilities are known,
+# compare their perplexities, see what becomes of $z$ when training does not protect it, and walk
+# from one sentence to another.
+#
+# The models are in `kgen/models/language/`.
+
+# %%
+import os
+import time
+
+os.environ.setdefault("KERAS_BACKEND", "jax")  # or tensorflow, or torch
+
+import keras
+import matplotlib.pyplot as plt
+import numpy as np
+
+import kgen
+
+FULL = os.environ.get("KGEN_TUTORIAL_BUDGET") != "test"  # kgen's tests run this page in seconds
+TRAIN, TEST, EPOCHS = (4000, 1000, 16) if FULL else (128, 40, 2)
+FEATURES, LATENTS, DRAWS = (64, 8, 100) if FULL else (8, 2, 2)
+BATCH = 64
+kgen.set_seed(0)
+
+# %% [markdown]
+# ## A language
+#
+# Three scenes, each with its own words; one person or two, which decides the form of the verb; an
+# adjective and a place, each in half of the sentences. Every choice is a throw of fair dice, so the
+# probability of a sentence is known: the product of its choices.
+
+# %%
+SCENES = {
+    "sea": {
+        "who": ("sailor", "captain", "diver", "pirate"),
+        "does": ("watch", "follow", "draw", "name"),
+        "what": ("boat", "wave", "storm", "whale"),
+        "how": ("old", "salty", "brave", "lonely"),
+        "where": ("on the water", "at the harbour", "below the bridge"),
+    },
+    "kitchen": {
+        "who": ("cook", "baker", "waiter", "guest"),
+        "does": ("stir", "taste", "order", "burn"),
+        "what": ("soup", "bread", "cake", "sauce"),
+        "how": ("hungry", "busy", "famous", "clumsy"),
+        "where": ("in the kitchen", "by the oven", "over the fire"),
+    },
+    "forest": {
+        "who": ("hunter", "ranger", "painter", "hiker"),
+        "does": ("climb", "measure", "mark", "admire"),
+        "what": ("oak", "hill", "path", "deer"),
+        "how": ("quiet", "tired", "young", "patient"),
+        "where": ("among the trees", "near the cabin", "behind the rocks"),
+    },
+}
+
+
+def sentence_of(scene, several, who, does, what, how=None, where=None):
+    words = SCENES[scene]
+    adjective = "" if how is None else f"{words['how'][how]} "
+    place = "" if where is None else f" {words['where'][where]}"
+    subject, verb = words["who"][who], words["does"][does]
+    start = f"two {adjective}{subject}s {verb}" if several else f"the {adjective}{subject} {verb}s"
+    return f"{start} the {words['what'][what]}{place}"
+
+
+def drawn(random):
+    """(a sentence, its negative log-probability in nats)."""
+    choices = [list(SCENES)[random.integers(3)], random.integers(2), *random.integers(4, size=3)]
+    how = random.integers(4) if random.random() < 0.5 else None
+    where = random.integers(3) if random.random() < 0.5 else None
+    nats = np.log([3, 2, 4, 4, 4]).sum()
+    nats += np.log(2) if how is None else np.log(8)
+    nats += np.log(2) if where is None else np.log(6)
+    return sentence_of(*choices, how, where), nats
+
+
+random = np.random.default_rng(0)
+texts, true_nats = map(np.array, zip(*(drawn(random) for _ in range(TRAIN + TEST)), strict=True))
+for text in texts[:5]:
+    print(text)
+
+# %% [markdown]
+# A model sees numbers. `Tokens.of` numbers the words, the most frequent first; 0 is no word and
+# fills up short sentences, 1 stands for words that are not known. The words travel with the model.
+
+# %%
+space = kgen.spaces.Tokens.of(texts[:TRAIN])
+train, test = space.encode(texts[:TRAIN]), space.encode(texts[TRAIN:])
+new = ~np.isin(texts[TRAIN:], texts[:TRAIN])
+print(space, "- the first ones:", ", ".join(space.words[:6]))
+print(train[0], "is:", space.decode(train[:1])[0])
+print(f"{new.mean():.0%} of the test sentences are not among the training sentences")
+
+# %% [markdown]
+# ## A language model
+#
+# No assumption is needed for
+#
+# $$ \log p(x) = \sum_i \log p(x_i \,|\, x_1, \dots, x_{i-1}) $$
+#
+# where the last factor is that of the end. The *perplexity*, $\exp(-\sum \log p \, / \text{ number
+# of words and ends})$, is how many equally likely words there might as well be at each place.
+# `language_model` computes the factors with a recurrent network (a GRU), or with a transformer.
+
+
+# %%
+def perplexity(nats):
+    """Of the test sentences, from their negative log-probabilities in nats."""
+    return np.exp(nats.sum() / space.symbols(test).sum())
+
+
+def trained(name, **settings):
+    """A model, and its history of training and of the test sentences."""
+    kgen.set_seed(0)
+    model = getattr(kgen, name)(space.words, space.length, features=FEATURES, **settings)
+    model.compile(keras.optimizers.Adam(3e-3, global_clipnorm=5.0))
+    started = time.process_time()
+    history = model.fit(
+        train, epochs=EPOCHS, batch_size=BATCH, validation_data=test, verbose=0
+    ).history
+    seconds = time.process_time() - started
+    print(f"{name}: {model.count_params():,} weights, {seconds:.0f} s of a processor core")
+    return model, history
+
+
+recurrent, _ = trained("LanguageModel", dropout=0.1)
+transformer, _ = trained("LanguageModel", network="transformer", dropout=0.1)
+
+# %%
+counts = np.bincount(train[train > 0], minlength=space.vocabulary_size).astype("float64")
+counts[0] = len(train)  # the ends
+frequency = np.maximum(counts, 0.5) / counts.sum()
+symbols = [row[:size] for row, size in zip(test, space.symbols(test), strict=True)]
+found = {
+    "words at random": np.array([-np.log(frequency[row]).sum() for row in symbols]),
+    "recurrent": -recurrent.log_prob(test),
+    "transformer": -transformer.log_prob(test),
+    "the truth": true_nats[TRAIN:],
+}
+for name, nats in found.items():
+    print(f"{name:<16} {nats.mean():5.2f} nats per sentence, perplexity {perplexity(nats):6.3f}")
+
+# %% [markdown]
+# "Words at random" knows the frequency of each word, and nothing else. No model can have a lower
+# perplexity than the truth, except by luck with the test sentences.
+#
+# Its samples can be checked, too: this language has only so many sentences.
+
+# %%
+LANGUAGE = {
+    sentence_of(scene, *choices, how, where)
+    for scene in SCENES
+    for choices in np.ndindex(2, 4, 4, 4)
+    for how in (None, *range(4))
+    for where in (None, *range(3))
+}
+
+
+def samples_of(model, count, **settings):
+    return space.decode(model.sample(count, seed=0, **settings))
+
+
+def show_samples(name, model):
+    """Print the share of samples that belong to the language, and three of them."""
+    texts = samples_of(model, 500 if FULL else 20)
+    share = np.mean([text in LANGUAGE for text in texts])
+    print(f"{name}: {share:.0%} of {len(texts)} samples are sentences of the language, such as")
+    print("   ", "\n    ".join(texts[:3]))
+
+
+print(f"{len(LANGUAGE):,} sentences")
+show_samples("recurrent", recurrent)
+show_samples("transformer", transformer)
+
+# %% [markdown]
+# ## A latent vector
+#
+# The sentence VAE adds a vector $z \sim N(0, I)$ to every input of the same recurrent decoder. An
+# encoder reads a sentence and says which $z$ it may come from, $q(z|x)$. Training maximises a lower
+# bound of the log-probability:
+#
+# $$ \log p(x) \ge E_{q(z|x)} \big[ \log p(x|z) \big]
+#    - w \, \text{KL} \big( q(z|x) \,\|\, N(0, I) \big), \qquad w = 1 $$
+#
+# The KL term is what $z$ says about the sentence, in nats, and it has to be paid for. The decoder
+# can do without: it knows the words before. While $z$ still says nothing useful, the cheapest is a
+# KL of 0, and then $z$ never will (*posterior collapse*). Three remedies:
+#
+# - *annealing*: $w$ rises from 0 to 1, so that $z$ is free of charge at first;
+# - *word dropout*: a part of the words before is hidden from the decoder, which has to ask $z$;
+# - *free bits*: the first tenths of a nat of each latent cost nothing.
+#
+# Two models: one without any of these, one with all of them.
+
+# %%
+STEPS = EPOCHS * (TRAIN // BATCH)
+bare, bare_history = trained(
+    "SentenceVAE",
+    latent_size=LATENTS,
+    dropout=0.1,
+    annealing="none",
+    word_dropout=0.0,
+    free_bits=0.0,
+)
+vae, history = trained(
+    "SentenceVAE",
+    latent_size=LATENTS,
+    dropout=0.1,
+    annealing="linear",
+    annealing_steps=STEPS / 2,
+    word_dropout=0.3,
+    free_bits=0.25,
+)
+
+# %%
+figure, axes = plt.subplots(1, 2, figsize=(9, 2.8), layout="constrained")
+for name, values in (("no remedy", bare_history), ("three remedies", history)):
+    axes[0].plot(range(1, EPOCHS + 1), values["val_kl"], "o-", label=name)
+    axes[1].plot(range(1, EPOCHS + 1), values["val_negative_elbo"], "o-", label=name)
+axes[0].set(xlabel="epoch", ylabel="KL, nats per test sentence")
+axes[1].set(xlabel="epoch", ylabel="bound, nats per test sentence")
+axes[1].axhline(found["recurrent"].mean(), color="grey", linestyle=":", label="language model")
+for panel in axes:
+    panel.legend()
+plt.show()
+
+# %% [markdown]
+# ## Perplexity, side by side
+#
+# The bound of one draw of $z$ is loose; the mean over many draws, weighted by importance, is closer
+# to the truth (`samples`). Of the mutual information between $x$ and $z$, the KL term is an upper
+# bound.
+
+# %%
+for name, model in (("no remedy", bare), ("three remedies", vae)):
+    nats = -model.log_prob(test, samples=DRAWS, seed=0)
+    elbo = -model.log_prob(test, samples=1, seed=0)
+    figures = kgen.metrics.posterior_figures(*model.encode(test))
+    print(
+        f"{name:<14} perplexity at most {perplexity(nats):.3f} ({perplexity(elbo):.3f} by 1 draw), "
+        f"KL {figures['kl']:.2f}, information {figures['mutual_information']:.2f} nats, "
+        f"{figures['active_units']} of {LATENTS} latents active"
+    )
+print(f"{'language model':<14} perplexity {perplexity(found['recurrent']):.3f}")
+
+# %% [markdown]
+# TEXT-PERPLEXITY
+#
+# ## What the vector knows
+#
+# Decode the mean of $q(z|x)$, the most probable word at each place. Where the KL term is small,
+# many sentences share one reconstruction.
+
+
+# %%
+def parts_of(text):
+    """{part: what a sentence says}, as far as it can be told from its words."""
+    words = set(text.split())
+    scene = max(SCENES, key=lambda name: len(words & WORDS_OF[name]))
+    found = {"scene": scene, "number": "two" in words}
+    for part in ("who", "what"):
+        roots = {word.rstrip("s") for word in words} | words
+        found[part] = next((word for word in SCENES[scene][part] if word in roots), None)
+    return found
+
+
+WORDS_OF = {
+    scene: {word for part in parts.values() for text in part for word in text.split()}
+    - {"the", "on", "at", "below", "in", "by", "over", "among", "near", "behind"}
+    for scene, parts in SCENES.items()
+}
+asked = [parts_of(text) for text in space.decode(test)]
+for name, model in (("no remedy", bare), ("three remedies", vae)):
+    rebuilt = space.decode(model.reconstruct(test))
+    told = [parts_of(text) for text in rebuilt]
+    kept = {
+        part: np.mean([a[part] == b[part] for a, b in zip(asked, told, strict=True)])
+        for part in asked[0]
+    }
+    print(f"{name}: {len(set(rebuilt))} different reconstructions of {len(test)} sentences;")
+    print("   kept:", ", ".join(f"{part} {share:.0%}" for part, share in kept.items()))
+
+# %%
+pairs = zip(space.decode(test[:4]), space.decode(vae.reconstruct(test[:4])), strict=True)
+for before, after in pairs:
+    print(f"{before}\n    -> {after}")
+
+# %% [markdown]
+# ## Samples
+#
+# Draw $z$, then words. With `temperature=0` only $z$ is drawn, and each word is the most probable
+# one: what differs between these sentences is what $z$ says.
+
+# %%
+show_samples("sentence VAE", vae)
+print(f"{len(set(samples_of(vae, 200, temperature=0.0)))} different ones of 200 at temperature 0")
+print("   ", "\n    ".join(samples_of(vae, 4, temperature=0.0)))
+
+# %% [markdown]
+# ## From one sentence to another
+#
+# Encode two sentences, take points on the line between them, and decode each. A language model can
+# not do this: it has no points.
+
+# %%
+first = ["two hungry cooks stir the soup", "the old sailor watches the whale"]
+second = ["the ranger climbs the hill near the cabin", "two old sailors watch the whale"]
+ways = kgen.latent.interpolate(vae, first, second, steps=7)
+for start, end, way in zip(first, second, ways, strict=True):
+    print(f"{start} ... {end}")
+    for text in space.decode(way):
+        print(f"    {text}{'' if text in LANGUAGE else '   (no sentence of the language)'}")
+
+# %% [markdown]
+# TEXT-INTERPOLATION
+#
+# ## Where to go next
+#
+# - English: `python -m kgen.fit --model sentence_vae --data wordnet_examples --epochs 10`, and
+#   `--model language_model` beside it; `python -m kgen.evaluate` prints both perplexities.
+# - Your own: any text file, one sentence a line, `--data my/sentences.txt`.
+# - Cyclical annealing: `annealing="cyclical"`, with `annealing_steps` the length of a cycle.
+# - Images with latents: `2_vae.py`. Captions as a condition: `14_words_to_pictures.py`.
