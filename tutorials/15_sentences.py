@@ -36,38 +36,30 @@ kgen.set_seed(0)
 # probability of a sentence is known: the product of its choices.
 
 # %%
-SCENES = {
-    "sea": {
-        "who": ("sailor", "captain", "diver", "pirate"),
-        "does": ("watch", "follow", "draw", "name"),
-        "what": ("boat", "wave", "storm", "whale"),
-        "how": ("old", "salty", "brave", "lonely"),
-        "where": ("on the water", "at the harbour", "below the bridge"),
-    },
-    "kitchen": {
-        "who": ("cook", "baker", "waiter", "guest"),
-        "does": ("stir", "taste", "order", "burn"),
-        "what": ("soup", "bread", "cake", "sauce"),
-        "how": ("hungry", "busy", "famous", "clumsy"),
-        "where": ("in the kitchen", "by the oven", "over the fire"),
-    },
-    "forest": {
-        "who": ("hunter", "ranger", "painter", "hiker"),
-        "does": ("climb", "measure", "mark", "admire"),
-        "what": ("oak", "hill", "path", "deer"),
-        "how": ("quiet", "tired", "young", "patient"),
-        "where": ("among the trees", "near the cabin", "behind the rocks"),
-    },
+SCENES = {  # who, does, what, how, where
+    "sea": (
+        *("sailor captain diver pirate", "watch follow draw name", "boat wave storm whale"),
+        *("old salty brave lonely", "on the water, at the harbour, below the bridge"),
+    ),
+    "kitchen": (
+        *("cook baker waiter guest", "stir taste order burn", "soup bread cake sauce"),
+        *("hungry busy famous clumsy", "in the kitchen, by the oven, over the fire"),
+    ),
+    "forest": (
+        *("hunter ranger painter hiker", "climb measure mark admire", "oak hill path deer"),
+        *("quiet tired young patient", "among the trees, near the cabin, behind the rocks"),
+    ),
 }
+PARTS = ("scene", "number", "who", "does", "what", "how", "where")
 
 
 def sentence_of(scene, several, who, does, what, how=None, where=None):
-    words = SCENES[scene]
-    adjective = "" if how is None else f"{words['how'][how]} "
-    place = "" if where is None else f" {words['where'][where]}"
-    subject, verb = words["who"][who], words["does"][does]
-    start = f"two {adjective}{subject}s {verb}" if several else f"the {adjective}{subject} {verb}s"
-    return f"{start} the {words['what'][what]}{place}"
+    *words, places = SCENES[scene]
+    subjects, verbs, objects, adjectives = (part.split() for part in words)
+    adjective = "" if how is None else f"{adjectives[how]} "
+    place = "" if where is None else f" {places.split(', ')[where]}"
+    start = f"two {adjective}{subjects[who]}s" if several else f"the {adjective}{subjects[who]}"
+    return f"{start} {verbs[does]}{'' if several else 's'} the {objects[what]}{place}"
 
 
 def drawn(random):
@@ -119,19 +111,20 @@ def perplexity(nats):
 def trained(name, **settings):
     """A model, and its history of training and of the test sentences."""
     kgen.set_seed(0)
-    model = getattr(kgen, name)(space.words, space.length, features=FEATURES, **settings)
+    model = getattr(kgen, name)(
+        space.words, space.length, features=FEATURES, dropout=0.1, **settings
+    )
     model.compile(keras.optimizers.Adam(3e-3, global_clipnorm=5.0))
     started = time.process_time()
-    history = model.fit(
-        train, epochs=EPOCHS, batch_size=BATCH, validation_data=test, verbose=0
-    ).history
+    settings = {"epochs": EPOCHS, "batch_size": BATCH, "verbose": 0}
+    history = model.fit(train, validation_data=test, **settings).history
     seconds = time.process_time() - started
     print(f"{name}: {model.count_params():,} weights, {seconds:.0f} s of a processor core")
     return model, history
 
 
-recurrent, _ = trained("LanguageModel", dropout=0.1)
-transformer, _ = trained("LanguageModel", network="transformer", dropout=0.1)
+recurrent, _ = trained("LanguageModel")
+transformer, _ = trained("LanguageModel", network="transformer")
 
 # %%
 counts = np.bincount(train[train > 0], minlength=space.vocabulary_size).astype("float64")
@@ -155,7 +148,7 @@ for name, nats in found.items():
 
 # %%
 LANGUAGE = {
-    sentence_of(scene, *choices, how, where)
+    sentence_of(scene, *choices, how, where): (scene, *choices, how, where)
     for scene in SCENES
     for choices in np.ndindex(2, 4, 4, 4)
     for how in (None, *range(4))
@@ -201,23 +194,10 @@ show_samples("transformer", transformer)
 
 # %%
 STEPS = EPOCHS * (TRAIN // BATCH)
-bare, bare_history = trained(
-    "SentenceVAE",
-    latent_size=LATENTS,
-    dropout=0.1,
-    annealing="none",
-    word_dropout=0.0,
-    free_bits=0.0,
-)
-vae, history = trained(
-    "SentenceVAE",
-    latent_size=LATENTS,
-    dropout=0.1,
-    annealing="linear",
-    annealing_steps=STEPS / 2,
-    word_dropout=0.3,
-    free_bits=0.25,
-)
+NONE = {"annealing": "none", "word_dropout": 0.0, "free_bits": 0.0}
+ALL = {"annealing": "linear", "annealing_steps": STEPS // 2, "word_dropout": 0.3, "free_bits": 0.25}
+bare, bare_history = trained("SentenceVAE", latent_size=LATENTS, **NONE)
+vae, history = trained("SentenceVAE", latent_size=LATENTS, **ALL)
 
 # %%
 figure, axes = plt.subplots(1, 2, figsize=(9, 2.8), layout="constrained")
@@ -260,32 +240,22 @@ print(f"{'language model':<14} perplexity {perplexity(found['recurrent']):.3f}")
 
 
 # %%
-def parts_of(text):
-    """{part: what a sentence says}, as far as it can be told from its words."""
-    words = set(text.split())
-    scene = max(SCENES, key=lambda name: len(words & WORDS_OF[name]))
-    found = {"scene": scene, "number": "two" in words}
-    for part in ("who", "what"):
-        roots = {word.rstrip("s") for word in words} | words
-        found[part] = next((word for word in SCENES[scene][part] if word in roots), None)
-    return found
+def kept_by(model):
+    """{part: share of the test sentences whose reconstruction says the same}."""
+    pairs = zip(space.decode(test), space.decode(model.reconstruct(test)), strict=True)
+    pairs = [(LANGUAGE[text], LANGUAGE.get(rebuilt)) for text, rebuilt in pairs]
+    same = np.array(
+        [
+            [b is not None and a[i] == b[i] and (i < 2 or a[0] == b[0]) for i in range(len(PARTS))]
+            for a, b in pairs
+        ]
+    )
+    return dict(zip(PARTS, same.mean(axis=0), strict=True))
 
 
-WORDS_OF = {
-    scene: {word for part in parts.values() for text in part for word in text.split()}
-    - {"the", "on", "at", "below", "in", "by", "over", "among", "near", "behind"}
-    for scene, parts in SCENES.items()
-}
-asked = [parts_of(text) for text in space.decode(test)]
 for name, model in (("no remedy", bare), ("three remedies", vae)):
-    rebuilt = space.decode(model.reconstruct(test))
-    told = [parts_of(text) for text in rebuilt]
-    kept = {
-        part: np.mean([a[part] == b[part] for a, b in zip(asked, told, strict=True)])
-        for part in asked[0]
-    }
-    print(f"{name}: {len(set(rebuilt))} different reconstructions of {len(test)} sentences;")
-    print("   kept:", ", ".join(f"{part} {share:.0%}" for part, share in kept.items()))
+    shares = ", ".join(f"{part} {share:.0%}" for part, share in kept_by(model).items())
+    print(f"{name}: {len(set(space.decode(model.reconstruct(test))))} reconstructions;", shares)
 
 # %%
 pairs = zip(space.decode(test[:4]), space.decode(vae.reconstruct(test[:4])), strict=True)
