@@ -1,11 +1,9 @@
 # %% [markdown]
 # # From words to pictures
 #
-# A caption says what an image is to show, and a model draws it. How do words enter a network of
-# images, how does the model learn to obey, and how can one tell that it does? You will make
-# vectors of captions, train two conditional models on coloured digits whose captions are exactly
-# true, change single words, ask for combinations that no training image shows, and read from the
-# pixels what the images show.
+# A caption says what an image is to show, and a model draws it. You will make vectors of captions,
+# train two conditional models on coloured digits whose captions are exactly true, change single
+# words, ask for combinations that no training image shows, and read what images show from pixels.
 #
 # The models are in `kgen/models/gans/text_to_image_gan.py` (Reed et al. 2016, arXiv:1605.05396) and
 # `kgen/models/autoencoders/cvae.py`, the text encoders in `kgen/layers/text.py`.
@@ -64,12 +62,10 @@ print(space.check(["a small crimson seven in the middle on blue"])[0])
 # the rest: `create` reads from the data that there are captions. First a conditional VAE:
 
 # %%
-started = time.process_time()
 vae = kgen.models.create("cvae", data, hidden=HIDDEN, latent_size=LATENTS)
 vae.compile(keras.optimizers.Adam(2e-3))
 history = vae.fit(train, epochs=VAE_EPOCHS, batch_size=64, verbose=0).history
-print(f"{history['loss'][0]:.0f} nats per image in the first epoch, {history['loss'][-1]:.0f} in")
-print(f"the last; {time.process_time() - started:.0f} s of a processor core")
+print("nats per image, epoch by epoch:", *(f"{loss:.0f}" for loss in history["loss"]))
 
 # %%
 captions = test.condition[:10]
@@ -78,7 +74,9 @@ rows = [vae.sample(10, captions, seed=seed, mode="median") for seed in (0, 1)]
 kgen.pictures.grid(np.stack([test.x[:10], *rows]), data.levels)
 
 # %% [markdown]
-# TEXT-VAE
+# Test images, then two draws for each caption. Look at background, colour and place first, then at
+# the shape of the digit: the VAE's pixels are independent given the latent, so a stroke of which it
+# is not sure is blurred.
 #
 # ## A discriminator that reads
 #
@@ -123,7 +121,9 @@ axes.legend()
 plt.show()
 
 # %% [markdown]
-# TEXT-GAN-CURVES
+# By chance it would be one half. The fraction of wrong captions that $D$ refuses shows that it
+# reads: it rises from 0.55 in the first epoch to 0.75 in the fourth. If all three curves went to 1,
+# $G$ would learn little; `kgen.fit` warns of that.
 #
 # The same captions as above: test images, then two draws of the GAN.
 
@@ -156,12 +156,10 @@ for label, cosine in zip(wordings.values(), vectors @ vectors[0], strict=True):
     print(f"{cosine:6.2f}  {label}")
 
 # %% [markdown]
-# TEXT-VECTORS
-#
 # ## Change a word
 #
-# The same noise, another word: only what the word says should change. A row for each attribute;
-# above the GAN, below the VAE.
+# The same noise, another word: only what the word says should change. Rows: digit, colour, place,
+# background, first of the GAN, then of the VAE.
 
 # %%
 CHOICES = {"digit": DIGITS, "colour": COLOURS, "size": SIZES, "place": PLACES}
@@ -184,8 +182,6 @@ for model in (gan, vae):
 kgen.pictures.grid(np.stack(rows), data.levels)
 
 # %% [markdown]
-# TEXT-CHANGES
-#
 # ## Read it back
 #
 # Does an image show what was asked? For these images it can be measured: the background is the
@@ -284,23 +280,15 @@ for name, found in zip(images, map(shown, images.values()), strict=True):
         print(f"{name + ', ' + which:<18}", *(f"{share:>10.0%}" for share in shares))
 
 # %% [markdown]
-# TEXT-TABLE
-#
-# New pairs, pictured: the ten digits in the colour that each was never shown in. Test images, GAN,
-# VAE.
+# Five attributes at random agree once in 2,000 images. New pairs, pictured: the ten digits in the
+# colour that each was never shown in, by the GAN and by the VAE.
 
 # %%
 unseen = [caption_of(digit=digit, colour=list(COLOURS)[i % 5]) for i, digit in enumerate(DIGITS)]
-examples = (
-    [np.flatnonzero(new & (asked["digit"] == digit))[0] for digit in range(10)] if FULL else []
-)
-rows = [test.x[examples]] if FULL else []
-rows += [gan.sample(10, unseen, seed=2), vae.sample(10, unseen, seed=2, mode="median")]
+rows = [gan.sample(10, unseen, seed=2), vae.sample(10, unseen, seed=2, mode="median")]
 kgen.pictures.grid(np.stack(rows), data.levels)
 
 # %% [markdown]
-# TEXT-NEW
-#
 # ## Where to go next
 #
 # - Longer and larger: `python -m kgen.fit --model text_to_image_gan --data placed_digits`, hours on

@@ -111,9 +111,8 @@ def perplexity(nats):
 def trained(name, **settings):
     """A model, and its history of training and of the test sentences."""
     kgen.set_seed(0)
-    model = getattr(kgen, name)(
-        space.words, space.length, features=FEATURES, dropout=0.1, **settings
-    )
+    settings |= {"features": FEATURES, "dropout": 0.1}
+    model = getattr(kgen, name)(space.words, space.length, **settings)
     model.compile(keras.optimizers.Adam(3e-3, global_clipnorm=5.0))
     started = time.process_time()
     settings = {"epochs": EPOCHS, "batch_size": BATCH, "verbose": 0}
@@ -142,9 +141,9 @@ for name, nats in found.items():
 
 # %% [markdown]
 # "Words at random" knows the frequency of each word, and nothing else. No model can have a lower
-# perplexity than the truth, except by luck with the test sentences.
+# perplexity than the truth, except by luck with the test sentences; both networks come near it.
 #
-# Its samples can be checked, too: this language has only so many sentences.
+# Samples can be checked, too: this language has only so many sentences.
 
 # %%
 LANGUAGE = {
@@ -231,7 +230,8 @@ for name, model in (("no remedy", bare), ("three remedies", vae)):
 print(f"{'language model':<14} perplexity {perplexity(found['recurrent']):.3f}")
 
 # %% [markdown]
-# TEXT-PERPLEXITY
+# The VAE's perplexity is an upper bound. The plain language model usually has the better one: what
+# the VAE adds is $z$.
 #
 # ## What the vector knows
 #
@@ -289,8 +289,6 @@ for start, end, way in zip(first, second, ways, strict=True):
         print(f"    {text}{'' if text in LANGUAGE else '   (no sentence of the language)'}")
 
 # %% [markdown]
-# TEXT-INTERPOLATION
-#
 # ## Where to go next
 #
 # - English: `python -m kgen.fit --model sentence_vae --data wordnet_examples --epochs 10`, and
