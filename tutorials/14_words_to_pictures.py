@@ -43,8 +43,8 @@ for caption in space.decode(train.condition[:5]):
 kgen.pictures.grid(train.x[:20], data.levels, columns=10)
 
 # %% [markdown]
-# A model reads numbers. The vocabulary is the words of the training captions; it travels with the
-# model. Unknown words become token 1, with a warning that names them.
+# The vocabulary is the words of the training captions; it travels with the model. Unknown words
+# become token 1, with a warning that names them.
 
 # %%
 print(len(space.words), "words and marks:", " ".join(space.words))
@@ -92,7 +92,6 @@ kgen.pictures.grid(np.stack([test.x[:10], *rows]), data.levels)
 # The generator $G$ is asked for captions halfway between two as well, $(t + t') / 2$, of which
 # there are no real images: $D$'s vectors say what they mean (GAN-INT). The text encoder learns
 # with $D$, from real images alone: $G$ could otherwise make captions that are easy to satisfy.
-#
 # `r1_weight` keeps $D$ from becoming too steep at real images (the R1 penalty, `3_gans.py`).
 
 # %%
@@ -281,10 +280,9 @@ for name, found in zip(images, map(shown, images.values()), strict=True):
         print(f"{name + ', ' + which:<18}", *(f"{share:>10.0%}" for share in shares))
 
 # %% [markdown]
-# After these few minutes the GAN shows the background that it is asked for, every time, and all else
-# as often as by chance. The VAE hardly listens at all: its latent can say what the caption says.
-# Both need a longer training before new pairs mean anything; the table is how to tell. New pairs,
-# pictured: the ten digits in the colour that each was never shown in, by the GAN and by the VAE.
+# After this short training the GAN shows the background that it is asked for, every time, and all
+# else as often as by chance. The VAE obeys no word yet: its latent can say all of it, too. What
+# longer training adds, the same table tells. New pairs, pictured, by the GAN and by the VAE:
 
 # %%
 unseen = [caption_of(digit=digit, colour=list(COLOURS)[i % 5]) for i, digit in enumerate(DIGITS)]
@@ -294,8 +292,8 @@ kgen.pictures.grid(np.stack(rows), data.levels)
 # %% [markdown]
 # ## Where to go next
 #
-# - Longer and larger: `python -m kgen.fit --model text_to_image_gan --data placed_digits`, hours on
-#   two processor cores; then `python -m kgen.sample RUN --condition "a small red seven in the
+# - Longer and larger: `python -m kgen.fit --model text_to_image_gan --data placed_digits`, then
+#   `python -m kgen.sample RUN --condition "a small red seven in the
 #   middle on blue"`, and `python -m benchmarks.studies.captions RUN`.
 # - In two stages, 64x64: `stackgan`. By diffusion, with guidance: `edm` takes the same captions.
 # - Your own: a folder of images with a table `captions.csv`, see `7_your_images.py`.
