@@ -293,8 +293,8 @@ kgen.pictures.grid(np.stack(rows), data.levels)
 # ## Where to go next
 #
 # - Longer and larger: `python -m kgen.fit --model text_to_image_gan --data placed_digits`, then
-#   `python -m kgen.sample RUN --condition "a small red seven in the
-#   middle on blue"`, and `python -m benchmarks.studies.captions RUN`.
+#   `python -m kgen.sample RUN --condition "a small red seven in the middle on blue"`, and
+#   `python -m benchmarks.studies.captions RUN`.
 # - In two stages, 64x64: `stackgan`. By diffusion, with guidance: `edm` takes the same captions.
 # - Your own: a folder of images with a table `captions.csv`, see `7_your_images.py`.
 # - Words as what is modelled: `15_sentences.py`.
