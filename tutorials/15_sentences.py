@@ -6,9 +6,7 @@
 # all words are decoded, so that sentences become points, with a way from each to any other. You
 # will train a language model and a sentence VAE on a small language whose probabilities are known,
 # compare their perplexities, see what becomes of $z$ when training does not protect it, and walk
-# from one sentence to another.
-#
-# The models are in `kgen/models/language/`.
+# from one sentence to another. The models are in `kgen/models/language/`.
 
 # %%
 import os
@@ -75,8 +73,7 @@ def drawn(random):
 
 random = np.random.default_rng(0)
 texts, true_nats = map(np.array, zip(*(drawn(random) for _ in range(TRAIN + TEST)), strict=True))
-for text in texts[:5]:
-    print(text)
+print("\n".join(texts[:5]))
 
 # %% [markdown]
 # A model sees numbers. `Tokens.of` numbers the words, the most frequent first; 0 is no word and
@@ -189,7 +186,7 @@ show_samples("transformer", transformer)
 # - *word dropout*: a part of the words before is hidden from the decoder, which has to ask $z$;
 # - *free bits*: the first tenths of a nat of each latent cost nothing.
 #
-# Two models: one without any of these, one with all of them.
+# Two models: one without any, one with all of them.
 
 # %%
 STEPS = EPOCHS * (TRAIN // BATCH)
@@ -230,9 +227,9 @@ for name, model in (("no remedy", bare), ("three remedies", vae)):
 print(f"{'language model':<14} perplexity {perplexity(found['recurrent']):.3f}")
 
 # %% [markdown]
-# Without a remedy $z$ says nothing, and what is left is the language model, with its perplexity. With
-# the remedies $z$ says more than 2 nats, and the plain language model has the better perplexity. So
-# it usually is: the VAE is not better at predicting words, but it has a space of sentences.
+# Without a remedy $z$ says nothing, and what is left is the language model, with its perplexity.
+# With the remedies $z$ says more than 2 nats, and the plain language model has the better
+# perplexity. So it usually is: the VAE does not predict words better, but has a space of sentences.
 #
 # ## What the vector knows
 #
@@ -262,9 +259,8 @@ for name, model in (("no remedy", bare), ("three remedies", vae)):
 # all. Who does what is kept as often as by chance, one time in four.
 
 # %%
-pairs = zip(space.decode(test[:4]), space.decode(vae.reconstruct(test[:4])), strict=True)
-for before, after in pairs:
-    print(f"{before}\n    -> {after}")
+for row in test[:4, None]:
+    print(*space.decode(np.concatenate([row, vae.reconstruct(row)])), sep="\n    -> ")
 
 # %% [markdown]
 # ## Samples
@@ -293,8 +289,8 @@ for start, end, way in zip(first, second, ways, strict=True):
         print(f"    {text}{'' if text in LANGUAGE else '   (no sentence of the language)'}")
 
 # %% [markdown]
-# From the cooks to the ranger, each point between is a sentence of the language, too. Words change
-# one after the other within a scene, and all at once between two scenes.
+# From the cooks to the ranger, each point between is a sentence of the language, too. Within a scene
+# a few words change at a time, between two scenes all at once.
 #
 # ## Where to go next
 #
