@@ -210,9 +210,8 @@ plt.show()
 # %% [markdown]
 # ## Perplexity, side by side
 #
-# The bound of one draw of $z$ is loose; the mean over many draws, weighted by importance, is closer
-# to the truth (`samples`). Of the mutual information between $x$ and $z$, the KL term is an upper
-# bound.
+# The bound of one draw of $z$ is loose; that of many, weighted by importance, is closer (`samples`).
+# The KL term is an upper bound of the mutual information of $x$ and $z$.
 
 # %%
 for name, model in (("no remedy", bare), ("three remedies", vae)):
@@ -289,8 +288,8 @@ for start, end, way in zip(first, second, ways, strict=True):
         print(f"    {text}{'' if text in LANGUAGE else '   (no sentence of the language)'}")
 
 # %% [markdown]
-# From the cooks to the ranger, each point between is a sentence of the language, too. Within a scene
-# a few words change at a time, between two scenes all at once.
+# From the cooks to the ranger, each point between is a sentence of the language, too; words change
+# a few at a time within a scene, and all at once between two scenes.
 #
 # ## Where to go next
 #
