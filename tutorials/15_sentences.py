@@ -210,7 +210,7 @@ plt.show()
 # %% [markdown]
 # ## Perplexity, side by side
 #
-# The bound of one draw of $z$ is loose; that of many, weighted by importance, is closer (`samples`).
+# The bound of one draw of $z$ is loose; that of many (`samples`), weighted, is closer.
 # The KL term is an upper bound of the mutual information of $x$ and $z$.
 
 # %%
