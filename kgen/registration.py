@@ -15,7 +15,7 @@ LAYERS = (
     *("BatchNormalization", "Codebook", "Conv2D", "Conv2DTranspose", "UpsampleConv", "Dropout"),
     *("HorizontalConv2D", "MaskedConv2D", "MaskedDense", "SpectralNormalization"),
     *("ConditionalBatchNormalization", "MinibatchDeviation", "SumPooling", "VerticalConv2D"),
-    *("RecurrentTextEncoder", "TransformerTextEncoder"),
+    *("ConditionEmbedding", "RecurrentTextEncoder", "TransformerTextEncoder"),
 )
 OF_MODELS = {  # layers and networks of single models
     "Codes": "kgen.models.gans.codes",

@@ -1,5 +1,7 @@
 """Embeddings of times and of what a model is given."""
 
+import json
+
 import numpy as np
 import pytest
 from keras import ops
@@ -56,6 +58,16 @@ def test_gradients_reach_every_weight(name):
     dropped = np.array([False, False, True])
     found = gradients(layer, lambda: ops.mean(layer(values, dropped) ** 2))
     assert [path for path, value in found.items() if np.abs(value).max() < 1e-7] == []
+
+
+@every_space
+def test_it_is_made_anew_from_its_configuration(name):
+    layer, values = embedding_of(name)
+    written = json.loads(json.dumps(layer.get_config()))
+    twin = ConditionEmbedding.from_config(written)
+    twin.set_weights(layer.get_weights())
+    np.testing.assert_array_equal(array(twin(values)), array(layer(values)))
+    assert twin.get_config() == layer.get_config()
 
 
 def test_several_conditions_are_added():

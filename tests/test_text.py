@@ -168,3 +168,13 @@ def test_conditional_models_take_captions(name, kind):
     if name != "edm":  # which learns longer
         assert bright.mean() > dark.mean()
     assert (bright != dark).any()
+
+
+def test_a_sampler_that_is_given_captions_is_saved(tmp_path):
+    data = captioned()
+    model = kgen.models.create("cvae", data, ema=0.9, **SMALL["cvae"])
+    texts = data.train.condition[:3]
+    latents = np.random.default_rng(0).standard_normal((3, 2), "float32")
+    model.sampler().save(tmp_path / "sampler.keras")
+    images = array(keras.saving.load_model(tmp_path / "sampler.keras")([latents, texts]))
+    np.testing.assert_array_equal(images, model.sample(3, texts, 0, mode="median"))

@@ -1,12 +1,16 @@
 """Embeddings: vectors that tell a network a time or noise level, and what it is given."""
 
+import dataclasses
+
 import keras
 import numpy as np
 from keras import layers, ops
 
 from kgen.layers.convolution import Conv2D
 from kgen.layers.text import text_encoder_of
-from kgen.spaces import Labels, Pixels, Tokens
+from kgen.spaces import Attributes, Labels, Pixels, Tokens, Vectors
+
+SPACES = {space.__name__: space for space in (Attributes, Labels, Pixels, Tokens, Vectors)}
 
 
 class TimeEmbedding(layers.Layer):
@@ -33,6 +37,7 @@ class TimeEmbedding(layers.Layer):
         return self.network(ops.concatenate([ops.sin(angles), ops.cos(angles)], axis=-1))
 
 
+@keras.saving.register_keras_serializable("kgen")
 class ConditionEmbedding(layers.Layer):
     """What a model is given, of any space, as a vector (n, size); of a dict, the sum of its parts.
 
@@ -49,8 +54,9 @@ class ConditionEmbedding(layers.Layer):
     def __init__(self, space, size, droppable=True, text_encoder="recurrent", **kwargs):
         super().__init__(**kwargs)
         self.names = list(space) if isinstance(space, dict) else None
-        spaces = space.values() if isinstance(space, dict) else [space]
-        self.parts = [embedding_of(part, size, text_encoder) for part in spaces]
+        self.spaces = list(space.values()) if isinstance(space, dict) else [space]
+        self.size, self.droppable, self.text_encoder = size, droppable, text_encoder
+        self.parts = [embedding_of(part, size, text_encoder) for part in self.spaces]
         if droppable:
             self.nothing = self.add_weight(shape=(size,), initializer="zeros", name="nothing")
         self.built = True
@@ -61,6 +67,31 @@ class ConditionEmbedding(layers.Layer):
         if dropped is None:
             return embedded
         return ops.where(dropped[:, None], ops.cast(self.nothing, embedded.dtype), embedded)
+
+    def get_config(self):
+        own = {name: getattr(self, name) for name in ("size", "droppable", "text_encoder")}
+        own["spaces"] = [[type(space).__name__, as_lists(space)] for space in self.spaces]
+        own["names"] = self.names and list(self.names)
+        return super().get_config() | own
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        names, described = config.pop("names"), config.pop("spaces")
+        spaces = [SPACES[kind](**as_tuples(values)) for kind, values in described]
+        space = spaces[0] if names is None else dict(zip(names, spaces, strict=True))
+        return cls(space, **config)
+
+
+def as_lists(space):
+    """The fields of a space, {name: value}, as a file of Keras holds them."""
+    fields = dataclasses.asdict(space)
+    return {n: list(value) if isinstance(value, tuple) else value for n, value in fields.items()}
+
+
+def as_tuples(fields):
+    """The fields of a space as it takes them."""
+    return {n: tuple(value) if isinstance(value, list) else value for n, value in fields.items()}
 
 
 def embedding_of(space, size, text_encoder):
