@@ -27,7 +27,10 @@ FULL = os.environ.get("KGEN_TUTORIAL_BUDGET") != "test"  # kgen's tests run this
 PAIRED, PAIRS, CHANNELS, PAIR_EPOCHS = (
     ("fashion_mnist", 1000, 16, 8) if FULL else ("digits", 32, 4, 1)
 )
-FADER_EPOCHS, RAMP, INFO_EPOCHS, WIDTH = (50, 500, 60, 32) if FULL else (1, 10, 1, 4)
+FADER_EPOCHS, RAMP, WIDTH = (50, 500, 32) if FULL else (1, 10, 4)
+DATA, SIZE, IMAGES, INFO_EPOCHS, INFO_CHANNELS = (
+    ("mnist", 16, 16_000, 6, 16) if FULL else ("digits", 8, 128, 1, 4)
+)
 kgen.set_seed(0)
 
 pairs = kgen.data.load(f"{PAIRED}:edges").limit(PAIRS)
@@ -139,16 +142,12 @@ train, test = digits.train, digits.test
 def fader(adversarial_weight):
     """A Fader network; with weight 0 an autoencoder whose decoder is told the class."""
     kgen.set_seed(0)
-    model = kgen.models.create(
-        "fader",
-        digits,
-        halvings=2,
-        base_channels=WIDTH,
-        latent_channels=8,
-        adversarial_weight=adversarial_weight,
-        ramp_steps=RAMP,
-    )
-    model.compile({player: keras.optimizers.Adam(1e-3, beta_1=0.5) for player in model.players})
+    sizes = {"halvings": 2, "base_channels": WIDTH, "latent_channels": 8}
+    settings = {"adversarial_weight": adversarial_weight, "ramp_steps": RAMP}
+    settings["critic_units"] = (128, 128)
+    model = kgen.models.create("fader", digits, **sizes, **settings)
+    rate = {"learning_rate": 1e-3, "beta_1": 0.5, "global_clipnorm": 5.0}
+    model.compile({player: keras.optimizers.Adam(**rate) for player in model.players})
     history = model.fit(train.images, train.labels, epochs=FADER_EPOCHS, batch_size=64, verbose=0)
     guessed = history.history["critic_accuracy"][-1]
     print(f"weight {adversarial_weight}: the critic is right about {guessed:.0%} of the classes")
@@ -200,6 +199,14 @@ for weight, model in faders.items():
     print(f"error {np.mean(difference**2):.2f}")
 
 # %% [markdown]
+# Without the critic the decoder does not listen. The code has all it needs, and the class that is
+# asked for is seen in hardly any translation. With the critic it is seen in about four of five, and
+# narrow digits stay narrow. The price is a larger error.
+#
+# The class has not left the code, though: a *new* classifier still reads most of it. The encoder
+# has learned to escape its own critic, which is another thing. To try: a larger weight, a larger
+# critic, fewer `latent_channels`, longer training.
+#
 # ## Sliding
 #
 # The decoder is given the class as ten numbers, of which one is 1. They need not be whole: slide
@@ -229,13 +236,14 @@ kgen.pictures.grid(np.stack(ways), digits.levels)
 #
 # $$ I(c; G(z, c)) \ge E\big[\log Q(c \,|\, G(z, c))\big] + H(c) $$
 #
-# For ten categories it is at most $\ln 10 = 2.303$ nats: every code can be read off the image.
+# For ten categories it is at most $\ln 10 = 2.303$ nats: then $Q$ is always certain, and right.
 
 # %%
 kgen.set_seed(0)
-infogan = kgen.models.create("infogan", digits, base_channels=WIDTH, latent_size=32, numbers=1)
+data = kgen.data.load(DATA, size=SIZE).limit(IMAGES)  # small images, to be through in minutes
+infogan = kgen.models.create("infogan", data, base_channels=INFO_CHANNELS, numbers=1)
 infogan.compile()
-history = infogan.fit(train.images, epochs=INFO_EPOCHS, batch_size=64, verbose=0).history
+history = infogan.fit(data.train.images, epochs=INFO_EPOCHS, batch_size=64, verbose=0).history
 
 figure, axes = plt.subplots(figsize=(5, 2.6), layout="constrained")
 axes.plot(history["category_information"], label="category")
@@ -254,16 +262,16 @@ pictures = infogan.pictures()  # brightness in [0, 1]
 
 
 def as_levels(brightness):
-    return np.round(brightness * (digits.levels - 1)).astype("uint8")
+    return np.round(brightness * (data.levels - 1)).astype("uint8")
 
 
-kgen.pictures.grid(as_levels(pictures["categories"]), digits.levels)
+kgen.pictures.grid(as_levels(pictures["categories"]), data.levels)
 
 # %% [markdown]
 # And the number, from -0.99 in the left column to 0.99 in the right one; a row for each category.
 
 # %%
-kgen.pictures.grid(as_levels(pictures["number_1"]), digits.levels)
+kgen.pictures.grid(as_levels(pictures["number_1"]), data.levels)
 
 # %% [markdown]
 # ## Clustering
@@ -272,14 +280,14 @@ kgen.pictures.grid(as_levels(pictures["number_1"]), digits.levels)
 # images that were never labelled into ten heaps. Test images, a row for each heap:
 
 # %%
-found = infogan.encode(test.images)
+found = infogan.encode(data.test.images)
 heaps = found["category"].argmax(axis=1)
-blank = np.zeros((12, *digits.image_shape), "uint8")
-rows = [np.concatenate([test.images[heaps == heap], blank])[:12] for heap in range(10)]
-kgen.pictures.grid(np.stack(rows), digits.levels)
+blank = np.zeros((12, *data.image_shape), "uint8")
+rows = [np.concatenate([data.test.images[heaps == heap], blank])[:12] for heap in range(10)]
+kgen.pictures.grid(np.stack(rows), data.levels)
 
 # %%
-scores = kgen.metrics.cluster_scores(heaps, test.labels)
+scores = kgen.metrics.cluster_scores(heaps, data.test.labels)
 print(f"accuracy {scores.accuracy:.0%} with the best matching of heaps and digits, ", end="")
 print(f"normalised mutual information {scores.nmi:.2f}")
 
@@ -292,12 +300,12 @@ print(f"normalised mutual information {scores.nmi:.2f}")
 # the same category and number. Rows: test images; rebuilt; the number set to -0.9, and to 0.9.
 
 # %%
-originals, given = test.images[:12], {name: part[:12] for name, part in found.items()}
+originals, given = data.test.images[:12], {name: part[:12] for name, part in found.items()}
 rows = [originals, infogan.reconstruct(originals)]
 for number in (-0.9, 0.9):
     codes = latents_of(given["category"], np.full((12, 1), number), infogan.latent_size)
     rows.append(infogan.decode(codes))
-kgen.pictures.grid(np.stack(rows), digits.levels)
+kgen.pictures.grid(np.stack(rows), data.levels)
 
 # %% [markdown]
 # ## Where to go next
