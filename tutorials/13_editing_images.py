@@ -41,7 +41,7 @@ print(pairs.train)
 # A pair is a *source* and a *target*, two images of one size. `:edges` computes the source from the
 # image itself: the fifth of its pixels where brightness changes most. (`:gray`, `:small` and
 # `:hidden` are other tasks; your own pairs are two arrays.) In kgen's words the target is the image
-# $x$, and the source is its condition.
+# $x$, the source its condition.
 
 # %%
 targets, sources = pairs.test.x[:12], pairs.test.condition[:12]
@@ -107,6 +107,10 @@ for name, model in (("U-Net alone", regression), ("pix2pix", pix2pix)):
     print(f"{name:12} {shown}, contrast {contrast(images) / contrast(held_out.x):.2f}")
 
 # %% [markdown]
+# Both find shape and brightness, both are blurred, and they are nearly alike: 500 steps are few. In
+# the records, after 5,600 steps on 6,000 pairs, it shows what the discriminator is for: pix2pix
+# draws fabric, and has the smaller Frechet distance, 15.5 against 17.8, but the larger error.
+#
 # ## Edit the source
 #
 # A source is black and white, so anybody can change one. Below, the upper half of one image's edges
@@ -203,8 +207,7 @@ for weight, model in faders.items():
 # narrow digits stay narrow. The price is a larger error.
 #
 # The class has not left the code, though: a *new* classifier still reads most of it. The encoder
-# has learned to escape its own critic, which is another thing. To try: a larger weight, a larger
-# critic, fewer `latent_channels`, longer training.
+# has learned to escape its own critic. To try: a larger weight or critic, fewer `latent_channels`.
 #
 # ## Sliding
 #
@@ -254,7 +257,7 @@ plt.show()
 
 # %% [markdown]
 # The category's information is nearly all there is after two epochs. `pictures()` draws traversals.
-# First one column for each category; the noise differs from row to row.
+# First one column for each category; rows differ in the noise.
 
 # %%
 pictures = infogan.pictures()  # brightness in [0, 1]
@@ -288,8 +291,7 @@ kgen.pictures.grid(np.stack(rows), data.levels)
 
 # %%
 scores = kgen.metrics.cluster_scores(heaps, data.test.labels)
-print(f"accuracy {scores.accuracy:.0%} with the best matching of heaps and digits, ", end="")
-print(f"normalised mutual information {scores.nmi:.2f}")
+print(f"accuracy {scores.accuracy:.0%} by the best matching, mutual information {scores.nmi:.2f}")
 
 # %% [markdown]
 # Labels were used for these two figures only. Some heaps are one digit; others mix digits that look
