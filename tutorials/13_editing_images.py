@@ -291,13 +291,12 @@ kgen.pictures.grid(np.stack(rows), data.levels)
 
 # %%
 scores = kgen.metrics.cluster_scores(heaps, data.test.labels)
-print(f"accuracy {scores.accuracy:.0%} by the best matching, mutual information {scores.nmi:.2f}")
+print(f"accuracy {scores.accuracy:.0%} by the best matching, normalised information {scores.nmi:.2f}")
 
 # %% [markdown]
-# Labels were used for these two figures only. Some heaps are one digit; others mix digits that look
-# alike, 4 and 9, or are no digit at all. Full information says that categories can be told apart,
-# not that they are what you had in mind. It can even be had with ten images: on the 8x8 digits
-# above, the same model ignored its noise, and drew one image for each category.
+# Labels were used for these two figures only. Some heaps are one digit, others mix several. Full
+# information says that categories can be told apart, not that they are what you had in mind. Ten
+# images have it, too: on the 8x8 digits above, such a model drew one image for each category.
 #
 # ## Edit the codes
 #
