@@ -270,8 +270,7 @@ def as_levels(brightness):
 kgen.pictures.grid(as_levels(pictures["categories"]), data.levels)
 
 # %% [markdown]
-# And the number, which turns the slant: from -0.99 in the left column to 0.99 in the right one; a
-# row for each category.
+# And the number, which turns the slant: from -0.99, left, to 0.99; a row for each category.
 
 # %%
 kgen.pictures.grid(as_levels(pictures["number_1"]), data.levels)
@@ -291,12 +290,13 @@ kgen.pictures.grid(np.stack(rows), data.levels)
 
 # %%
 scores = kgen.metrics.cluster_scores(heaps, data.test.labels)
-print(f"accuracy {scores.accuracy:.0%} by the best matching, normalised information {scores.nmi:.2f}")
+print(f"accuracy {scores.accuracy:.0%} by the best matching, mutual information {scores.nmi:.2f}")
 
 # %% [markdown]
-# Labels were used for these two figures only. Some heaps are one digit, others mix several. Full
-# information says that categories can be told apart, not that they are what you had in mind. Ten
-# images have it, too: on the 8x8 digits above, such a model drew one image for each category.
+# Labels were used for these figures only; the second is normalised to 0..1. Some heaps are one
+# digit, others mix several. Full information says that categories can be told apart, not that they
+# are what you had in mind. Ten images have it, too: an InfoGAN of the 8x8 digits above, in as many
+# steps, drew one image for each category.
 #
 # ## Edit the codes
 #

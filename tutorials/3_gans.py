@@ -262,8 +262,8 @@ for epoch in range(WGAN_EPOCHS):
 #
 # - The *hinge loss* is 0 for images on the right side by a margin of 1. It goes with *spectral
 #   normalisation* of $D$: no layer is steeper than a bound (Miyato et al. 2018).
-# - *Augmentation*: $D$ sees all images shifted and with a hole, so that it cannot learn those of
-#   the training by heart (Zhao et al. 2020).
+# - *Augmentation*: $D$ sees all images shifted, so that it cannot learn those of the training by
+#   heart (Zhao et al. 2020). `"cutout"` and `"color"` are other changes.
 # - The *R1 penalty* on $D$'s gradient at real images (Mescheder et al. 2018); *lazy*: only in one
 #   step of 16, sixteen times as strong (Karras et al. 2020).
 # - *Minibatch deviation*: $D$ sees how much the images of a batch differ (Karras et al. 2017).
@@ -285,7 +285,7 @@ TRICKS = {
     "residual networks": {"architecture": "resnet", "base_channels": CHANNELS},
 }
 TRICKS["all of these"] = {key: value for one in TRICKS.values() for key, value in one.items()}
-TRICKS["another seed"] = {}  # of none of them
+TRICKS["another seed"] = {}  # and no trick
 reference = kgen.evaluation.Reference(digits, kgen.encoders.for_data(digits), len(digits.test))
 print(f"other real images: {reference.rows['real images (floor)']['frechet_distance']:.1f}")
 
