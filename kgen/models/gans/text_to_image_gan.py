@@ -19,7 +19,9 @@ equal words, neither is a mismatch of the other's.
 
 Deviations: the text encoder is not trained beforehand; it learns with D, from the real images with
 right and wrong captions alone. Neither G nor the generated images change it: G could otherwise make
-captions easy to satisfy. Captions are short: the encoder is a GRU or a small transformer.
+captions easy to satisfy. Captions are short: the encoder is a GRU or a small transformer. Vectors
+have mean 0 and variance 1: else the one word that D reads first, such as the background, soon has
+nearly all of their variance, and G is deaf to the others.
 """
 
 from typing import Literal
@@ -29,6 +31,7 @@ from keras import layers, ops
 
 from kgen import backend
 from kgen.bounds import Count, ImageShape, Levels, Weight, Words
+from kgen.layers.attention import normalised
 from kgen.layers.text import text_encoder_of
 from kgen.models.gans.base import GANBase
 from kgen.models.gans.text_networks import block, joined, logit, projected, strided_convolutions
@@ -210,8 +213,8 @@ class TextToImageGAN(GANBase):
         return rows_of_other_words(captions, self.uniform((count, count)))
 
     def text_of(self, captions):
-        """The vectors of captions, (n, text_size)."""
-        return self.caption_encoder(captions)
+        """The vectors of captions, (n, text_size), each of mean 0 and variance 1."""
+        return normalised(self.caption_encoder(captions))
 
     def generated(self, latents, text, training=False):
         """Images in [-1, 1] of noise and captions' vectors, and a further loss of the generator."""
