@@ -263,7 +263,7 @@ def squares(epochs, **settings):
 
 
 def test_mismatched_captions_are_told_from_right_ones():
-    _, history = squares(epochs=40)
+    _, history = squares(epochs=80)
     assert history["mismatch_accuracy"][-1] > 0.9
     assert history["real_accuracy"][-1] > 0.6
 

@@ -7,26 +7,31 @@ from kgen.layers import Conv2D
 from kgen.models.gans import networks
 
 
-def block(filters, size, strides, activation, normalise=True, spectral=False):
-    """A convolution, batch normalisation and an activation.
+def block(filters, size, strides, activation, normalise="batch", spectral=False):
+    """A convolution, normalisation and an activation.
 
     Args:
         filters, size, strides: of the convolution.
         activation: a layer.
-        normalise: whether there is batch normalisation.
+        normalise: "batch"; "image", each image by itself; or "" for none.
         spectral: whether the kernel is divided by its largest singular value.
     """
     settings = {"strides": strides, "padding": "same", "use_bias": not normalise}
     settings |= {"kernel_initializer": networks.normal(), "spectral": spectral}
     convolution = networks.linear(Conv2D, filters, size, **settings)
-    normalisation = [networks.batch_normalisation()] if normalise else []
+    normalisation = {
+        "batch": lambda: [networks.batch_normalisation()],
+        # In several groups, a vector that is the same at each place would be subtracted.
+        "image": lambda: [layers.GroupNormalization(1)],
+        "": list,
+    }[normalise]()
     return keras.Sequential([convolution, *normalisation, activation])
 
 
 def strided_convolutions(x, image_shape, base_channels, **settings):
     """The DCGAN's discriminator without its last layer: features (n, 4, 4, channels)."""
     for level in range(len(networks.resolutions(image_shape)) - 1):
-        own = settings if level else settings | {"normalise": False}
+        own = settings if level else settings | {"normalise": ""}
         x = block(base_channels * 2**level, 4, 2, layers.LeakyReLU(0.2), **own)(x)
     return x
 

@@ -21,7 +21,9 @@ Deviations: the text encoder is not trained beforehand; it learns with D, from t
 right and wrong captions alone. Neither G nor the generated images change it: G could otherwise make
 captions easy to satisfy. Captions are short: the encoder is a GRU or a small transformer. Vectors
 have mean 0 and variance 1: else the one word that D reads first, such as the background, soon has
-nearly all of their variance, and G is deaf to the others.
+nearly all of their variance, and G is deaf to the others. D normalises each image by itself, where
+the paper has batch normalisation: right and wrong captions come in batches of their own, and their
+statistics would tell D which is which, whatever it has read.
 """
 
 from typing import Literal
@@ -132,8 +134,8 @@ class TextToImageGAN(GANBase):
         return block(features.shape[-1], 1, 1, layers.LeakyReLU(0.2), **settings)(mixed)
 
     def block_settings(self):
-        spectral = self.spectral_normalization  # neither suits batch normalisation, see `GANBase`
-        return {"normalise": not (self.r1_weight or spectral), "spectral": spectral}
+        spectral = self.spectral_normalization
+        return {"normalise": "" if spectral else "image", "spectral": spectral}
 
     # === Training ===
 
