@@ -293,7 +293,6 @@ kgen.pictures.grid(np.stack([originals, hidden, *completions]), data.levels)
 # - MNIST: `python -m kgen.fit --model edm --data mnist --epochs 20`, hours on two processor cores;
 #   then `python -m kgen.sample runs/edm-mnist --sampling steps=9 sampler=dpm_solver++`.
 # - Straight paths: `flow_matching`. A likelihood with a bound of its own: `ddpm`, `improved_ddpm`.
-# - Captions instead of labels: `kgen.data.load("placed_digits")`; it is the same code
-#   (`14_words_to_pictures.py`).
+# - Captions instead of labels: `kgen.data.load("placed_digits")`; it is the same code.
 # - `python -m kgen.evaluate RUN` computes the likelihood of 50 images, which takes minutes;
 #   `--likelihood-images N` of more.

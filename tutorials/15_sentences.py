@@ -297,4 +297,4 @@ for start, end, way in zip(first, second, ways, strict=True):
 #   `--model language_model` beside it; `python -m kgen.evaluate` prints both perplexities.
 # - Your own: any text file, one sentence a line, `--data my/sentences.txt`.
 # - Cyclical annealing: `annealing="cyclical"`, with `annealing_steps` the length of a cycle.
-# - Images with latents: `2_vae.py`. Captions as a condition: `14_words_to_pictures.py`.
+# - Images with latents: `2_vae.py`.

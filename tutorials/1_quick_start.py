@@ -122,6 +122,6 @@ assert np.array_equal(kgen.load("digits-vae").sample(4, seed=1), model.sample(4,
 # - The other families: `3_gans.py`, `4_pixelcnn.py`, `11_autoregressive.py`, `5_glow.py`,
 #   `10_diffusion.py`, `12_energy_models.py`. Models that change your images:
 #   `13_editing_images.py`.
-# - Words: captions in `14_words_to_pictures.py`, sentences in `15_sentences.py`.
+# - Sentences: `15_sentences.py`.
 # - How good a model is: `6_evaluating.py`. Your own pictures: `7_your_images.py`. Your own model:
 #   `8_your_model.py`.

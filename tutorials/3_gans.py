@@ -312,7 +312,8 @@ plt.show()
 # %% [markdown]
 # The two rows without a trick differ by three. Hinge loss, R1 and minibatch deviation lie between
 # them: one run shows no gain. Shifts, and far more so hinge with spectral normalisation, cost
-# distance in this short dense game. No trick is good as such: measure, with several seeds.
+# distance in this short dense game; convolutions and residual networks need more steps. No trick is
+# good as such: measure, with several seeds.
 #
 # ## Where to go next
 #
