@@ -4,11 +4,11 @@
         [--likelihood-images N] [--sampling KEY=VALUE ...]
 
 Writes benchmarks/records/NAME.json, NAME.csv and NAME.png (of texts NAME.txt), NAME being the
-folder's. The record is the run's own run.json (command, seed, epochs, seconds, backend, versions,
-machine) and what `kgen.evaluation` finds of it: the quality of N samples (with the encoder and its
-hash), and the likelihood of N test images (a diffusion model's of fewer, see
-`--likelihood-images`), in nats per image and bits per dimension, each the mean with its standard
-error. `--bound-samples` are the k of a bound (one estimate for each); an exact likelihood has none.
+folder's. The record begins as the run's own run.json: command, seed, epochs, seconds, backend,
+versions, machine. `kgen.evaluation` adds the quality of N samples, with the encoder and its hash.
+It adds the likelihood of N test images (of a diffusion model fewer, see `--likelihood-images`), in
+nats per image and bits per dimension. Each is the mean with its standard error. `--bound-samples`
+are the k of a bound (one estimate for each); an exact likelihood has none.
 """
 
 import argparse

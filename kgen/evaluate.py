@@ -169,19 +169,20 @@ def evaluate_all(sources, options):
 
     given = {name: parsed(text) for name, text in assigned("--sampling", options.sampling)}
     runs = load_models(sources, options.model)
-    loaded = {}  # by the arguments of load
-    images_by_run, known = {}, {}  # {checksum, size: (encoder, reference)}
+    loaded, known = {}, {}  # {arguments of load: images}, {checksum, size: (encoder, reference)}
+    chosen = {}  # {folder: (whole set, what is compared with)}
     for folder, source in sources.items():  # check all runs before the first takes minutes
         key = tuple(source.values())
-        loaded[key] = loaded.get(key) or data.load(**source)
-        images_by_run[folder] = compared(loaded[key], folder, options)
-        check_images_of(runs[folder], images_by_run[folder], options.split)
+        if key not in loaded:
+            loaded[key] = data.load(**source)
+        chosen[folder] = loaded[key], compared(loaded[key], folder, options)
+        check_images_of(runs[folder], chosen[folder][1], options.split)
     for folder, model in runs.items():
-        images = images_by_run[folder]
+        whole, images = chosen[folder]
         key = images.checksum, len(images.splits[options.split])
         encoder, reference = known.get(key, (None, None))
         if encoder is None and model.can_sample:
-            encoder = encoder_of(loaded[tuple(sources[folder].values())], options)
+            encoder = encoder_of(whole, options)
         count = images_compared(images, options.samples, options.split)
         scored = images_scored(model, count, options.likelihood_images)
         total = model.can_sample * count + scored

@@ -264,7 +264,7 @@ for epoch in range(WGAN_EPOCHS):
 #   normalisation* of $D$: no layer is steeper than a bound (Miyato et al. 2018).
 # - *Augmentation*: $D$ sees all images shifted, so that it cannot learn those of the training by
 #   heart (Zhao et al. 2020). `"cutout"` and `"color"` are other changes.
-# - The *R1 penalty* on $D$'s gradient at real images (Mescheder et al. 2018); *lazy*: only in one
+# - The *R1 penalty* is on $D$'s gradient at real images (Mescheder et al. 2018). *Lazy*: in one
 #   step of 16, sixteen times as strong (Karras et al. 2020).
 # - *Minibatch deviation*: $D$ sees how much the images of a batch differ (Karras et al. 2017).
 # - *Residual networks*: both players are made of blocks that add to their input.

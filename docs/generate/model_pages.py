@@ -217,14 +217,14 @@ def duration(seconds):
 
 
 def likelihoods(record):
-    from kgen.evaluation.tables import sides_in_words
+    from kgen.evaluation.tables import item_of, sides_in_words
 
     for found in record.get("test", {}).get("estimates", []):
         drawn = (f" of {found[what]} {what}" for what in ("samples", "draws") if what in found)
         samples = next(drawn, "")
         if "log_partition" in found:
             samples = f": {sides_in_words(found)}"
-        item = "text" if "perplexity" in found else "image"
+        item = item_of(found)
         words = f", perplexity {found['perplexity']:.1f}" if "perplexity" in found else ""
         yield (
             f"{found['likelihood']}{samples}",

@@ -130,7 +130,7 @@ def likelihood_in_words(figures):
         kind = f"{kind}, mean of {figures['draws']} draws that deviate by {deviation}"
     if "log_partition" in figures:
         kind += f"; {sides_in_words(figures)}"
-    item = "text" if "perplexity" in figures else "image"
+    item = item_of(figures)
     kind = f"{kind}; {figures['images']:,} {item}s"
     if "perplexity" in figures:
         kind += f"; perplexity {figures['perplexity']:.2f} of words and ends"
@@ -139,6 +139,11 @@ def likelihood_in_words(figures):
         f"{item}, {figures['bits_per_dimension']:.4f} +- {figures['standard_error_bits']:.4f} bits "
         f"per dimension ({kind})"
     )
+
+
+def item_of(figures):
+    """What a likelihood is of, "text" or "image"."""
+    return "text" if "perplexity" in figures else "image"
 
 
 def latents_in_words(figures):

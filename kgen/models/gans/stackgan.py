@@ -205,7 +205,7 @@ class StackGAN(Augmented):
         images, condition = layers.Input(self.small_shape), layers.Input((self.condition_size,))
         sizes = pyramid_sizes(self.image_shape, below=2)[: self.halvings + 2]
         channels = self.base_channels * 2 ** (self.halvings + 1)
-        x = block(channels // 2, 3, 1, layers.ReLU(), normalise="")(images)
+        x = block(channels // 2, 3, 1, layers.ReLU(), normalisation=None)(images)
         x = block(channels, 4, 2, layers.ReLU())(x)
         x = block(channels, 3, 1, layers.ReLU())(joined(x, condition))
         for _ in range(self.residual_blocks):

@@ -7,31 +7,46 @@ from kgen.layers import Conv2D
 from kgen.models.gans import networks
 
 
-def block(filters, size, strides, activation, normalise="batch", spectral=False):
+def of_each_image():
+    """Normalisation of each image by itself.
+
+    In several groups of channels, a vector that is the same at each place would be subtracted.
+    """
+    return layers.GroupNormalization(1)
+
+
+def discriminating(spectral):
+    """The settings of a discriminator's blocks; spectral normalisation takes the other's place."""
+    return {"normalisation": None if spectral else of_each_image, "spectral": spectral}
+
+
+def block(
+    filters,
+    size,
+    strides,
+    activation,
+    normalisation=networks.batch_normalisation,
+    spectral=False,
+):
     """A convolution, normalisation and an activation.
 
     Args:
         filters, size, strides: of the convolution.
         activation: a layer.
-        normalise: "batch"; "image", each image by itself; or "" for none.
+        normalisation: function that makes its layer; None for none.
         spectral: whether the kernel is divided by its largest singular value.
     """
-    settings = {"strides": strides, "padding": "same", "use_bias": not normalise}
+    settings = {"strides": strides, "padding": "same", "use_bias": normalisation is None}
     settings |= {"kernel_initializer": networks.normal(), "spectral": spectral}
     convolution = networks.linear(Conv2D, filters, size, **settings)
-    normalisation = {
-        "batch": lambda: [networks.batch_normalisation()],
-        # In several groups, a vector that is the same at each place would be subtracted.
-        "image": lambda: [layers.GroupNormalization(1)],
-        "": list,
-    }[normalise]()
-    return keras.Sequential([convolution, *normalisation, activation])
+    normalised = [normalisation()] if normalisation else []
+    return keras.Sequential([convolution, *normalised, activation])
 
 
 def strided_convolutions(x, image_shape, base_channels, **settings):
     """The DCGAN's discriminator without its last layer: features (n, 4, 4, channels)."""
     for level in range(len(networks.resolutions(image_shape)) - 1):
-        own = settings if level else settings | {"normalise": ""}
+        own = settings if level else settings | {"normalisation": None}
         x = block(base_channels * 2**level, 4, 2, layers.LeakyReLU(0.2), **own)(x)
     return x
 

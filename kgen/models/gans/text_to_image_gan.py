@@ -35,8 +35,8 @@ from kgen import backend
 from kgen.bounds import Count, ImageShape, Levels, Weight, Words
 from kgen.layers.attention import normalised
 from kgen.layers.text import text_encoder_of
+from kgen.models.gans import text_networks as parts
 from kgen.models.gans.base import GANBase
-from kgen.models.gans.text_networks import block, joined, logit, projected, strided_convolutions
 from kgen.spaces import Tokens
 
 
@@ -113,29 +113,28 @@ class TextToImageGAN(GANBase):
     def build_generator(self):
         network = super().build_generator(further_latents=self.text_size)
         latents, text = layers.Input((self.latent_size,)), layers.Input((self.text_size,))
-        inputs = layers.Concatenate()([latents, projected(text, self.text_size)])
+        inputs = layers.Concatenate()([latents, parts.projected(text, self.text_size)])
         return keras.Model([latents, text], network(inputs), name="generator")
 
     def build_discriminator(self):
         images, text = layers.Input(self.image_shape), layers.Input((self.text_size,))
-        logits = logit(self.matched(self.features(images), text), self.spectral_normalization)
+        logits = parts.logit(self.matched(self.features(images), text), self.spectral_normalization)
         return keras.Model([images, text], logits, name="discriminator")
 
     def features(self, images):
         """The discriminator's features of images, (n, 4, 4, channels)."""
-        return strided_convolutions(
-            images, self.image_shape, self.base_channels, **self.block_settings()
+        return parts.strided_convolutions(
+            images,
+            self.image_shape,
+            self.base_channels,
+            **parts.discriminating(self.spectral_normalization),
         )
 
     def matched(self, features, text):
         """Features with the text's vector at each place, through a convolution of 1x1."""
-        mixed = joined(features, projected(text, self.text_size))
-        settings = self.block_settings()
-        return block(features.shape[-1], 1, 1, layers.LeakyReLU(0.2), **settings)(mixed)
-
-    def block_settings(self):
-        spectral = self.spectral_normalization
-        return {"normalise": "" if spectral else "image", "spectral": spectral}
+        mixed = parts.joined(features, parts.projected(text, self.text_size))
+        settings = parts.discriminating(self.spectral_normalization)
+        return parts.block(features.shape[-1], 1, 1, layers.LeakyReLU(0.2), **settings)(mixed)
 
     # === Training ===
 
