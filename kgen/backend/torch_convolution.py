@@ -61,11 +61,13 @@ def padded_conv(images, kernel, rows, columns, bias=None):
         images, rows, columns = functional.pad(images, (0, 0, *columns, *rows)), (0, 0), (0, 0)
     images, kernel = _in_order(images, kernel)
     padding = [max(ends) for ends in (rows, columns)]
-    outputs = functional.conv2d(images, kernel, _tensor(bias), 1, padding)
-    for axis, ends, most in zip((2, 3), (rows, columns), padding, strict=True):
-        size = images.shape[axis] + sum(ends) - kernel.shape[axis] + 1
-        outputs = outputs.narrow(axis, most - ends[0], size)
-    return outputs.movedim(1, -1)
+    outputs = functional.conv2d(images, kernel, _tensor(bias), 1, padding).movedim(1, -1)
+    # Cut in this order of axes, as the gradient of a cut is zeros in the order of its axes.
+    for axis, ends, most in zip((1, 2), (rows, columns), padding, strict=True):
+        if ends[0] != ends[1]:
+            size = outputs.shape[axis] - abs(ends[0] - ends[1])
+            outputs = outputs.narrow(axis, most - ends[0], size)
+    return outputs
 
 
 def conv_transpose(
