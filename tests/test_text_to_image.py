@@ -9,7 +9,7 @@ from PIL import Image
 import kgen
 from kgen import backend, fit, sample
 from kgen.data import Split
-from kgen.models.gans.text_to_image_gan import rows_of_other_words
+from kgen.models.gans.matching import matching_loss, rows_of_other_words
 from kgen.spaces import Tokens
 from kgen.testing.comparing import array
 
@@ -64,6 +64,13 @@ def noise_of(model, count=COUNT):
     return np.random.default_rng(NOISE).standard_normal((count, model.latent_size), "float32")
 
 
+def matching_of(model):
+    """The loss of matching the images and captions of `given`."""
+    images, captions = given(side=model.image_shape[0])
+    vectors = model.image_encoder(model.scale(ops.convert_to_tensor(images)), training=True)
+    return float(array(matching_loss(vectors, model.text_of(captions), captions)))
+
+
 def loss_of(model, name, images, captions):
     loss, terms = getattr(model, name)(ops.convert_to_tensor(images), captions)
     return float(array(loss)), {key: float(array(value)) for key, value in terms.items()}
@@ -110,6 +117,7 @@ def test_a_caption_that_all_images_share_has_no_mismatch():
     fakes, _ = model.generated(ops.convert_to_tensor(fakes), text, training=True)
     real = logits(model, model.scale(ops.convert_to_tensor(images)), text)[0]
     fake = logits(model, fakes, text)[0]
+    assert terms["matching_loss"] == pytest.approx(0.0, abs=1e-6)
     assert loss == pytest.approx(softplus(-real) + softplus(fake), rel=1e-4)
     assert terms["mismatch_accuracy"] == terms["fake_accuracy"]
 
@@ -121,7 +129,7 @@ def test_the_losses_of_the_gan_are_the_papers():
     model = gan(interpolation=0.0)
     (real,), (wrong,), (fake,) = seen(model)
     loss, terms = loss_of(model, "discriminator_loss", *given())
-    expected = softplus(-real) + 0.5 * (softplus(wrong) + softplus(fake))
+    expected = softplus(-real) + 0.5 * (softplus(wrong) + softplus(fake)) + matching_of(model)
     assert loss == pytest.approx(expected, rel=1e-4)
     assert terms["mismatch_accuracy"] == pytest.approx((wrong < 0).mean())
     assert terms["real_accuracy"] == pytest.approx((real > 0).mean())
@@ -146,14 +154,27 @@ def test_the_losses_of_stage_two_are_those_of_two_logits():
     loss, _ = loss_of(model, "discriminator_loss", *given(side=16))
     for_real = (softplus(-real[0]) + softplus(-real[1])) / 2
     for_fake = (softplus(wrong[0]) + softplus(fake[0]) + softplus(fake[1])) / 3
-    assert loss == pytest.approx(for_real + for_fake, rel=1e-4)
+    assert loss == pytest.approx(for_real + for_fake + matching_of(model), rel=1e-4)
     mean, log_variance = np.split(array(model.augmentation(model.text_of(given()[1]))), 2, axis=1)
     kl = 0.5 * np.mean(mean**2 + np.exp(log_variance) - log_variance - 1.0)
     expected = softplus(-fake[0]) + softplus(-fake[1]) + 2.0 * kl
     assert loss_of(model, "generator_loss", *given(side=16))[0] == pytest.approx(expected, rel=1e-4)
 
 
-def test_the_text_encoder_learns_from_right_and_wrong_captions_alone():
+def test_the_loss_of_matching_is_that_of_numpy():
+    random = np.random.default_rng(3)
+    vectors, text = random.normal(size=(2, 5, 8)).astype("float32")
+    captions = WORDS.encode(["a white square", "square a white", "the left", "right", "on"])
+    text = (text - text.mean(axis=1, keepdims=True)) / text.std(axis=1, keepdims=True)
+    logits = 10.0 * np.corrcoef(vectors, text)[:5, 5:]
+    logits[0, 1] = logits[1, 0] = -np.inf
+    log_sums = [np.log(np.exp(logits).sum(axis=axis)) for axis in (0, 1)]
+    expected = (sum(log_sums) - 2 * np.diag(logits)).mean()
+    loss = matching_loss(*map(ops.convert_to_tensor, (vectors, text)), captions)
+    assert float(array(loss)) == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_text_encoder_learns_from_matching_alone():
     model, (images, captions) = gan(), given()
     own = model.caption_encoder.trainable_variables
 
@@ -166,6 +187,11 @@ def test_the_text_encoder_learns_from_right_and_wrong_captions_alone():
     before = gradients()
     for variable in model.generator.trainable_variables:
         variable.assign(-2.0 * array(variable))
+    # D's last layers, behind the features that it shares with the image encoder.
+    features = {id(variable) for variable in model.image_encoder.trainable_variables}
+    for variable in model.discriminator.trainable_variables:
+        if id(variable) not in features:
+            variable.assign(-2.0 * array(variable))
     for first, second in zip(before, gradients(), strict=True):
         np.testing.assert_allclose(first, second, atol=1e-6)
     assert max(np.abs(gradient).max() for gradient in before) > 1e-4

@@ -4,9 +4,9 @@ Han Zhang, Tao Xu, Hongsheng Li, Shaoting Zhang, Xiaogang Wang, Xiaolei Huang, D
 StackGAN: Text to Photo-realistic Image Synthesis with Stacked Generative Adversarial Networks.
 2017, arXiv:1612.03242.
 
-Stage I is a matching-aware GAN (`text_to_image_gan.py`) of small images. Stage II takes a small
-image and the caption's vector t again, and makes the large image. In both stages, the generator is
-not given t itself, but a draw (conditioning augmentation, section 3.2)
+Stage I is a matching-aware GAN (`text_to_image_gan.py`) of small images. Stage II makes the large
+image of a small one and the caption's vector t. In both, the generator is not given t itself, but a
+draw (conditioning augmentation, section 3.2)
 
     c ~ q(c|t) = N(mean(t), variance(t)),   generator_loss + w KL( q(c|t) || N(0, I) )
 
@@ -18,10 +18,10 @@ caption and b without. With t' another image's caption and s = sigmoid (means ov
         - [ log(1 - s(a(x, t'))) + log(1 - s(a(G, t))) + log(1 - s(b(G))) ] / 3
     generator_loss     = -log s(a(G, t)) - log s(b(G)) + w KL
 
-Deviations: the text encoder learns with the discriminator of stage I and then stays. Captions t'
-have other words (the authors' code takes the caption of the next image). Stage I's generator is
-frozen in stage II as in the paper, its batch normalisation with moving statistics. Sizes are for a
-CPU. The noise is one vector: first the noise of stage II's c, then that of stage I's c, then z.
+Deviations: the text encoder learns beside the discriminator of stage I and then stays. In both
+stages the discriminator learns to match images and captions, too. Captions t' have other words (the
+authors take the next image's). In stage II, stage I's generator is frozen as in the paper, with the
+moving statistics. Sizes are for a CPU. The noise is one vector: of stage II's c, of stage I's, z.
 """
 
 import keras
@@ -44,6 +44,8 @@ ROWS = 1000  # images whose small versions are computed at a time
 class Augmented(TextToImageGAN):
     """Base class of both stages: generators given draws of N(mean(t), variance(t))."""
 
+    averaged = ("augmentation", "generator")
+
     def __init__(
         self, image_shape, levels, *, condition_size, conditioning_weight, latent_size, **kwargs
     ):
@@ -63,8 +65,7 @@ class Augmented(TextToImageGAN):
     def generated(self, latents, text, training=False):
         noise, latents = latents[:, : self.condition_size], latents[:, self.condition_size :]
         condition, penalty = self.augmented(text, noise)
-        inputs = [self.source(latents, text), condition]
-        return self.generator(inputs, training=training), penalty
+        return self.generator([self.source(latents, text), condition], training=training), penalty
 
     def source(self, latents, text):
         """The generator's input beside the condition."""
@@ -76,10 +77,9 @@ class StageI(Augmented):
     """Stage I of a StackGAN: a matching-aware GAN with conditioning augmentation."""
 
     players = {
-        "discriminator": ("caption_encoder", "discriminator"),
+        "discriminator": ("caption_encoder", "image_encoder", "discriminator"),
         "generator": ("augmentation", "generator"),
     }
-    averaged = ("augmentation", "generator")
 
     def build_text_networks(self):
         super().build_text_networks()
@@ -105,7 +105,7 @@ class StackGAN(Augmented):
 
         c ~ q(c|t) = N(mean(t), variance(t))
 
-    Stage I, the model `first`, makes small images of z and c, and stage II large ones of these and
+    Stage I, the model `first`, makes small images of z and c, stage II large ones of these and
     another c. In Python, train `first` on `model.small(images)` before `model.fit`.
 
     Args:
@@ -113,7 +113,7 @@ class StackGAN(Augmented):
         levels: values per pixel.
         words: that captions consist of.
         length: most words of a caption.
-        halvings: from the images of stage II to those of stage I; with 2, 64x64 becomes 16x16.
+        halvings: from images of stage II to those of stage I; with 2, 64x64 becomes 16x16.
         latent_size: dimensions of the noise: `condition_size` for each c, the rest z.
         condition_size: dimensions of c.
         conditioning_weight: w; the KL is the mean over images and dimensions.
@@ -129,8 +129,7 @@ class StackGAN(Augmented):
         discriminator: [images, vectors] to logits with and without caption, (n, 1) each.
     """
 
-    players = {"discriminator": ("discriminator",), "generator": ("augmentation", "generator")}
-    averaged = ("augmentation", "generator")
+    players = StageI.players | {"discriminator": ("image_encoder", "discriminator")}
     small_arguments = {
         **{"image_shape": (16, 16, 1), "words": tuple("abcdefgh"), "length": 5, "text_size": 8},
         **{"halvings": 1, "latent_size": 9, "condition_size": 3, "base_channels": 4},
@@ -219,6 +218,7 @@ class StackGAN(Augmented):
     def build_discriminator(self):
         images, text = layers.Input(self.image_shape), layers.Input((self.text_size,))
         features = self.features(images)
+        self.image_encoder = self.encoder_of(images, features)
         parts = [self.matched(features, text), features]
         logits = [logit(part, self.spectral_normalization) for part in parts]
         return keras.Model([images, text], logits, name="discriminator")

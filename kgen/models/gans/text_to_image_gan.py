@@ -14,16 +14,22 @@ GAN-INT adds to the generator's loss the same term for vectors between two capti
 
     -log s(D(G(z, m), m)),   m = (t + t') / 2
 
-t' is the caption of another image of the batch, with other words: of two images with captions of
-equal words, neither is a mismatch of the other's.
+t' is the caption of another image of the batch, with other words.
 
-Deviations: the text encoder is not trained beforehand; it learns with D, from the real images with
-right and wrong captions alone. Neither G nor the generated images change it: G could otherwise make
-captions easy to satisfy. Captions are short: the encoder is a GRU or a small transformer. Vectors
-have mean 0 and variance 1: else the one word that D reads first, such as the background, soon has
-nearly all of their variance, and G is deaf to the others. D normalises each image by itself, where
-the paper has batch normalisation: right and wrong captions come in batches of their own, and their
-statistics would tell D which is which, whatever it has read.
+The paper trains the text encoder beforehand, so that the vectors of captions and of their images
+agree (its section 4). Here it learns beside D, of whose features of real images a further layer
+makes vectors f. Among the n captions of a batch it is to find an image's own, and among its images
+a caption's own:
+
+    matching_loss = - log softmax_j( 10 r(f_i, t_j) ) at j = i - log softmax_i( ... ) at i = j
+
+with correlations r; captions of equal words are no other ones. D's loss on logits and G's leave the
+encoder as it is. From them alone it learns the one word that D reads first, such as the background,
+and G is deaf to the others; G could also make captions easy to satisfy.
+
+Further deviations: captions are short, so the encoder is a GRU or a small transformer. Vectors have
+mean 0 and variance 1. D normalises each image by itself: batch statistics, which the paper has,
+would tell D which batch has the wrong captions.
 """
 
 from typing import Literal
@@ -37,6 +43,7 @@ from kgen.layers.attention import normalised
 from kgen.layers.text import text_encoder_of
 from kgen.models.gans import text_networks as parts
 from kgen.models.gans.base import GANBase
+from kgen.models.gans.matching import matching_loss, rows_of_other_words
 from kgen.spaces import Tokens
 
 
@@ -63,16 +70,21 @@ class TextToImageGAN(GANBase):
         kwargs: see `GANBase`.
 
     Metrics: see `GANBase`; `mismatch_accuracy`, the fraction of real images with another image's
-    caption that D refuses. `real_accuracy` is that of real images with their own.
+    caption that D refuses; `matching_loss` in nats, which `discriminator_loss` includes: from it
+    the text encoder learns, and a guess has 2 ln(batch size).
 
     Attributes:
         caption_encoder: captions to vectors (n, text_size).
+        image_encoder: images in [-1, 1] to vectors (n, text_size), from D's features.
         generator: [z, vectors] to images, float32 in [-1, 1].
         discriminator: [images, vectors] to logits (n, 1).
     """
 
-    metric_names = (*GANBase.metric_names, "mismatch_accuracy")
-    players = {"discriminator": ("caption_encoder", "discriminator"), "generator": ("generator",)}
+    metric_names = (*GANBase.metric_names, "mismatch_accuracy", "matching_loss")
+    players = {
+        "discriminator": ("caption_encoder", "image_encoder", "discriminator"),
+        "generator": ("generator",),
+    }
     conditional = True
     small_arguments = {
         **{"words": tuple("abcdefgh"), "length": 5, "text_size": 8, "text_encoder": "transformer"},
@@ -118,8 +130,15 @@ class TextToImageGAN(GANBase):
 
     def build_discriminator(self):
         images, text = layers.Input(self.image_shape), layers.Input((self.text_size,))
-        logits = parts.logit(self.matched(self.features(images), text), self.spectral_normalization)
+        features = self.features(images)
+        self.image_encoder = self.encoder_of(images, features)
+        logits = parts.logit(self.matched(features, text), self.spectral_normalization)
         return keras.Model([images, text], logits, name="discriminator")
+
+    def encoder_of(self, images, features):
+        """The network that makes vectors of images, on the discriminator's features."""
+        vectors = layers.Dense(self.text_size, dtype="float32")(layers.Flatten()(features))
+        return keras.Model(images, vectors, name="image_encoder")
 
     def features(self, images):
         """The discriminator's features of images, (n, 4, 4, channels)."""
@@ -164,20 +183,21 @@ class TextToImageGAN(GANBase):
     def discriminator_loss(self, images, captions=None, training=True):
         """D's loss on uint8 `images`, with right and with wrong captions, and {metric: value}."""
         real, text = self.scale(images), self.text_of(captions)
-        learned = ops.stop_gradient(text)
+        matching = matching_loss(self.image_encoder(real, training=training), text, captions)
+        text = ops.stop_gradient(text)
         latents = self.normal((ops.shape(images)[0], self.latent_size))
-        fakes = ops.stop_gradient(self.generated(latents, learned, training)[0])
+        fakes = ops.stop_gradient(self.generated(latents, text, training)[0])
         rows, exists = self.with_other_words(captions)
         real_logits = self.discriminate(real, text, training)
         wrong, *_ = self.discriminate(real, ops.take(text, rows, axis=0), training)
-        fake_logits = self.discriminate(fakes, learned, training)
+        fake_logits = self.discriminate(fakes, text, training)
         # A caption whose words all others have: its row counts for the generated image alone.
         wrong = ops.where(exists[:, None], wrong, fake_logits[0])
-        penalty = self.gradient_penalty(real, fakes, learned, training)
+        penalty = self.gradient_penalty(real, fakes, text, training)
         terms = self.accuracies(real_logits[0], wrong, fake_logits[0])
         loss = mean_of(self.real_criterion, real_logits) + penalty
-        loss = loss + mean_of(self.fake_criterion, [wrong, *fake_logits])
-        return loss, {**terms, "gradient_penalty": penalty}
+        loss = loss + mean_of(self.fake_criterion, [wrong, *fake_logits]) + matching
+        return loss, {**terms, "gradient_penalty": penalty, "matching_loss": matching}
 
     def accuracies(self, real_logits, wrong_logits, fake_logits):
         """The fractions of each kind that D classifies correctly."""
@@ -205,11 +225,7 @@ class TextToImageGAN(GANBase):
         return sum(map(self.generator_criterion, logits)) + further
 
     def with_other_words(self, captions):
-        """For each caption, the row of a random other one that consists of other words.
-
-        Returns:
-            (rows int32 (n,), bool (n,): whether there is one).
-        """
+        """For each caption, the row of a random one of other words, see `rows_of_other_words`."""
         count = ops.shape(captions)[0]
         return rows_of_other_words(captions, self.uniform((count, count)))
 
@@ -230,19 +246,3 @@ class TextToImageGAN(GANBase):
 def mean_of(criterion, logits):
     """The mean of a criterion of each of several logits."""
     return sum(map(criterion, logits)) / len(logits)
-
-
-def rows_of_other_words(captions, uniform):
-    """For each caption, the row of a random one whose words are not the same ones.
-
-    Args:
-        captions: tokens (n, length).
-        uniform: noise in [0, 1), (n, n).
-
-    Returns:
-        (rows int32 (n,), bool (n,): whether there is one).
-    """
-    words = ops.sort(ops.cast(captions, "int32"), axis=-1)
-    differ = ops.any(words[:, None] != words[None], axis=-1)  # (n, n)
-    rows = ops.argmax(ops.where(differ, uniform, -1.0), axis=-1)
-    return ops.cast(rows, "int32"), ops.any(differ, axis=-1)
