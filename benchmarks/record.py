@@ -46,7 +46,8 @@ def main():
 def keep(run, options, references):
     """Write the record of one run."""
     record = json.loads((run / "run.json").read_text())
-    record["command"] = without_folder(record["command"])
+    for start in (record, *record.get("resumed", [])):
+        start["command"] = without_folders(start["command"])
     source = options.data or record["options"].get("data") or record["data"]["name"]
     data = kgen.data.load(source)
     model = kgen.load(run / "model")
@@ -79,9 +80,10 @@ def keep(run, options, references):
     shutil.copyfile(shown, RECORDS / f"{run.name}{shown.suffix}")
 
 
-def without_folder(command):
-    """The command that a reader repeats: without the folder of the one who ran it."""
-    return re.sub(r" --out(=| )\S+", "", command)
+def without_folders(command):
+    """The command that a reader repeats: without the folders of the one who ran it."""
+    command = re.sub(r" --out(=| )\S+", "", command)
+    return re.sub(r"(--resume(=| ))\S*/", r"\1", command)
 
 
 def samples_of(run, record):
