@@ -83,7 +83,7 @@ def keep(run, options, references):
 def without_folders(command):
     """The command that a reader repeats: without the folders of the one who ran it."""
     command = re.sub(r" --out(=| )\S+", "", command)
-    return re.sub(r"(--resume(=| ))\S*/", r"\1", command)
+    return re.sub(r"(--resume(=| ))\S*/", r"\1runs/", command)
 
 
 def samples_of(run, record):

@@ -117,7 +117,7 @@ def test_broken_links_are_found(links, tmp_path, text, expected):
 
 def test_commands_of_records_name_no_folder_of_who_ran_them():
     assert without_folders("python fit --out their/run --seed 1") == "python fit --seed 1"
-    assert without_folders("python fit --resume their/run") == "python fit --resume run"
+    assert without_folders("python fit --resume their/run") == "python fit --resume runs/run"
     for path in sorted(Path("benchmarks/records").glob("*.json")):
         record = json.loads(path.read_text())
         for start in [record, *record.get("resumed", [])] if isinstance(record, dict) else []:
