@@ -39,6 +39,7 @@ __all__ = [
     "normal",
     "padded_conv",
     "peak_memory",
+    "pointwise_conv",
     "recurring_variable_names",
     "scan",
     "seed_framework",
@@ -181,6 +182,18 @@ def padded_conv(images, kernel, rows, columns, bias=None):
 def affine(inputs, matrix, bias):
     """`inputs @ matrix + bias`, (n, inputs) -> (n, outputs), with the least overhead."""
     return inputs.astype(matrix.dtype) @ matrix + bias
+
+
+def pointwise_conv(images, matrix, bias):
+    """1x1 convolution by a matrix (channels, filters): a product, faster than a convolution here.
+
+    Args:
+        images: (batch, height, width, channels), or rows (batch, width, channels).
+        matrix: (channels, filters).
+        bias: (filters,).
+    """
+    outputs = affine(images.reshape(-1, images.shape[-1]), matrix, bias)
+    return outputs.reshape(*images.shape[:-1], -1)
 
 
 def normal(shape, seeds):

@@ -42,6 +42,7 @@ __all__ = [
     "normal",
     "padded_conv",
     "peak_memory",
+    "pointwise_conv",
     "recurring_variable_names",
     "scan",
     "seed_framework",
@@ -166,6 +167,12 @@ def _tensor(array):
 def affine(inputs, matrix, bias):
     """`inputs @ matrix + bias`, (n, inputs) -> (n, outputs), with the least overhead."""
     return tf.nn.bias_add(tf.cast(inputs, matrix.dtype) @ matrix, bias)
+
+
+def pointwise_conv(images, matrix, bias):
+    """1x1 convolution of images by a matrix, see `kgen.backend.jax.pointwise_conv`."""
+    outputs = affine(tf.reshape(images, (-1, images.shape[-1])), matrix, bias)
+    return tf.reshape(outputs, (-1, *images.shape[1:-1], matrix.shape[-1]))
 
 
 def normal(shape, seeds):

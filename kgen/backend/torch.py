@@ -12,7 +12,13 @@ from kgen.backend.added_losses import added_losses
 from kgen.backend.averaged import by_averages
 from kgen.backend.process import process_peak_memory
 from kgen.backend.torch_adam import fused_adam, fuses
-from kgen.backend.torch_convolution import conv, conv_transpose, padded_conv, to_channels_last
+from kgen.backend.torch_convolution import (
+    conv,
+    conv_transpose,
+    padded_conv,
+    pointwise_conv,
+    to_channels_last,
+)
 from kgen.backend.torch_recording import TracedStep, cond, opaque
 from kgen.backend.torch_threads import flushed_denormals, training
 from kgen.backend.variable_names import recurring_variable_names
@@ -38,6 +44,7 @@ __all__ = [
     "normal",
     "padded_conv",
     "peak_memory",
+    "pointwise_conv",
     "recurring_variable_names",
     "scan",
     "seed_framework",

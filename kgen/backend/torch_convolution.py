@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from kgen.backend.bias import add_bias
 
-__all__ = ["conv", "conv_transpose", "padded_conv"]
+__all__ = ["conv", "conv_transpose", "padded_conv", "pointwise_conv"]
 
 
 def to_channels_last(variables):
@@ -68,6 +68,18 @@ def padded_conv(images, kernel, rows, columns, bias=None):
             size = outputs.shape[axis] - abs(ends[0] - ends[1])
             outputs = outputs.narrow(axis, most - ends[0], size)
     return outputs
+
+
+def pointwise_conv(images, matrix, bias):
+    """1x1 convolution of images or rows by a matrix, see `kgen.backend.jax.pointwise_conv`.
+
+    No matrix product: PyTorch's copies the bias into all outputs first, and the PixelCNN's step
+    takes 5 to 15 % more time.
+    """
+    if images.ndim == 3:
+        return pointwise_conv(images[:, None], matrix, bias)[:, 0]
+    images, kernel = _in_order(images, matrix[None, None])
+    return functional.conv2d(images, kernel, bias).movedim(1, -1)
 
 
 def conv_transpose(

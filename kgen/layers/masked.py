@@ -114,10 +114,8 @@ class HorizontalConv2D(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs):
-        if self.reach == 0:  # a matrix product: faster than a 1x1 convolution
-            shape = (-1, *inputs.shape[1:-1], self.filters)
-            flat = ops.reshape(inputs, (-1, self.channels))
-            return ops.reshape(backend.affine(flat, *self.matrix_and_bias()), shape)
+        if self.reach == 0:
+            return backend.pointwise_conv(inputs, *self.matrix_and_bias())
         if self.taps == self.reach:  # no centre tap: the last pixel of a row is not seen
             inputs = inputs[:, :, :-1]
         kernel = self.masked_kernel()[None]
