@@ -296,8 +296,8 @@ def test_likelihood_is_the_mean_with_its_standard_error(data):
 
 def test_likelihood_says_what_it_is(data):
     found = likelihood(Explicit(perfect), data.test, samples=4)
-    assert likelihood_in_words(found).endswith("(bound, 4 samples; 200 images)")
-    assert "none" in likelihood_in_words(None)
+    assert likelihood_in_words(found, "images").endswith("(bound, 4 samples; 200 images)")
+    assert "none" in likelihood_in_words(None, "images")
 
 
 class Estimated(Toy):
@@ -322,7 +322,7 @@ def test_an_estimate_has_both_sides(data, tmp_path):
     mean = np.arange(COUNT).mean()
     assert found.likelihood["negative_log_prob_nats"] == pytest.approx(mean + 9.5)
     assert found.likelihood["optimistic_negative_log_prob_nats"] == pytest.approx(mean + 7)
-    words = likelihood_in_words(found.likelihood)
+    words = likelihood_in_words(found.likelihood, "images")
     assert f"{mean + 9.5:.2f} +- " in words
     assert f"reverse annealing; {mean + 7:.2f} nats by annealed importance sampling" in words
     assert "100 runs of 14,500 temperatures, effective sample sizes 2.0 and 31.2" in words
@@ -364,12 +364,12 @@ def test_a_slow_likelihood_is_that_of_the_images_the_model_asks_for(data, tmp_pa
     assert (found.used["images"], found.likelihood["images"]) == (COUNT, 20)
     assert sum(counts) == COUNT + 20
     assert max(counts) < COUNT  # progress within the samples and within the likelihood
-    assert likelihood_in_words(found.likelihood).endswith(
+    assert likelihood_in_words(found.likelihood, "images").endswith(
         "(bound, mean of 3 draws that deviate by 2.00 nats; 20 images)"
     )
     ((_, cells), *_) = summary.groups({"run": found})[0].table()
     marked = dict(zip(summary.COLUMNS, cells, strict=True))
-    assert (marked["nats per image"].letters, marked["Frechet distance"].letters) == ("n", "")
+    assert (marked["nats per item"].letters, marked["Frechet distance"].letters) == ("n", "")
     assert "n: likelihood of 20 images only" in as_text({"run": found})
     write_csv(tmp_path / "figures.csv", {"run": found})
     row, *_ = csv.DictReader((tmp_path / "figures.csv").open())
@@ -428,7 +428,7 @@ def test_a_row_has_parameters_times_and_likelihood(data):
     assert texts["training"] == "90 s"
     assert texts["ms per sample"] == "2.5"
     nats = found.likelihood["negative_log_prob_nats"]
-    assert re.fullmatch(rf"<= {nats:.2f} \+- [0-9.]+", texts["nats per image"])
+    assert re.fullmatch(rf"<= {nats:.2f} \+- [0-9.]+", texts["nats per item"])
 
 
 @pytest.mark.parametrize(
@@ -463,7 +463,7 @@ def test_an_encoder_that_classifies_badly_is_named_beside_every_figure(data, acc
         marks = dict(zip(summary.COLUMNS, (cell.letters for cell in cells), strict=True))
         expected = "e" if doubted else ""
         assert marks["Frechet distance"] == marks["coverage"] == expected, row
-        assert marks["nats per image"] == ""
+        assert marks["nats per item"] == ""
     assert ("84.0% of its test images" in group.legend().get("e", "")) is doubted
 
 

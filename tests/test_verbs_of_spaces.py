@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kgen import fit, sample
+from kgen import evaluate, fit, sample
 from kgen.errors import KgenError
 
 SHORT = ["--epochs", "1", "--batch-size", "16", "--out", "run"]
@@ -22,7 +22,7 @@ def trained(model, data, *further):
     return ["run", *(["--model", model] if ":" in model else [])]
 
 
-def test_points_are_fitted_and_drawn_as_points(here):
+def test_points_are_fitted_drawn_and_evaluated_as_points(here, capsys):
     run = trained("toys_of_spaces:Normal", "moons", "--limit", "64")
     sample.main([*run, "-n", "9", "--out", "points.npy"])
     assert np.load("points.npy").shape == (9, 2)
@@ -30,6 +30,11 @@ def test_points_are_fitted_and_drawn_as_points(here):
     assert Image.open("run/samples.png").format == "PNG"
     with pytest.raises(KgenError, match=r"\.png or \.npy for vectors"):
         sample.main([*run, "--out", "points.txt"])
+    evaluate.main(run)
+    printed = capsys.readouterr().out
+    assert "nats per vector" in printed
+    assert "vectors of moons" in printed
+    assert "images of" not in printed
 
 
 def test_sentences_are_fitted_and_drawn_as_lines(here):

@@ -85,7 +85,7 @@ COLUMNS = {
     "parameters": ("parameters", _number("parameters", "{:,}")),
     "training": ("training_seconds", lambda figures: duration(figures["training_seconds"])),
     "ms per sample": ("sampling_milliseconds", _number("sampling_milliseconds", "{:.3g}")),
-    "nats per image": ("negative_log_prob_nats", _nats),
+    "nats per item": ("negative_log_prob_nats", _nats),
     "Frechet distance": ("frechet_distance", _number("frechet_distance", "{:.2f}")),
     "precision": ("precision", _number("precision", "{:.3f}")),
     "recall": ("recall", _number("recall", "{:.3f}")),
@@ -94,7 +94,7 @@ COLUMNS = {
 }
 EXPLANATION = (
     "parameters: trainable ones; training: the time of kgen.fit; ms per sample: with compilation; "
-    "nats per image: negative log-likelihood with its standard error, <= of a bound, both sides of "
+    "nats per item: negative log-likelihood with its standard error, <= of a bound, both sides of "
     "an estimate, lower is better."
 )
 

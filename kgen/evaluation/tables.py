@@ -61,7 +61,8 @@ def as_text(evaluations):
 def title(group):
     """A line: what the runs of a `summary.Group` were measured with."""
     used = group.used
-    words = f"{used['data']}, split {used['split']}, {used['images']:,} images, seed {used['seed']}"
+    count = f"{used['images']:,} {items_of(used)}"
+    words = f"{used['data']}, split {used['split']}, {count}, seed {used['seed']}"
     return f"{words}; {encoder_in_words(used)}" if "encoder" in used else words
 
 
@@ -95,7 +96,7 @@ def _column(cells):
 def notes(found):
     """{title: text} of the notes below the table."""
     used = found.used
-    texts = {"likelihood": likelihood_in_words(found.likelihood)}
+    texts = {"likelihood": likelihood_in_words(found.likelihood, items_of(used))}
     if found.latents:
         texts["latents"] = latents_in_words(found.latents)
     for row in (SAMPLES, IDENTITY):
@@ -103,9 +104,8 @@ def notes(found):
             texts[f"{row} beside their targets"] = pairs_in_words(found.rows[row])
     if "encoder" in used:
         texts["encoder"] = encoder_in_words(used)
-    texts["used"] = (
-        f"{used['images']:,} images of {used['data']}, split {used['split']}, seed {used['seed']}"
-    )
+    count = f"{used['images']:,} {items_of(used)}"
+    texts["used"] = f"{count} of {used['data']}, split {used['split']}, seed {used['seed']}"
     if found.rows:
         average = (
             f"an average of the weights ({used['ema']})" if used["ema"] else "the last weights"
@@ -119,7 +119,12 @@ def notes(found):
     return {**texts, "seconds": ", ".join(seconds)}
 
 
-def likelihood_in_words(figures):
+def items_of(used):
+    """What the data are, such as "images" or "texts"."""
+    return used.get("items", "images")  # as all were, before it was recorded
+
+
+def likelihood_in_words(figures, items):
     if figures is None:
         return "none: the model has no log_prob"
     kind = figures["likelihood"]
@@ -130,20 +135,14 @@ def likelihood_in_words(figures):
         kind = f"{kind}, mean of {figures['draws']} draws that deviate by {deviation}"
     if "log_partition" in figures:
         kind += f"; {sides_in_words(figures)}"
-    item = item_of(figures)
-    kind = f"{kind}; {figures['images']:,} {item}s"
+    kind = f"{kind}; {figures['images']:,} {items}"
     if "perplexity" in figures:
         kind += f"; perplexity {figures['perplexity']:.2f} of words and ends"
     return (
         f"{figures['negative_log_prob_nats']:.2f} +- {figures['standard_error_nats']:.2f} nats per "
-        f"{item}, {figures['bits_per_dimension']:.4f} +- {figures['standard_error_bits']:.4f} bits "
-        f"per dimension ({kind})"
+        f"{items.removesuffix('s')}, {figures['bits_per_dimension']:.4f} +- "
+        f"{figures['standard_error_bits']:.4f} bits per dimension ({kind})"
     )
-
-
-def item_of(figures):
-    """What a likelihood is of, "text" or "image"."""
-    return "text" if "perplexity" in figures else "image"
 
 
 def latents_in_words(figures):

@@ -119,6 +119,7 @@ def evaluate(
     found.used = {
         "data": data.name,
         "data_sha256": data.checksum,
+        "items": data.space.what,
         "levels": getattr(data.space, "levels", None),
         "split": split,
         "images": count,
