@@ -2,16 +2,19 @@
 
     python -m benchmarks.studies.densities outliers runs/glow-mnist
     python -m benchmarks.studies.densities bayes runs/cvae-binarized_mnist --labelled FILE
-    python -m benchmarks.studies.densities probe runs/vae-binarized_mnist --labelled FILE
+    python -m benchmarks.studies.densities probe runs/vae-binarized_mnist runs/rbm-binarized_mnist \
+        --labelled FILE
 
 Outliers: is log p(x) of MNIST test images above that of Fashion-MNIST's, of black images, and of
 digits without their lower halves, which no training image was? Bayes' rule with a conditional
-model. A linear probe on latents. Each writes benchmarks/records/densities-NAME.json and
-docs/NAME.png. Runs on the fixed binarisation need its labels: `--labelled FILE.npz` of
-`labelled_binarized_mnist.py`.
+model. A linear probe on latents. Each writes benchmarks/records/densities-NAME.json, a case for
+each run, and docs/NAME.png of the first. Runs on the fixed binarisation need its labels:
+`--labelled FILE.npz` of `labelled_binarized_mnist.py`.
 """
 
 import argparse
+import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +28,7 @@ from kgen.analysis.probe import linear_probe
 DOCS = Path(__file__).parent.parent.parent / "docs"
 
 
-def outliers(model, options):
+def outliers(model, options, picture):
     """{kind of outlier: AUROC}, and the picture of MNIST against Fashion-MNIST."""
     digits = np.asarray(kgen.data.load("mnist").test.limit(options.images).images)
     clothing = kgen.data.load("fashion_mnist").test.limit(options.images).images
@@ -41,27 +44,27 @@ def outliers(model, options):
     for name, one in found.items():
         if np.ptp(one.outlier_log_probs):  # a single image has no distribution
             groups[f"{name}: AUROC {one.auroc:.3f}"] = one.outlier_log_probs
-    pictures.save_histograms(DOCS / "outliers.png", groups, "log p(x), nats per image")
+    pictures.save_histograms(picture, groups, "log p(x), nats per image")
     return {f"AUROC, {name}": round(one.auroc, 4) for name, one in found.items()}
 
 
-def bayes(model, options):
+def bayes(model, options, picture):
     """The accuracy of Bayes' rule, and the picture of its confusions."""
     test = kgen.data.load(options.labelled).test.limit(options.images)
     found = classify(model, np.asarray(test.images), samples=options.samples)
     accuracy = float(np.mean(found.labels == test.labels))
     title = f"Bayes' rule, k={options.samples}: {accuracy:.1%}"
-    pictures.save_confusion(DOCS / "bayes.png", test.labels, found.labels, title=title)
+    pictures.save_confusion(picture, test.labels, found.labels, title=title)
     return {"accuracy": accuracy}
 
 
-def probe(model, options):
+def probe(model, options, picture):
     """The accuracy of a linear probe, and the picture of the latents."""
     data = kgen.data.load(options.labelled)
     test = data.test.limit(options.images)
     found = linear_probe(model, data.train.limit(10 * options.images), test)
     title = f"linear probe of the latents: {found.accuracy:.1%}"
-    pictures.save_scatter(DOCS / "probe.png", found.projection, test.labels, title=title)
+    pictures.save_scatter(picture, found.projection, test.labels, title=title)
     return {"accuracy": found.accuracy}
 
 
@@ -71,16 +74,22 @@ PARTS = {part.__name__: part for part in (outliers, bayes, probe)}
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("part", choices=PARTS)
-    parser.add_argument("run", type=Path, help="of a flow, a conditional model, one with latents")
+    parser.add_argument(
+        "runs", type=Path, nargs="+", help="of flows, conditional models, models with latents"
+    )
     parser.add_argument("--labelled", default="mnist", help="images with labels of bayes and probe")
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--samples", type=int, default=10, help="k of a conditional bound")
     options = parser.parse_args()
     asked = argparse.Namespace(images=options.images, samples=options.samples)
-    record = record_of(asked) | {"run": options.run.name, "labelled": Path(options.labelled).stem}
-    found = PARTS[options.part](kgen.load(options.run / "model"), options)
-    print(found)
-    record["cases"] = [found]
+    record = record_of(asked) | {"labelled": Path(options.labelled).stem}
+    with tempfile.TemporaryDirectory() as folder:
+        for run in options.runs:
+            picture = Path(folder, f"{run.name}.png")
+            found = PARTS[options.part](kgen.load(run / "model"), options, picture)
+            print(run.name, found)
+            record["cases"].append({"run": run.name, **found})
+        shutil.copyfile(Path(folder, f"{options.runs[0].name}.png"), DOCS / f"{options.part}.png")
     write_as(record, f"densities-{options.part}")
 
 

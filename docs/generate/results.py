@@ -19,6 +19,11 @@ number of samples, ± the standard error. Published figures are of the same imag
 say; (m) marks those quoted from memory of the paper. Curves are of the training images, and of
 those that the run kept apart for validation.
 """
+DEPTH = """## What does depth buy?
+
+The likelihoods on MNIST's 256 levels, in bits per dimension, from Gaussians to networks. Exact, or
+upper bounds (≤).
+"""
 ON_TEST_IMAGES = "This run is of an earlier version, which took test images for validation.\n"
 
 
@@ -30,7 +35,19 @@ def contents():
 
 def page():
     parts = [section(name, record) for name, record in figures.records().items()]
-    return "\n".join([OPENING, *parts])
+    return "\n".join([OPENING, DEPTH, table(["record", "measured", "training"], depth()), *parts])
+
+
+def depth():
+    """Rows (record, likelihood, training) of MNIST, the lowest likelihood first."""
+    found = {
+        name: max(record["test"]["estimates"], key=figures.number_of_samples)
+        for name, record in figures.records().items()
+        if figures.data_of(record) == "mnist" and record.get("test")
+    }
+    for name in sorted(found, key=lambda name: -found[name]["bits_per_dimension"]):
+        measured = figures.likelihood(found[name], in_nats=False)
+        yield [f"[{name}](#{name})", measured, figures.training(figures.records()[name])]
 
 
 def kept(suffix):
