@@ -6,9 +6,9 @@ Background, colour, size and place follow from arithmetic on pixels, the digit f
 classifier of MNIST on the ink, cut out and centred as MNIST's digits are. Beside each run stand
 real images. `held out` counts pairs of digit and colour that no training image shows, `all` images
 with all five attributes as asked. R-precision: the fraction of images whose own caption agrees in
-more attributes than each of 99 random captions that say something else. The Frechet distance is
-that of features of a classifier of these images' digits. Writes
-benchmarks/records/captions-RUN.json and docs/captions-RUN.png.
+more attributes than each of 99 random captions that say something else. The Frechet distance to
+the test images is that of features of a classifier of these images' digits; that of real images is
+of training images. Writes benchmarks/records/captions-RUN.json and docs/captions-RUN.png.
 """
 
 import argparse
@@ -163,10 +163,13 @@ def main():
         asked = said(model.condition_space.decode(test.condition))
         images = model.sample(len(test), test.condition, options.seed, **sampling)
         encoder = encoders.for_data(labelled, name="classifier")
-        record = record_of(options) | {"run": run.name, "runs": [str(run)]}
-        for row, shown_images in (("samples", images), ("real images", np.asarray(test.x))):
-            figures = agreement(asked, shown(shown_images, classifier))
-            distance = metrics.frechet_distance(encoder(np.asarray(test.x)), encoder(shown_images))
+        known = argparse.Namespace(samples=len(test), sampling=sampling, seed=options.seed)
+        record = record_of(known) | {"run": run.name}
+        real, others = np.asarray(test.x), np.asarray(data.train.limit(len(test)).x)
+        features = encoder(real)
+        for row, read, compared in (("samples", images, images), ("real images", real, others)):
+            figures = agreement(asked, shown(read, classifier))
+            distance = metrics.frechet_distance(features, encoder(compared))
             figures |= {"Frechet distance": float(distance)}
             record["cases"].append({"row": row, **figures})
             print(row, ", ".join(f"{key} {value:.3f}" for key, value in figures.items()))
