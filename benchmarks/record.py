@@ -13,13 +13,13 @@ are the k of a bound (one estimate for each); an exact likelihood has none.
 
 import argparse
 import json
-import re
 import shutil
 from pathlib import Path
 
 import tqdm
 
 import kgen
+from benchmarks.commands import without_folders
 from kgen.capabilities import log_prob_arguments
 from kgen.description.parameters import assigned, parsed
 from kgen.evaluation import evaluate, likelihood
@@ -78,12 +78,6 @@ def keep(run, options, references):
     shutil.copyfile(run / "history.csv", RECORDS / f"{run.name}.csv")
     shown = samples_of(run, record)
     shutil.copyfile(shown, RECORDS / f"{run.name}{shown.suffix}")
-
-
-def without_folders(command):
-    """The command that a reader repeats: without the folders of the one who ran it."""
-    command = re.sub(r" --out(=| )\S+", "", command)
-    return re.sub(r"(--resume(=| ))\S*/", r"\1runs/", command)
 
 
 def samples_of(run, record):

@@ -47,6 +47,8 @@ PUBLISHED = {
     ("gated_pixelcnn", "mnist"): "0.808 (7 gated blocks of 64 channels, 150 epochs)",
 }
 
+SAID = ("digit", "colour", "size", "place", "background")
+
 
 def main():
     text = README.read_text(encoding="utf-8")
@@ -62,8 +64,14 @@ def table():
 
 
 def records():
-    """{name: record} of the runs that `benchmarks/record.py` kept."""
+    """{name: record} of the runs that `benchmarks/record.py` kept.
+
+    Beside them as "captions", what `benchmarks/studies/captions.py` found in their samples.
+    """
     found = {path.stem: json.loads(path.read_text()) for path in sorted(RECORDS.glob("*.json"))}
+    for name, record in found.items():
+        if study := found.get(f"captions-{name}"):
+            record["captions"] = study["cases"][0]
     return {name: record for name, record in found.items() if record.get("model") in REGISTRY}
 
 
@@ -130,11 +138,18 @@ def measured(record):
     is_shown = not estimates or record["model"] in SHOWN_BY_SAMPLES
     if distance is not None and is_shown and is_comparable(record["evaluation"]["used"]):
         found.append(f"Frechet distance {distance:.1f}")
+    if "captions" in record:
+        found.append(as_captions_say(record["captions"]))
     if found:
         return "; ".join(found)
     if distance is None and "val_loss" in record["last_epoch"]:
         return f"loss {record['last_epoch']['val_loss']:.1f}"
     return None
+
+
+def as_captions_say(case):
+    """The fractions of samples that show what their captions say, attribute by attribute."""
+    return "as captions say: " + ", ".join(f"{name} {case[name]:.0%}" for name in SAID)
 
 
 def number_of_samples(estimate):

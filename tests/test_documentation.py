@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageChops
 
 from benchmarks import table
-from benchmarks.record import without_folders
+from benchmarks.commands import without_folders
 
 SOURCES = Path(__file__).parent.parent / "docs" / "generate"
 
@@ -118,6 +118,7 @@ def test_broken_links_are_found(links, tmp_path, text, expected):
 def test_commands_of_records_name_no_folder_of_who_ran_them():
     assert without_folders("python fit --out their/run --seed 1") == "python fit --seed 1"
     assert without_folders("python fit --resume their/run") == "python fit --resume runs/run"
+    assert without_folders("python study /their/a.npz") == "python study a.npz"
     for path in sorted(Path("benchmarks/records").glob("*.json")):
         record = json.loads(path.read_text())
         for start in [record, *record.get("resumed", [])] if isinstance(record, dict) else []:

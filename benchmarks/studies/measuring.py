@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.commands import without_folders
 from benchmarks.harness.ratios import paired_ratio
 from kgen import backend
 from kgen.files import write_json
@@ -29,8 +30,10 @@ def interleaved(functions, warm_ups, repeats):
 
 def record_of(options):
     """A record to add cases to: environment, options, threads and load."""
+    known = environment()
     return {
-        **environment(),
+        **known,
+        "command": without_folders(known["command"]),
         **vars(options),
         "threads": {name: os.environ.get(name) for name in THREADS},
         "load_average_before": os.getloadavg(),
