@@ -217,20 +217,20 @@ def duration(seconds):
 
 
 def likelihoods(record):
-    from kgen.evaluation.tables import item_of, sides_in_words
+    from kgen.evaluation.tables import sides_in_words
 
+    items, *_ = record["data"].get("space", "images").split()
     for found in record.get("test", {}).get("estimates", []):
         drawn = (f" of {found[what]} {what}" for what in ("samples", "draws") if what in found)
         samples = next(drawn, "")
         if "log_partition" in found:
             samples = f": {sides_in_words(found)}"
-        item = item_of(found)
         words = f", perplexity {found['perplexity']:.1f}" if "perplexity" in found else ""
         yield (
             f"{found['likelihood']}{samples}",
             f"{found['negative_log_prob_nats']:.2f} ± {found['standard_error_nats']:.2f} nats per "
-            f"{item}, {found['bits_per_dimension']:.4f} bits per dimension "
-            f"({found['images']:,} {item}s){words}",
+            f"{items.removesuffix('s')}, {found['bits_per_dimension']:.4f} bits per dimension "
+            f"({found['images']:,} {items}){words}",
         )
 
 
