@@ -66,12 +66,12 @@ def table():
 def records():
     """{name: record} of the runs that `benchmarks/record.py` kept.
 
-    Beside them as "captions", what `benchmarks/studies/captions.py` found in their samples.
+    Beside them as "captions" the cases of `benchmarks/studies/captions.py`, of samples first.
     """
     found = {path.stem: json.loads(path.read_text()) for path in sorted(RECORDS.glob("*.json"))}
     for name, record in found.items():
         if study := found.get(f"captions-{name}"):
-            record["captions"] = study["cases"][0]
+            record["captions"] = study["cases"]
     return {name: record for name, record in found.items() if record.get("model") in REGISTRY}
 
 
@@ -139,7 +139,7 @@ def measured(record):
     if distance is not None and is_shown and is_comparable(record["evaluation"]["used"]):
         found.append(f"Frechet distance {distance:.1f}")
     if "captions" in record:
-        found.append(as_captions_say(record["captions"]))
+        found.append(as_captions_say(record["captions"][0]))
     if found:
         return "; ".join(found)
     if distance is None and "val_loss" in record["last_epoch"]:

@@ -8,7 +8,7 @@ real images. `held out` counts pairs of digit and colour that no training image 
 with all five attributes as asked. R-precision: the fraction of images whose own caption agrees in
 more attributes than each of 99 random captions that say something else. The Frechet distance to
 the test images is that of features of a classifier of these images' digits; that of real images is
-of training images. Writes benchmarks/records/captions-RUN.json and docs/captions-RUN.png.
+of training images. Writes benchmarks/records/captions-RUN.json.
 """
 
 import argparse
@@ -18,7 +18,7 @@ import numpy as np
 
 import kgen
 from benchmarks.studies.measuring import record_of, write_as
-from kgen import encoders, metrics, pictures
+from kgen import encoders, metrics
 from kgen.data.placed_digits import (
     BACKGROUNDS,
     COLOURS,
@@ -30,7 +30,6 @@ from kgen.data.placed_digits import (
 )
 from kgen.description.parameters import parsed
 
-DOCS = Path(__file__).parent.parent.parent / "docs"
 ATTRIBUTES = {"digit": DIGITS, "colour": COLOURS, "size": SIZES, "place": PLACES}
 ATTRIBUTES["background"] = BACKGROUNDS
 OTHERS = 99  # captions that R-precision compares with
@@ -174,7 +173,6 @@ def main():
             record["cases"].append({"row": row, **figures})
             print(row, ", ".join(f"{key} {value:.3f}" for key, value in figures.items()))
         write_as(record, f"captions-{run.name}")
-        pictures.save_grid(DOCS / f"captions-{run.name}.png", images[:64], model.levels)
 
 
 if __name__ == "__main__":

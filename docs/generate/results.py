@@ -24,6 +24,11 @@ DEPTH = """## What does depth buy?
 The likelihoods on MNIST's 256 levels, in bits per dimension, from Gaussians to networks. Exact, or
 upper bounds (≤).
 """
+CAPTIONS = (*figures.SAID, "all", "R-precision")
+SAID = """How often images show what their captions say (`benchmarks/studies/captions.py`), also those
+whose digit and colour no training image joins; and how often their own caption agrees in more
+attributes than each of 99 others (R-precision):
+"""
 ON_TEST_IMAGES = "This run is of an earlier version, which took test images for validation.\n"
 
 
@@ -66,6 +71,8 @@ def section(name, record):
         ["training", f"{figures.training(record)}, seed {record['seed']}, on {record['backend']}"],
     ]
     parts = [f"## {name}\n", table(["", ""], facts), f"```\n{record['command']}\n```\n"]
+    if "captions" in record:
+        parts += [SAID, table(["", *CAPTIONS], captions(record["captions"]))]
     if (RECORDS / f"{name}.png").exists():
         parts.append(f"![Images of the run {name}](../models/{name}.png)\n")
     if (RECORDS / f"{name}.txt").exists():
@@ -75,6 +82,14 @@ def section(name, record):
     if "validation_images" not in record["data"]:
         parts.append(ON_TEST_IMAGES)
     return "\n".join(parts)
+
+
+def captions(cases):
+    """Rows of how often images show what their captions say; of samples, and of real images."""
+    for case in cases:
+        for kind, behind in ((case["row"], ""), (f"{case['row']}, new pairs", ", held out")):
+            shares = [f"{case[name + behind]:.0%}" for name in CAPTIONS[:-1]]
+            yield [kind, *shares, "" if behind else f"{case['R-precision']:.0%}"]
 
 
 def plotted(path):
