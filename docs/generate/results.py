@@ -25,8 +25,8 @@ The likelihoods on MNIST's 256 levels, in bits per dimension, from Gaussians to 
 upper bounds (≤).
 """
 CAPTIONS = (*figures.SAID, "all", "R-precision")
-SAID = """How often images show what their captions say (`benchmarks/studies/captions.py`), also those
-whose digit and colour no training image joins; and how often their own caption agrees in more
+SAID = """How often images show what their captions say (`benchmarks/studies/captions.py`), also
+those whose digit and colour no training image joins; and how often their own caption agrees in more
 attributes than each of 99 others (R-precision):
 """
 ON_TEST_IMAGES = "This run is of an earlier version, which took test images for validation.\n"
