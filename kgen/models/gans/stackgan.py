@@ -163,8 +163,8 @@ class StackGAN(Augmented):
         shared |= {"conditioning_weight": conditioning_weight, "base_channels": base_channels}
         shared |= {"interpolation": interpolation, "ema": ema, **kwargs}
         super().__init__(image_shape, levels, latent_size=latent_size, **shared)
-        smaller = latent_size - condition_size
-        self.first = StageI(self.small_shape, levels, latent_size=smaller, **shared)
+        shared |= {"latent_size": latent_size - condition_size, "name": None}
+        self.first = StageI(self.small_shape, levels, **shared)
 
     @staticmethod
     def _checked_shape(image_shape, halvings):
