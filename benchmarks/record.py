@@ -82,7 +82,7 @@ def keep(run, options, references):
 
 def samples_of(run, record):
     """The file of a run's last samples; with early stopping, that of its best epoch."""
-    paths = sorted((run / "samples").iterdir())
+    paths = sorted((run / "samples").iterdir(), key=lambda path: path.stat().st_mtime)
     best = record.get("best_epoch")
     of_the_model = [path for path in paths if best and path.stem.endswith(f"epoch-{best:03d}")]
     return (of_the_model or paths)[-1]
