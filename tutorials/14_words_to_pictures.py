@@ -1,9 +1,9 @@
 # %% [markdown]
 # # From words to pictures
 #
-# A caption says what an image is to show, and a model draws it. You will make vectors of captions,
-# train a GAN on coloured digits whose captions are exactly true, change single words, ask for
-# combinations that no training image shows, and read what images show from pixels.
+# A caption says what an image is to show, and a model draws it. You will train a GAN on coloured
+# digits whose captions are exactly true. Then you change single words, and ask for combinations
+# that no training image shows. At last you read from pixels what images show.
 #
 # The model is in `kgen/models/gans/text_to_image_gan.py` (Reed et al. 2016, arXiv:1605.05396), the
 # text encoders are in `kgen/layers/text.py`.

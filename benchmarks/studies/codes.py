@@ -21,7 +21,7 @@ SCORES = ("accuracy", "nmi")
 
 
 def scores(run, data):
-    """{seed, epochs, command, accuracy, nmi} of a run."""
+    """{run, seed, epochs, accuracy, nmi} of a run."""
     known = json.loads((run / "run.json").read_text())
     codes = kgen.load(run / "model").encode(data.test.x)["category"]
     found = metrics.cluster_scores(codes.argmax(axis=1), data.test.labels)

@@ -25,9 +25,9 @@ The likelihoods on MNIST's 256 levels, in bits per dimension, from Gaussians to 
 upper bounds (≤).
 """
 CAPTIONS = (*figures.SAID, "all", "R-precision")
-SAID = """How often images show what their captions say (`benchmarks/studies/captions.py`), also
-those whose digit and colour no training image joins; and how often their own caption agrees in more
-attributes than each of 99 others (R-precision):
+AS_CAPTIONS_SAY = """How often images show what their captions say
+(`benchmarks/studies/captions.py`), also those whose digit and colour no training image joins. How
+often their own caption agrees in more attributes than each of 99 others (R-precision):
 """
 ON_TEST_IMAGES = "This run is of an earlier version, which took test images for validation.\n"
 
@@ -45,14 +45,14 @@ def page():
 
 def depth():
     """Rows (record, likelihood, training) of MNIST, the lowest likelihood first."""
-    found = {
-        name: max(record["test"]["estimates"], key=figures.number_of_samples)
+    found = [
+        (max(record["test"]["estimates"], key=figures.number_of_samples), name, record)
         for name, record in figures.records().items()
         if figures.data_of(record) == "mnist" and record.get("test")
-    }
-    for name in sorted(found, key=lambda name: -found[name]["bits_per_dimension"]):
-        measured = figures.likelihood(found[name], in_nats=False)
-        yield [f"[{name}](#{name})", measured, figures.training(figures.records()[name])]
+    ]
+    for best, name, record in sorted(found, key=lambda one: -one[0]["bits_per_dimension"]):
+        measured = figures.likelihood(best, in_nats=False)
+        yield [f"[{name}](#{name})", measured, figures.training(record)]
 
 
 def kept(suffix):
@@ -72,7 +72,7 @@ def section(name, record):
     ]
     parts = [f"## {name}\n", table(["", ""], facts), f"```\n{record['command']}\n```\n"]
     if "captions" in record:
-        parts += [SAID, table(["", *CAPTIONS], captions(record["captions"]))]
+        parts += [AS_CAPTIONS_SAY, table(["", *CAPTIONS], captions(record["captions"]))]
     if (RECORDS / f"{name}.png").exists():
         parts.append(f"![Images of the run {name}](../models/{name}.png)\n")
     if (RECORDS / f"{name}.txt").exists():

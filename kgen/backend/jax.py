@@ -193,7 +193,7 @@ def pointwise_conv(images, matrix, bias):
         bias: (filters,).
     """
     outputs = affine(images.reshape(-1, images.shape[-1]), matrix, bias)
-    return outputs.reshape(*images.shape[:-1], -1)
+    return outputs.reshape(*images.shape[:-1], matrix.shape[-1])
 
 
 def normal(shape, seeds):

@@ -28,8 +28,8 @@ encoder as it is. From them alone it learns the one word that D reads first, suc
 and G is deaf to the others; G could also make captions easy to satisfy.
 
 Further deviations: captions are short, so the encoder is a GRU or a small transformer. Vectors have
-mean 0 and variance 1. D normalises each image by itself: batch statistics, which the paper has,
-would tell D which batch has the wrong captions.
+mean 0 and variance 1. D normalises each image by itself. The paper's statistics of batches would
+tell D which batch has the wrong captions.
 """
 
 from typing import Literal
