@@ -21,13 +21,6 @@ SLOW = {"jax": ["eager_training_equals_compiled"]}.get(backend.name(), [])
 
 # {(model, check): why it fails}
 EXPECTED = {
-    # Operations of TensorFlow add up in the order in which threads end. With
-    # `tf.config.experimental.enable_op_determinism()`, which slows it down, equal runs are equal.
-    **{
-        (name, "training_continues_where_it_was_saved"): "TensorFlow's sums differ by 1e-7"
-        for name in ("image_transformer", "ddpm", "improved_ddpm", "edm", "flow_matching")
-        if backend.name() == "tensorflow"
-    },
     # While all logits lie within the margins, as at the start, those of real and generated images
     # move the bias by -1 and by 1.
     **{

@@ -21,6 +21,7 @@ from kgen.backend.variable_names import recurring_variable_names
 
 __all__ = [
     "added_losses",
+    "adds_in_order",
     "affine",
     "apply_gradients",
     "batch_normalised",
@@ -65,6 +66,11 @@ def _readable(model):
 def _assign(variables, values):
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
+
+
+def adds_in_order():
+    """Whether equal training steps give equal gradients, bit for bit."""
+    return True
 
 
 def value_and_grad(model, function, variables):

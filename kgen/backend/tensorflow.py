@@ -24,6 +24,7 @@ from kgen.backend.tensorflow_names import recurring_variable_names
 
 __all__ = [
     "added_losses",
+    "adds_in_order",
     "affine",
     "apply_gradients",
     "batch_normalised",
@@ -53,6 +54,12 @@ __all__ = [
     "value_and_vjp",
     "version",
 ]
+
+
+def adds_in_order():
+    # `AddN` adds up three or more gradients of one tensor. It begins with the first whose memory no
+    # other operation reads any longer, and which that is depends on the threads.
+    return False
 
 
 def value_and_grad(model, function, variables):

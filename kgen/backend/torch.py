@@ -26,6 +26,7 @@ from kgen.errors import KgenError
 
 __all__ = [
     "added_losses",
+    "adds_in_order",
     "affine",
     "apply_gradients",
     "batch_normalised",
@@ -55,6 +56,10 @@ __all__ = [
     "value_and_vjp",
     "version",
 ]
+
+
+def adds_in_order():
+    return True
 
 
 def value_and_grad(model, function, variables):
