@@ -83,7 +83,7 @@ class Bernoulli:
     def log_prob(self, images, parameters):
         """log p in nats per image, (...,), of images (..., height, width, channels) of 0 and 1."""
         signs = 1.0 - 2.0 * ops.cast(images, "float32")
-        return -ops.sum(ops.softplus(signs * parameters), axis=(-3, -2, -1))
+        return -ops.sum(backend.softplus(signs * parameters), axis=(-3, -2, -1))
 
     def median(self, parameters):
         """The more probable value of every pixel, uint8."""

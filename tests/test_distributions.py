@@ -525,3 +525,35 @@ def test_gradients_of_a_discretised_normal_are_finite(mean, deviation):
     images = np.arange(256, dtype="uint8").reshape(256, 1, 1, 1)
     found = numpy(backend.compiled(model, model.gradient)(images))
     assert np.isfinite(found).all()
+
+
+# === Softplus of the adapters ===
+
+INPUTS = np.float32([-200.0, -30.0, -1.0, 0.0, 0.5, 30.0, 200.0])
+
+
+class Inputs(keras.Model):
+    """Holds the inputs of a softplus, for gradients."""
+
+    def __init__(self):
+        super().__init__()
+        self.inputs = self.add_weight(shape=INPUTS.shape, name="inputs")
+        self.inputs.assign(INPUTS)
+        self.built = True
+
+    def gradient(self):
+        def total():
+            return ops.sum(backend.softplus(ops.convert_to_tensor(self.inputs))), {}
+
+        return backend.value_and_grad(self, total, [self.inputs])[1][0]
+
+
+def test_softplus_is_accurate_on_both_sides():
+    expected = np.logaddexp(0.0, INPUTS.astype("float64"))
+    np.testing.assert_allclose(numpy(backend.softplus(tensor(INPUTS))), expected, 1e-6, 1e-37)
+
+
+def test_gradients_of_softplus():
+    model = Inputs()
+    slopes = numpy(backend.compiled(model, model.gradient)())
+    np.testing.assert_allclose(slopes, special.expit(INPUTS.astype("float64")), 1e-6, 1e-37)

@@ -6,7 +6,7 @@ import functools
 import keras
 import numpy as np
 import tensorflow as tf
-from keras.ops import cond
+from keras.ops import cond, softplus
 
 from kgen.backend.adam import adam_slots
 from kgen.backend.added_losses import added_losses
@@ -47,6 +47,7 @@ __all__ = [
     "recurring_variable_names",
     "scan",
     "seed_framework",
+    "softplus",
     "synchronise",
     "training",
     "uniform",

@@ -5,6 +5,7 @@ import functools
 
 import keras
 import torch
+from keras.ops import softplus
 from torch.nn import functional
 
 from kgen.backend.adam import adam_slots
@@ -49,6 +50,7 @@ __all__ = [
     "recurring_variable_names",
     "scan",
     "seed_framework",
+    "softplus",
     "synchronise",
     "training",
     "uniform",
@@ -195,7 +197,6 @@ def compiled(model, function, loop=False):
     A `loop` of small operations runs in one thread: waking a second thread takes longer than the
     operations.
     """
-
     function = by_averages(model, function)
     threads = _one_thread if loop else contextlib.nullcontext
 

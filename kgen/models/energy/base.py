@@ -55,6 +55,16 @@ class BoltzmannMachine(ImageModel):
         """The fields of `kgen.models.energy.partition.Energy`, as tensors."""
         raise NotImplementedError(f"{type(self).__name__} defines no energy_parameters.")
 
+    # === What its training uses ===
+
+    def flat(self, images):
+        """Images of 0 and 1 as float32 (n, pixels)."""
+        return ops.reshape(ops.cast(images, "float32"), (-1, self.space.dimensions))
+
+    def drawn(self, logits):
+        """Draws of 0 and 1, float32, new at every call."""
+        return ops.cast(self.uniform(ops.shape(logits)) < ops.sigmoid(logits), "float32")
+
     # === Likelihood ===
 
     def energy(self):

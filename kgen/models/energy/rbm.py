@@ -29,10 +29,12 @@ from typing import ClassVar
 import keras
 from keras import ops
 
+from kgen import backend
 from kgen.bounds import Count, Fraction, ImageShape, Levels, Moves, Weight
 from kgen.models.energy.base import BoltzmannMachine
 
 SLIDE = 0.01  # of the moving average of hidden units
+MEASURED = 8  # images of a training batch whose reconstruction is measured: it takes a product
 SHRINKAGE = 0.05  # of pixel means towards 1/2, so that no base rate is 0 or 1
 
 
@@ -60,10 +62,11 @@ class RBM(BoltzmannMachine):
         weight_decay: weight of the penalty |W|^2 / 2.
 
     Metrics: `loss`, a difference of free energies, which does not measure progress;
-    `reconstruction`, -log p(v | h) with the hidden probabilities of v as h, in nats per image;
-    `negative_pseudo_likelihood`, the number of pixels times -log p(pixel | all other pixels), for
-    one random pixel per image, in nats per image; `free_energy` of the images, in nats up to a
-    constant: training images far below test images mean overfitting.
+    `reconstruction`, -log p(v | h) with the hidden probabilities of v as h, in nats per image (in
+    training that of each batch's first 8 images); `negative_pseudo_likelihood`, the number of
+    pixels times -log p(pixel | all other pixels), for one random pixel per image, in nats per
+    image; `free_energy` of the images, in nats up to a constant: training images far below test
+    images mean overfitting.
     """
 
     metric_names = ("loss", "reconstruction", "negative_pseudo_likelihood", "free_energy")
@@ -142,7 +145,8 @@ class RBM(BoltzmannMachine):
         """F(v) up to a constant, (n,), from v and the logits of p(h | v)."""
         visible_centre, hidden_centre = self.centres
         of_visible = ops.matmul(visible - visible_centre, self.visible_bias)
-        return ops.matmul(inputs, hidden_centre) - of_visible - ops.sum(ops.softplus(inputs), -1)
+        of_hidden = ops.sum(backend.softplus(inputs), axis=-1)
+        return ops.matmul(inputs, hidden_centre) - of_visible - of_hidden
 
     def energy_parameters(self):
         """W, b, c and a of `kgen.models.energy.partition.Energy`: those without centring."""
@@ -150,10 +154,6 @@ class RBM(BoltzmannMachine):
         visible_bias = self.visible_bias - ops.matmul(self.kernel, hidden_centre)
         hidden_bias = self.hidden_bias - ops.matmul(visible_centre, self.kernel)
         return self.kernel + 0.0, visible_bias, hidden_bias, base_bias(self.pixel_means)
-
-    def flat(self, images):
-        """Images of 0 and 1 as float32 (n, pixels)."""
-        return ops.reshape(ops.cast(images, "float32"), (-1, self.space.dimensions))
 
     # === Training ===
 
@@ -193,9 +193,11 @@ class RBM(BoltzmannMachine):
         means = ops.mean(ops.sigmoid(inputs), axis=0)
         if training:
             self.batch_means.assign(ops.stop_gradient(means))
-        logits = self.visible_inputs(ops.sigmoid(inputs))
+        some = slice(MEASURED if training else None)
+        logits = self.visible_inputs(ops.sigmoid(inputs[some]))
+        entropies = ops.sum(backend.softplus(logits) - visible[some] * logits, axis=-1)
         terms = {
-            "reconstruction": ops.mean(ops.sum(ops.softplus(logits) - visible * logits, axis=-1)),
+            "reconstruction": ops.mean(entropies),
             "negative_pseudo_likelihood": self.pseudo_likelihood(visible, inputs, free_energies),
             "free_energy": ops.mean(free_energies),
         }
@@ -218,10 +220,6 @@ class RBM(BoltzmannMachine):
         """Draws of h from its logits, then of v given h: returns v."""
         return self.drawn(self.visible_inputs(self.drawn(inputs)))
 
-    def drawn(self, logits):
-        """Draws of 0 and 1, float32, new at every call."""
-        return ops.cast(self.uniform(ops.shape(logits)) < ops.sigmoid(logits), "float32")
-
     def pseudo_likelihood(self, visible, inputs, free_energies):
         """-log p(v_i | other pixels), i one pixel per image, evenly spaced, times the pixels."""
         pixels, count = self.space.dimensions, ops.shape(visible)[0]
@@ -232,7 +230,7 @@ class RBM(BoltzmannMachine):
         change = 1.0 - 2.0 * ops.sum(one_hot * visible, axis=-1, keepdims=True)  # (n, 1)
         new_inputs = inputs + change * ops.take(self.kernel, chosen, axis=0)
         flipped = self.free_energies(visible + change * one_hot, new_inputs)
-        return pixels * ops.mean(ops.softplus(free_energies - flipped))
+        return pixels * ops.mean(backend.softplus(free_energies - flipped))
 
     def sparsity_penalty(self, means):
         """`sparsity` times the cross-entropy of the target and the mean, over hidden units."""
