@@ -22,7 +22,9 @@ def parser():
         description="Measure models on backends. Interrupt it, and start it again to go on: what "
         "the file holds of this machine, these versions and this commit is not measured again.",
     )
-    parser.add_argument("--models", metavar="NAME", nargs="+", help="default: all")
+    parser.add_argument(
+        "--models", metavar="NAME", nargs="+", help="default: all that take the data"
+    )
     parser.add_argument("--backends", metavar="NAME", nargs="+", help="default: all installed ones")
     parser.add_argument("--data", metavar="NAME", default="mnist", help="default mnist")
     parser.add_argument(
@@ -50,31 +52,33 @@ def main(arguments=None):
     results.prepare(out)
     backends = {case.backend for case in cases}
     here = {name: provenance.provenance(name, options.device) for name in backends}
-    done = {record["hash"] for record in results.read(out) if record["status"] == "measured"}
+    settled = ("measured",) if options.models else ("measured", "unsuited")
+    done = {record["hash"] for record in results.read(out) if record["status"] in settled}
     left = [c for c in cases if results.identity(asdict(c), here[c.backend]) not in done]
     commit = provenance.commit()
     print(f"{len(left)} of {len(cases)} cases to measure at {provenance.short(commit)}, into {out}")
     try:
-        failures = measure(left, here, out)
+        count, failures = measure(left, here, out, settled)
     except KeyboardInterrupt as error:
         raise Interrupted(
             f"Interrupted: {out} keeps what is measured; start the same command again to go on.",
             signal.SIGINT,
         ) from error
-    print(f"{len(left) - failures} measured, {failures} failed: {out}")
+    print(f"{count} measured, {failures} failed: {out}")
     name = [str(options.out)] if options.out else []
     command = ["python", "-m", "benchmarks.report", *name, "--html", "report.html"]
     print(f"Report: {shlex.join(command)}")
     return 1 if failures else 0
 
 
-def measure(cases, here, out):
-    """Measure cases and write their lines; returns how many failed.
+def measure(cases, here, out, settled):
+    """Measure cases and write their lines; returns how many were measured, and how many failed.
 
     Args:
         cases: what to measure.
         here: {backend: provenance}.
         out: file to add the lines to.
+        settled: statuses that are no failures.
 
     Raises:
         KgenError: if the sources change meanwhile.
@@ -82,7 +86,7 @@ def measure(cases, here, out):
     import tqdm
     from tqdm.contrib.logging import logging_redirect_tqdm
 
-    failures, sources = 0, provenance.hash_of_sources()
+    statuses, sources = [], provenance.hash_of_sources()
     bar = tqdm.tqdm(cases, unit="case", disable=not cases)
     with logging_redirect_tqdm([logging.getLogger("kgen")]):
         for case in bar:
@@ -94,11 +98,11 @@ def measure(cases, here, out):
                     "measured: start again."
                 )
             results.append(out, record)
-            if record["status"] != "measured":
-                failures += 1
+            statuses.append(record["status"])
+            if record["status"] not in settled:
                 reason = record["reason"].partition("\n")[0]
                 tqdm.tqdm.write(f"kgen: {case}: {record['status']}: {reason}", file=sys.stderr)
-    return failures
+    return statuses.count("measured"), sum(status not in settled for status in statuses)
 
 
 def check_installed():

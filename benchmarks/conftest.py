@@ -6,7 +6,8 @@ import time
 import pytest
 
 from benchmarks.harness.cases import BUDGETS, Case
-from benchmarks.speed.subject import Subject
+from benchmarks.harness.runner import UNSUITED
+from benchmarks.speed.subject import Subject, UnsuitedError
 
 
 def pytest_addoption(parser):
@@ -28,4 +29,7 @@ def subject(request):
     importing = time.perf_counter() - started
     options = {name: value for name, value in options.items() if value is not None}
     case = Case(**options, backend=kgen.backend.name())
-    return Subject(case, importing)
+    try:
+        return Subject(case, importing)
+    except UnsuitedError as error:
+        return pytest.exit(str(error), UNSUITED)

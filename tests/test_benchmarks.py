@@ -174,6 +174,13 @@ def test_a_failing_cell_is_recorded_with_its_reason():
     assert record["versions"]["theano"] == "not installed"
 
 
+def test_a_model_that_does_not_take_the_data_is_unsuited():
+    record = runner.run(replace(CASE, model="rbm"), provenance(BACKEND))
+    results.check(record, "the case")
+    assert record["status"] == "unsuited"
+    assert record["reason"].startswith("Expected binary images (levels=2), received levels=17: ")
+
+
 def test_a_gpu_that_is_not_there_is_no_processor(monkeypatch):
     monkeypatch.setattr("kgen.backend.device", lambda: "cpu")
     with pytest.raises(KgenError, match=r"Expected a GPU that .* choose --device cpu"):
@@ -219,6 +226,27 @@ def test_what_failed_is_measured_again_and_nothing_else(tmp_path, monkeypatch, c
     assert harness.main(arguments) == 0
     assert ran[3:] == ["glow"]
     assert len(results.read(tmp_path / "r.jsonl")) == 3
+
+
+def test_models_that_do_not_take_the_data_have_failed_only_where_they_are_named(
+    tmp_path, monkeypatch, capsys, ran
+):
+    out = ["--out", str(tmp_path / "r.jsonl")]
+    entries = {name: REGISTRY[name] for name in ("vae", "rbm")}
+    monkeypatch.setattr("benchmarks.harness.cases.REGISTRY", entries)
+    suited = runner.run
+
+    def run(case, where):
+        other = {"status": "unsuited", "reason": "made up"} if case.model == "rbm" else {}
+        return {**suited(case, where), **other}
+
+    monkeypatch.setattr(runner, "run", run)
+    assert harness.main([*ARGUMENTS[:-1], *out]) == 0
+    assert "\n1 measured, 0 failed: " in capsys.readouterr().out
+    assert harness.main([*ARGUMENTS[:-1], *out]) == 0
+    assert ran == ["vae", "rbm"]  # neither is tried again
+    assert harness.main([*ARGUMENTS, "rbm", *out]) == 1
+    assert f"rbm on {BACKEND}, digits, quick: unsuited: made up\n" in capsys.readouterr().err
 
 
 def test_an_interrupted_run_goes_on(tmp_path, monkeypatch, ran):

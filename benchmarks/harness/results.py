@@ -16,7 +16,8 @@ from kgen.files import as_json, cannot_write
 # Raised when a field changes, and when cases are timed in another way: what was measured before is
 # then refused, for its figures do not compare.
 SCHEMA = 2
-STATUSES = ("measured", "failed", "timed out")
+# "unsuited": the model does not take these data.
+STATUSES = ("measured", "unsuited", "failed", "timed out")
 # {field: type} of every line; `results` only of a case that was measured, `reason` of the others.
 FIELDS = {
     "schema": int,

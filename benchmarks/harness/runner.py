@@ -4,6 +4,7 @@ import contextlib
 import json
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -21,6 +22,8 @@ from benchmarks.harness.results import SCHEMA, identity
 ROOT = Path(__file__).parent.parent.parent
 SPEED = ROOT / "benchmarks" / "speed"
 LINES_OF_A_FAILURE = 15
+ERROR = re.compile(r"(?:E|!+ _pytest\.outcomes\.Exit:) +(.*?)(?: !+)?$")  # of pytest's output
+UNSUITED = 64  # the exit status of a process whose model does not take the data
 
 logger = logging.getLogger("kgen")
 
@@ -84,6 +87,8 @@ def _run_process(case, found):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+    if process.returncode == UNSUITED:
+        return "unsuited", reason_of(output, process.returncode)
     if process.returncode or not found.is_file():
         return "failed", reason_of(output, process.returncode)
     return "measured", None
@@ -92,7 +97,7 @@ def _run_process(case, found):
 def reason_of(output, status):
     """The error that a process of pytest printed last, and below it the end of what it printed."""
     lines = output.splitlines()
-    errors = [line[1:].strip() for line in lines if line.startswith("E ")]
+    errors = [found[1] for found in map(ERROR.match, lines) if found]
     first = errors[-1] if errors else f"The process ended with status {status}."
     return "\n".join([first, *lines[-LINES_OF_A_FAILURE:]])
 

@@ -263,5 +263,6 @@ def failures(records):
         for record in records
         if record["status"] != "measured"
     ]
-    title, heading = "Not measured", ["model", "status", "reason"]
-    return [Section(title, "Cases that failed or took too long.", heading, rows)] if rows else []
+    note = "Cases that failed or took too long, and models that do not take the data."
+    heading = ["model", "status", "reason"]
+    return [Section("Not measured", note, heading, rows)] if rows else []

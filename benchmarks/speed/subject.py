@@ -13,6 +13,11 @@ import numpy as np
 
 from benchmarks import native
 from benchmarks.harness.cases import BUDGETS
+from kgen.errors import KgenError
+
+
+class UnsuitedError(KgenError):
+    """The model of a case does not take its data."""
 
 
 class Subject:
@@ -28,13 +33,14 @@ class Subject:
 
     Raises:
         KgenError: if the case asks for a GPU, and there is none.
+        UnsuitedError: if the model does not take the data.
     """
 
     def __init__(self, case, importing):
         import kgen
 
         if case.device == "gpu" and kgen.backend.device() == "cpu":
-            raise kgen.KgenError(
+            raise KgenError(
                 f"Expected a GPU that {case.backend} sees, received none: install {case.backend} "
                 "for this GPU, or choose --device cpu."
             )
@@ -43,9 +49,12 @@ class Subject:
         self.cold_start = {"import": importing}
         self.seeds = itertools.count(case.seed)
         kgen.set_seed(case.seed)
-        with self._phase("build"):
-            settings = native.SETTINGS.get(case.model, {})
-            self.model = kgen.models.create(case.model, self.data, **settings)
+        settings = native.SETTINGS.get(case.model, {})
+        try:
+            with self._phase("build"):
+                self.model = kgen.models.create(case.model, self.data, **settings)
+        except KgenError as error:
+            raise UnsuitedError(str(error)) from error
         with self._phase("compile"):
             self.model.compile()
         with self._phase("first_step"):
