@@ -98,6 +98,7 @@ ImageShape = Annotated[
     ),
 ]
 Number = Annotated[int, Bounds(1, 10**9)]  # of images, steps, epochs
+NoNumber = Annotated[int, Bounds(0, 10**9)]
 Draws = Annotated[int, Bounds(1, 100_000)]  # k of an importance weighted bound
 Samples = Annotated[int, Bounds(2, 10**9)]  # compared with as many real images
 Temperature = Annotated[float, Bounds(0, 100)]

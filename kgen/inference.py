@@ -78,6 +78,27 @@ def _input(space, name):
     return keras.Input(space.shape, dtype=space.dtype, name=name)
 
 
+def checked_latents(latents, size):
+    """Latents as float32 (n, size).
+
+    Raises:
+        KgenError: for another shape, or values that are no finite numbers.
+    """
+    try:
+        found = np.asarray(latents, "float32")
+    except (TypeError, ValueError):
+        found = np.zeros(())
+    if found.ndim != 2 or found.shape[1] != size:
+        received = getattr(latents, "shape", type(latents).__name__)
+        raise KgenError(
+            f"Expected latents (n, {size}), received {received}: pass one row of {size} numbers "
+            "for each item."
+        )
+    if not np.isfinite(found).all():
+        raise KgenError("Expected finite latents, received NaN or infinity: look where they arise.")
+    return found
+
+
 def in_chunks(function, *arrays, size=256):
     """`function(*arrays)` computed in chunks of `size` rows and concatenated, to bound memory.
 

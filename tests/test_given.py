@@ -185,3 +185,18 @@ def test_labelled_data_train_with_or_without_labels(registered, tmp_path, monkey
     model = kgen.load("run/model")
     assert model.classes == (0 if left_out else 10)
     assert model.condition_space == (None if left_out else LABELS)
+
+
+def test_a_condition_without_rows_is_refused():
+    with pytest.raises(
+        kgen.KgenError, match=r"a row for each item, received 7: pass a list, \[7\]"
+    ):
+        kgen.CVAE((8, 8, 1), 17, classes=10).sample(condition=7)
+
+
+def test_data_without_the_condition_that_a_model_needs():
+    digits = data.load("digits")
+    parts = {"train": Split(digits.train.x), "test": Split(digits.test.x)}
+    without = digits.changed("without labels", **parts, condition_space=None, label_names=None)
+    with pytest.raises(kgen.KgenError, match="Expected data that give length and words of TextTo"):
+        kgen.models.create("text_to_image_gan", without)

@@ -120,6 +120,29 @@ def test_arguments_about_arrays_are_refused_for_batches(says, argument):
         vae().fit(Batches(IMAGES), verbose=0, **argument)
 
 
+@pytest.mark.parametrize("value", [0, -1, 1.5, "8"])
+@pytest.mark.parametrize(
+    "name", ["batch_size", "steps_per_epoch", "validation_steps", "validation_freq"]
+)
+def test_numbers_of_fit_that_are_none(says, name, value):
+    with says(f"Expected {name} to be a whole number from 1 to 1,000,000,000, received {value!r}"):
+        vae().fit(IMAGES, validation_data=IMAGES, verbose=0, **{name: value})
+
+
+@pytest.mark.parametrize("name", ["epochs", "initial_epoch"])
+def test_numbers_of_fit_that_may_be_0(says, name):
+    assert vae().fit(IMAGES, verbose=0, **{"epochs": 1, name: 0}) is not None
+    with says(f"Expected {name} to be a whole number from 0"):
+        vae().fit(IMAGES, verbose=0, **{name: -1})
+
+
+def test_numbers_of_evaluate(says):
+    assert len(vae().evaluate(IMAGES, batch_size=np.int64(BATCH), verbose=0)) == 3
+    for name in ("batch_size", "steps"):
+        with says(f"Expected {name} to be a whole number from 1"):
+            vae().evaluate(IMAGES, verbose=0, **{name: -1})
+
+
 def test_conditions_beside_batches_are_refused(says):
     with says("Expected conditions within the batches"):
         cvae().fit(Batches(IMAGES), LABELS, verbose=0)

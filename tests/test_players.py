@@ -125,3 +125,14 @@ def test_compiled_both_players_move_the_trunk_as_when_run_eagerly(model, way):
 )
 def test_the_contract_takes_shared_networks(name):
     dict(testing.checks(InfoToy))[name]()
+
+
+def test_an_optimizer_for_several_players_is_refused():
+    model, optimizer = kgen.GAN((8, 8, 1), 17), keras.optimizers.Adam()
+    with pytest.raises(kgen.KgenError, match="Expected an optimizer for each player, received one"):
+        model.compile(dict.fromkeys(model.players, optimizer))
+
+
+def test_the_class_of_an_optimizer_is_refused():
+    with pytest.raises(kgen.KgenError, match=r"received the class Adam: create one, Adam\(\)"):
+        kgen.VAE((8, 8, 1), 17).compile(keras.optimizers.Adam)

@@ -280,6 +280,14 @@ def test_images_that_are_not_binary_are_refused():
         kgen.models.create("rbm", kgen.data.load("digits"))
 
 
+def test_a_side_that_is_none_is_refused():
+    model = RBM((HEIGHT, WIDTH, 1), hidden_units=4)
+    with pytest.raises(
+        kgen.KgenError, match="Expected side to be 'lower' or 'upper', received 'Lo"
+    ):
+        model.log_prob(np.zeros((1, HEIGHT, WIDTH, 1), "uint8"), side="Lower")
+
+
 # === Chains ===
 
 

@@ -9,6 +9,7 @@ from kgen.description.parameters import (
     constructor_parameters,
     unknown,
     with_checked_arguments,
+    with_checked_methods,
 )
 from kgen.errors import KgenError
 
@@ -65,6 +66,7 @@ class Configured(keras.Model):
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
         with_checked_arguments(cls)
+        with_checked_methods(cls)
 
     def constructed(self):
         """Hook: called after the outermost `__init__` has returned."""

@@ -5,6 +5,7 @@ import contextlib
 import difflib
 import functools
 import inspect
+import types
 
 import keras
 
@@ -13,6 +14,9 @@ from kgen.description.variables import within_memory
 from kgen.errors import KgenError
 
 KERAS_ARGUMENTS = ("name", "dtype", "trainable", "autocast", "activity_regularizer")
+
+# Methods whose annotated arguments are checked.
+METHODS = ("log_prob", "encode", "decode", "reconstruct", "complete")
 
 # Constructor arguments under the names that earlier versions saved: {old name: name}.
 RENAMED = {"width": "base_channels"}
@@ -31,6 +35,12 @@ def constructor_parameters(model_class):
         if own and not _takes_more(own):
             break
     return parameters
+
+
+def required(model_class):
+    """The set of names of constructor arguments without a default."""
+    known = constructor_parameters(model_class)
+    return {name for name, parameter in known.items() if parameter.default is parameter.empty}
 
 
 def check_constructor(model_class):
@@ -57,11 +67,7 @@ def _parameters(base):
     if "__init__" not in vars(base):
         return {}
     construct = inspect.unwrap(base.__init__)
-    try:
-        signature = inspect.signature(construct, eval_str=True)
-    except NameError:  # an annotation that only a type checker can read
-        signature = inspect.signature(construct)
-    _, *parameters = signature.parameters.values()
+    _, *parameters = _signature(construct).parameters.values()
     return {parameter.name: parameter for parameter in parameters}
 
 
@@ -98,6 +104,37 @@ def with_checked_arguments(model_class):
     # One of the two ways in which Keras inspects the signature does not see through `wraps`.
     checked_construct.__signature__ = inspect.signature(construct)
     model_class.__init__ = checked_construct
+
+
+def with_checked_methods(model_class):
+    """Wrap the class's methods among `METHODS` to check their annotated arguments first."""
+    for name in METHODS:
+        method = inspect.getattr_static(model_class, name, None)
+        if isinstance(method, types.FunctionType) and not hasattr(method, "__wrapped__"):
+            setattr(model_class, name, _checking(method))
+
+
+def _checking(method):
+    signature = _signature(method)
+    annotated = {n: p for n, p in signature.parameters.items() if p.annotation is not p.empty}
+    if not annotated:
+        return method
+
+    @functools.wraps(method)
+    def call(*args, **kwargs):
+        bound = signature.bind(*args, **kwargs)
+        for name in annotated.keys() & bound.arguments.keys():
+            bound.arguments[name] = _checked(annotated[name], bound.arguments[name])
+        return method(*bound.args, **bound.kwargs)
+
+    return call
+
+
+def _signature(function):
+    try:
+        return inspect.signature(function, eval_str=True)
+    except NameError:  # an annotation that only a type checker can read
+        return inspect.signature(function)
 
 
 def sampling_arguments(model, given):

@@ -275,6 +275,12 @@ def create(name, data=None, **settings):
     model_class = get(name)
     if data is not None:
         settings = {**arguments_of(model_class, data), **settings}
+        parameters = importlib.import_module("kgen.description.parameters")
+        if missing := parameters.required(model_class) - set(settings):
+            raise KgenError(
+                f"Expected data that give {' and '.join(sorted(missing))} of {model_class.__name__}"
+                f", received {data.name} without: choose other data, or another model."
+            )
     return model_class(**settings)
 
 

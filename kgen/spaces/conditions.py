@@ -64,6 +64,14 @@ def rows_of(values, rows):
 
 def count_of(values):
     """Rows of an array, or of the first array of a dict; one of a text."""
+    if isinstance(values, dict):
+        return count_of(next(iter(values.values())))
     if isinstance(values, str):
         return 1
-    return len(next(iter(values.values())) if isinstance(values, dict) else values)
+    try:
+        return len(values)
+    except TypeError as error:
+        raise KgenError(
+            f"Expected a condition with a row for each item, received {values!r}: pass a list, "
+            f"[{values!r}]."
+        ) from error

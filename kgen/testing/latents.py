@@ -5,7 +5,7 @@ import numpy as np
 
 from kgen import latent
 from kgen.testing.check import check, decodes, has_latents
-from kgen.testing.comparing import assert_near_levels, same
+from kgen.testing.comparing import assert_near_levels, refused, same
 
 
 @check(needs=decodes)
@@ -13,6 +13,16 @@ def decoded_latents_are_items(case):
     latents = np.zeros((3, case.taught.latent_size), "float32")
     decoded = case.taught.decode(latents, **case.condition(3))
     assert (decoded.shape, decoded.dtype) == ((3, *case.item_shape), case.items.dtype)
+
+
+@check(needs=decodes)
+def wrong_latents_are_refused(case):
+    size = case.model.latent_size
+    for latents, word in ((np.zeros((2, size + 1)), "2, "), (np.zeros(size), "(n, "), ("z", "str")):
+        with refused(f"(n, {size})", word):
+            case.model.decode(latents, **case.condition(2))
+    with refused("finite"):
+        case.model.decode(np.full((2, size), np.nan), **case.condition(2))
 
 
 @check(needs=has_latents)

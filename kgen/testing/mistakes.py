@@ -64,6 +64,15 @@ def wrong_items_are_refused_by_evaluate(case):
 
 
 @check(of_base_class=True)
+def predict_is_refused_and_leaves_the_model_as_it_was(case):
+    model = case.anew()
+    with refused("sample", "predict"):
+        model.predict(case.items, verbose=0)
+    assert_same(state_of(model), case.kept.start)
+    assert len(case.made_by(model)) == 8
+
+
+@check(of_base_class=True)
 def wrong_batches_are_refused_and_leave_the_model_as_it_was(case):
     model = case.anew()
     for run in (model.fit, model.evaluate):

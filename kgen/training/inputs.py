@@ -11,6 +11,7 @@ import types
 import keras
 import numpy as np
 
+from kgen.bounds import NoNumber, Number, checked
 from kgen.errors import KgenError
 from kgen.spaces import (
     check_condition,
@@ -21,6 +22,7 @@ from kgen.spaces import (
     shape_of,
 )
 
+MAY_BE_0 = ("epochs", "initial_epoch")
 KINDS = "{what}, a kgen.data.Split, or batches (tf.data, DataLoader, PyDataset, generator)"
 
 
@@ -113,6 +115,16 @@ def refuse(**arguments):
                 f"Expected no {name}, received one: the loss is a mean over images. Draw more "
                 "often what shall count more."
             )
+
+
+def check_numbers(**arguments):
+    """Raise KgenError for numbers of `fit` and `evaluate` that are no whole numbers from 1.
+
+    None stands for what Keras chooses; epochs may be 0.
+    """
+    for name, value in arguments.items():
+        if value is not None:
+            checked(name, value, NoNumber if name in MAY_BE_0 else Number)
 
 
 def refuse_for_batches(**arguments):

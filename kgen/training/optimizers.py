@@ -137,7 +137,16 @@ def checked_optimizer(optimizer, players):
             f"Expected as optimizer {expected}, received {received or optimizer!r}: leave it out "
             "for the recommended one."
         )
+    if isinstance(optimizer, type):
+        raise KgenError(
+            f"Expected an optimizer, received the class {optimizer.__name__}: create one, "
+            f"{optimizer.__name__}()."
+        )
     optimizer = keras.optimizers.get(optimizer)
+    if len(set(map(id, members_of(optimizer)))) < len(members_of(optimizer)):
+        raise KgenError(
+            "Expected an optimizer for each player, received one for several: create one for each."
+        )
     for member in members_of(optimizer):
         _check_unscaled(member)
     return optimizer

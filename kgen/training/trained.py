@@ -11,6 +11,7 @@ from kgen.description.variables import within_memory
 from kgen.errors import KgenError
 from kgen.training.callbacks import CallbackList
 from kgen.training.inputs import (
+    check_numbers,
     checked_validation,
     given,
     refuse,
@@ -147,6 +148,17 @@ class Trained(Configured):
         """
         self._assert_compiled()
         refuse(class_weight=class_weight, sample_weight=sample_weight)
+        check_numbers(
+            batch_size=batch_size,
+            epochs=epochs,
+            initial_epoch=initial_epoch,
+            steps_per_epoch=steps_per_epoch,
+            validation_steps=validation_steps,
+            validation_batch_size=validation_batch_size,
+            validation_freq=None
+            if isinstance(validation_freq, list | tuple | set)
+            else validation_freq,
+        )
         x, y = given(self, x, y)
         batches = None
         if hasattr(x, "shape"):
@@ -236,6 +248,7 @@ class Trained(Configured):
         """
         self._assert_compiled()
         refuse(sample_weight=sample_weight)
+        check_numbers(batch_size=batch_size, steps=steps)
         x, y = given(self, x, y)
         if hasattr(x, "shape"):
             x = np.asarray(x)
@@ -247,7 +260,7 @@ class Trained(Configured):
         return super().evaluate(
             x,
             y,
-            batch_size,
+            batch_size and int(batch_size),  # PyTorch takes no number of NumPy
             verbose,
             steps=steps,
             callbacks=callbacks,
@@ -266,6 +279,13 @@ class Trained(Configured):
         self._assert_compiled()
         refuse(sample_weight=sample_weight)
         return super().test_on_batch(*given(self, x, y), return_dict=return_dict)
+
+    def predict(self, *args, **kwargs):
+        """Refused: a generative model has several outputs, each with its own method."""
+        raise KgenError(
+            "Expected sample, log_prob, encode, decode or reconstruct, received predict: call one "
+            f"of these that {type(self).__name__} has."
+        )
 
     def _callback_list(self, callbacks, verbose, epochs, steps, **own):
         params = {"verbose": verbose, "epochs": epochs, "steps": steps}

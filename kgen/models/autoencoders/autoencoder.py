@@ -19,14 +19,13 @@ import math
 from typing import Literal
 
 import keras
-import numpy as np
 from keras import layers, ops
 
 from kgen.bounds import Count, ImageShape, Layers, Levels
 from kgen.capabilities import names_with
 from kgen.distributions import pixel_distribution
 from kgen.errors import KgenError
-from kgen.inference import in_chunks, inference
+from kgen.inference import checked_latents, in_chunks, inference
 from kgen.layers import Conv2D, UpsampleConv, pyramid_sizes
 from kgen.training import ImageModel
 
@@ -137,7 +136,7 @@ class Autoencoder(ImageModel):
 
     def decode(self, latents, condition=None):
         """The median of p(x|z), uint8 images (n, height, width, channels)."""
-        latents = np.asarray(latents, "float32")
+        latents = checked_latents(latents, self.latent_size)
         return in_chunks(self._decode, latents, self.checked_condition(condition, len(latents)))
 
     def reconstruct(self, images, condition=None):

@@ -23,7 +23,6 @@ larger weight; the critic is dense. Both players see the same batch.
 import math
 
 import keras
-import numpy as np
 from keras import ops
 
 from kgen.bounds import (
@@ -40,7 +39,7 @@ from kgen.bounds import (
 )
 from kgen.capabilities import names_with
 from kgen.errors import KgenError
-from kgen.inference import in_chunks, inference
+from kgen.inference import checked_latents, in_chunks, inference
 from kgen.layers import pyramid_sizes
 from kgen.models.autoencoders import fader_networks
 from kgen.spaces import Attributes, Labels
@@ -225,7 +224,7 @@ class Fader(ImageModel):
 
     def decode(self, latents, condition=None):
         """uint8 images of codes (n, latent_size) and labels or attributes."""
-        latents = np.asarray(latents, "float32")
+        latents = checked_latents(latents, self.latent_size)
         return in_chunks(self._decode, latents, self.checked_condition(condition, len(latents)))
 
     def reconstruct(self, images, condition=None):

@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from kgen.bounds import Number, Repeats
-from kgen.inference import in_chunks, inference, iterated
+from kgen.inference import checked_latents, in_chunks, inference, iterated
 from kgen.models.diffusion import samplers
 
 
@@ -72,7 +72,7 @@ class Generation:
 
     def decode(self, latents, condition=None, steps: Number = 50):
         """The images of latents (n, latent_size): deterministic sampling by Heun's method."""
-        x = np.asarray(latents, "float32").reshape(-1, *self.image_shape)
+        x = checked_latents(latents, self.latent_size).reshape(-1, *self.image_shape)
         condition = self.checked_condition(condition, len(x))
         schedule = samplers.schedule_of(self.noise_path, self.times(steps))
         x = self.generate(np.float32(self.prior_deviation) * x, condition, schedule, "heun")

@@ -22,7 +22,7 @@ from kgen import backend
 from kgen.bounds import Temperature
 from kgen.distributions import level_dtype, standard_normal_log_prob
 from kgen.errors import KgenError
-from kgen.inference import importance_weighted_bound, in_chunks, inference
+from kgen.inference import checked_latents, importance_weighted_bound, in_chunks, inference
 from kgen.layers import ActNorm, AffineCoupling, Chain, squeezed_shape
 from kgen.models.flows.dequantization import UniformDequantization, VariationalDequantization
 from kgen.training import ImageModel
@@ -257,7 +257,7 @@ class Flow(ImageModel):
 
     def decode(self, latents, condition=None):
         """The uint8 images of latents (n, latent_size); `decode(encode(images))` are the images."""
-        latents = np.asarray(latents, "float32")
+        latents = checked_latents(latents, self.latent_size)
         return in_chunks(self._decode, latents, self.checked_condition(condition, len(latents)))
 
     def reconstruct(self, images, condition=None):

@@ -22,7 +22,7 @@ from keras import ops
 from kgen import backend
 from kgen.bounds import Bounds, Count, Fraction, ImageShape, Layers, Levels, Moves, NoCount, Weight
 from kgen.errors import KgenError
-from kgen.inference import in_chunks, inference, keras_sampler
+from kgen.inference import checked_latents, in_chunks, inference, keras_sampler
 from kgen.models.gans import augmentation
 from kgen.models.gans.collapse import GANWarnings
 from kgen.models.gans.construction import GANNetworks
@@ -282,7 +282,7 @@ class GANBase(GANNetworks, ImageModel):
 
     def decode(self, latents, condition=None):
         """Images G(z), uint8, of latents z (n, latent_size) drawn from N(0, I)."""
-        latents = np.asarray(latents, "float32")
+        latents = checked_latents(latents, self.latent_size)
         return in_chunks(self._decode, latents, self.checked_condition(condition, len(latents)))
 
     def sampler(self):

@@ -34,7 +34,7 @@ from keras import ops
 from kgen import backend
 from kgen.bounds import Count, Fraction, Number, Temperature, Weight, Words
 from kgen.distributions import normal_kl_between, normal_log_prob, standard_normal_log_prob
-from kgen.inference import importance_weighted_bound, in_chunks, inference
+from kgen.inference import checked_latents, importance_weighted_bound, in_chunks, inference
 from kgen.layers import RecurrentTextEncoder
 from kgen.layers.attention import dense
 from kgen.models.language.base import TextModel
@@ -153,7 +153,7 @@ class SentenceVAE(TextModel):
 
     def decode(self, latents, condition=None):
         """Sentences of latents, int32 (n, length): the most probable known word at each place."""
-        latents = np.asarray(latents, "float32")
+        latents = checked_latents(latents, self.latent_size)
         self.checked_condition(condition, len(latents))
         return self._sentences(latents, np.zeros((len(latents), self.length), "float32"), 0.0)
 

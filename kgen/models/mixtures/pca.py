@@ -25,7 +25,7 @@ from keras import ops
 
 from kgen.bounds import Count, ImageShape, Levels, NoCount
 from kgen.errors import KgenError
-from kgen.inference import in_chunks, inference
+from kgen.inference import checked_latents, in_chunks, inference
 from kgen.models.mixtures.base import GaussianDensity
 from kgen.models.mixtures.covariances import LOG_TWO_PI, SMALLEST, array, assign
 
@@ -158,7 +158,7 @@ class PCA(GaussianDensity):
 
     def decode(self, latents, condition=None):
         """The items W z + m of latents (n, latent_size)."""
-        latents = np.asarray(latents, "float32")
+        latents = checked_latents(latents, self.latent_size)
         self.checked_condition(condition, len(latents))
         return in_chunks(self._decode, latents)
 
