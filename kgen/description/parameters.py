@@ -5,6 +5,7 @@ import contextlib
 import difflib
 import functools
 import inspect
+import itertools
 import types
 
 import keras
@@ -107,11 +108,15 @@ def with_checked_arguments(model_class):
 
 
 def with_checked_methods(model_class):
-    """Wrap the class's methods among `METHODS` to check their annotated arguments first."""
-    for name in METHODS:
-        method = inspect.getattr_static(model_class, name, None)
-        if isinstance(method, types.FunctionType) and not hasattr(method, "__wrapped__"):
-            setattr(model_class, name, _checking(method))
+    """Wrap the methods among `METHODS` to check their annotated arguments first.
+
+    Those of the class and of its mixins, each where it is defined.
+    """
+    for base in itertools.takewhile(lambda base: base is not keras.Model, model_class.__mro__):
+        for name in METHODS:
+            method = vars(base).get(name)
+            if isinstance(method, types.FunctionType) and not hasattr(method, "__wrapped__"):
+                setattr(base, name, _checking(method))
 
 
 def _checking(method):
