@@ -247,3 +247,29 @@ def test_sentences_from_a_file_to_an_evaluation(tmp_path, monkeypatch, capsys):
     printed = capsys.readouterr().out
     assert "perplexity" in printed
     assert "of 2 units active" in printed
+
+
+def test_traversals_begin_at_strings():
+    model = sentence_vae()
+    row = model.space.encode(["a b"])[0]
+    expected = kgen.latent.traverse(model, row, (0, 2), values=[-1, 1])
+    for text in (
+        "a b",
+        ["a b"],
+        ("a b",),
+        np.array(["a b"]),
+        row.tolist(),
+        model.latents("a b")[0],
+    ):
+        rows = kgen.latent.traverse(model, text, (0, 2), values=[-1, 1])
+        np.testing.assert_array_equal(rows, expected)
+    assert kgen.latent.traverse(model, "a b").shape == (9, 9, LENGTH)
+    with pytest.raises(kgen.KgenError, match="Expected one text to traverse from, received 2"):
+        kgen.latent.traverse(model, ["a", "b"])
+
+
+def test_one_string_is_one_end_of_an_interpolation():
+    model = sentence_vae()
+    expected = kgen.latent.interpolate(model, ["a b"], ["b"], steps=3)
+    rows = kgen.latent.interpolate(model, "a b", np.array(["b"]), steps=3)
+    np.testing.assert_array_equal(rows, expected)

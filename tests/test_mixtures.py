@@ -419,3 +419,50 @@ def test_pca_completes_by_regression(known):
     expected = mean[1 - known] + slope * (3.0 - mean[known])
     assert drawn.mean() == pytest.approx(expected, abs=0.06 * np.sqrt(rest))
     assert drawn.var() == pytest.approx(rest, rel=0.08)
+
+
+# === Vectors that lie in fewer dimensions ===
+
+
+def flat_vectors(kind):
+    """400 vectors of 5 numbers that vary in 4 or in 2 directions, and how many."""
+    random = np.random.default_rng(0)
+    if kind == "constant":
+        x, rank = random.normal(size=(400, 5)), 4
+        x[:, 4] = 7
+    else:
+        x, rank = random.normal(size=(400, 2)) @ random.normal(size=(2, 5)), 2
+    return (100 * x if kind == "large" else x).astype("float32"), rank
+
+
+every_flat = pytest.mark.parametrize("kind", ["constant", "plane", "large"])
+
+
+@every_flat
+def test_the_variance_of_pca_has_a_floor_and_its_density_is_right(kind):
+    x, rank = flat_vectors(kind)
+    model = kgen.PCA(size=5, latent_size=rank)
+    model.compile()
+    fitted(model, x, 2)
+    values, vectors = np.linalg.eigh(np.cov(x.astype("float64").T, ddof=0))
+    values[:-rank] = 1e-6 * values[-1]
+    assert np.exp(array(model.log_variance)) == pytest.approx(values[0], rel=1e-4)
+    density = multivariate_normal(x.astype("float64").mean(axis=0), (vectors * values) @ vectors.T)
+    expected = density.logpdf(x.astype("float64"))
+    np.testing.assert_allclose(model.log_prob(x).mean(), expected.mean(), rtol=1e-3)
+    np.testing.assert_allclose(model.log_prob(x), expected, atol=0.05)
+
+
+@every_flat
+def test_the_density_of_low_rank_covariances_is_right_if_little_is_left(kind):
+    x, rank = flat_vectors(kind)
+    model = kgen.MixtureOfGaussians(size=5, components=1, covariance="low_rank", rank=rank)
+    model.compile()
+    fitted(model, x, 5)
+    loadings = array(model.covariances.loadings)[0]
+    logs = np.full(5, np.log(1e-6 * x.var(axis=0).max()), "float32")
+    model.covariances.log_variances.assign(logs[None])
+    matrix = loadings @ loadings.T + np.diag(np.exp(logs.astype("float64")))
+    density = multivariate_normal(array(model.means)[0] + array(model.shift), matrix)
+    expected = density.logpdf(x.astype("float64"))
+    np.testing.assert_allclose(model.log_prob(x).mean(), expected.mean(), rtol=1e-3)

@@ -178,3 +178,111 @@ def test_a_sampler_that_is_given_captions_is_saved(tmp_path):
     model.sampler().save(tmp_path / "sampler.keras")
     images = array(keras.saving.load_model(tmp_path / "sampler.keras")([latents, texts]))
     np.testing.assert_array_equal(images, model.sample(3, texts, 0, mode="median"))
+
+
+# === Strings in place of tokens ===
+
+
+class Series:
+    """Has what of a Series of pandas is used: it is no NumPy array."""
+
+    def __init__(self, texts):
+        self.array = np.array(texts, object)
+        self.dtype, self.shape = self.array.dtype, self.array.shape
+
+    def __len__(self):
+        return len(self.array)
+
+    def __array__(self, dtype=None, copy=None):
+        return self.array
+
+
+STRINGS = {
+    "list": list,
+    "tuple": tuple,
+    "array": np.array,
+    "array of objects": lambda texts: np.array(texts, object),
+    "array of NumPy's strings": lambda texts: np.array(texts, np.dtypes.StringDType()),
+    "list of NumPy's strings": lambda texts: list(np.array(texts)),
+    "series": Series,
+}
+every_kind_of_strings = pytest.mark.parametrize("kind", STRINGS.values(), ids=STRINGS)
+
+
+def batches(*parts):
+    """A generator of two batches."""
+    return (tuple(part[32 * index :][:32] for part in parts) for index in range(2))
+
+
+@every_kind_of_strings
+def test_strings_of_every_kind_are_tokens(kind):
+    tokens = SPACE.check(kind(["a red", "seven", ""]))
+    assert tokens.tolist() == [[2, 3, 0, 0, 0], [4, 0, 0, 0, 0], [0, 0, 0, 0, 0]]
+    assert tokens.dtype == "int32"
+
+
+@pytest.mark.parametrize(
+    ("texts", "received"),
+    [
+        (np.array(["a", None], object), r"object of shape \(2,\): pass one string a text"),
+        (np.array([["a"], ["red"]]), r"str\d+ of shape \(2, 1\): pass one string a text"),
+        (np.array(["a", "red"]), r"shape \(3, 5\), received int32 of shape \(2, 5\)"),
+        (np.array([b"a", b"red"]), r"bytes\d+ of shape \(2,\): pass one string a text"),
+        ([], r"float64 of shape \(0,\)|int32 of shape \(0, 5\)"),
+    ],
+)
+def test_what_are_no_strings_is_named(texts, received):
+    with pytest.raises(kgen.KgenError, match=f"^Expected texts.*{received}"):
+        SPACE.check(texts, 3)
+
+
+@every_kind_of_strings
+def test_models_take_strings_of_every_kind(kind):
+    data = captioned()
+    images, tokens = data.train.x, data.train.condition
+    texts = kind(SPACE.decode(tokens))
+    histories = []
+    for captions in (tokens, texts):
+        kgen.set_seed(0)
+        model = kgen.models.create("cvae", data, **SMALL["cvae"])
+        model.compile(keras.optimizers.Adam(0.01))
+        how = {"batch_size": 32, "validation_data": (images, captions), "verbose": 0}
+        histories.append(model.fit(images, captions, **how).history)
+    assert histories[1] == pytest.approx(histories[0], rel=1e-6)
+    np.testing.assert_array_equal(
+        model.sample(condition=texts, seed=0), model.sample(condition=tokens, seed=0)
+    )
+    np.testing.assert_allclose(model.latents(images, texts), model.latents(images, tokens))
+
+
+@every_kind_of_strings
+def test_models_of_texts_take_strings_of_every_kind(kind):
+    texts, histories = ["a red seven", "blue", "seven", "a"], []
+    for x in (SPACE.encode(texts), kind(texts)):
+        kgen.set_seed(0)
+        model = kgen.LanguageModel(SPACE.words, SPACE.length, features=8)
+        model.compile(keras.optimizers.Adam(0.01))
+        histories.append(model.fit(x, batch_size=2, verbose=0).history)
+        model.evaluate(x, verbose=0)
+    assert histories[1] == pytest.approx(histories[0], rel=1e-6)
+    np.testing.assert_allclose(model.log_prob(kind(texts)), model.log_prob(SPACE.encode(texts)))
+
+
+@pytest.mark.parametrize("kind", [list, np.array], ids=["list", "array"])
+def test_batches_of_a_generator_hold_strings(kind, caplog):
+    data = captioned()
+    images, tokens = data.train.x, data.train.condition
+    texts, histories = SPACE.decode(tokens), []
+    texts[0], tokens[0] = "crimson", SPACE.encode(["crimson"])[0]
+    texts[-1], tokens[-1] = "mauve", SPACE.encode(["mauve"])[0]
+    for captions in (tokens, kind(texts)):
+        kgen.set_seed(0)
+        model = kgen.models.create("cvae", data, **SMALL["cvae"])
+        model.compile(keras.optimizers.Adam(0.01))
+        with caplog.at_level(logging.WARNING, "kgen"):
+            history = model.fit(batches(images, captions), shuffle=False, verbose=0).history
+        histories.append(history)
+    assert histories[1] == pytest.approx(histories[0], rel=1e-6)
+    warnings = [record.getMessage() for record in caplog.records if "unknown" in record.msg]
+    assert len(warnings) == 1  # of the first batch, not of each
+    assert "crimson" in warnings[0]

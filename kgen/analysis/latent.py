@@ -9,7 +9,7 @@ import numpy as np
 
 from kgen.capabilities import require
 from kgen.errors import KgenError
-from kgen.spaces import as_array, rows_of
+from kgen.spaces import as_array, count_of, rows_of, texts_of
 
 SAMPLES, SAMPLE_SEED = 500, 0  # samples to measure `usage` on if no images are given
 
@@ -28,7 +28,7 @@ def interpolate(model, first, second, steps=8, kind="linear", condition=None):
     Args:
         model: a model with `decodes`; to interpolate between images, with `encodes`, too.
         first, second: uint8 images (n, height, width, channels); or latents, float (n,
-            latent_size), such as those of a GAN; for a model of texts, lists of n strings.
+            latent_size), such as those of a GAN; for a model of texts, n strings.
         steps: images per row, at least 2; the first and the last are the reconstructions.
         kind: "linear" or "spherical".
         condition: for a conditional model, n rows.
@@ -50,10 +50,10 @@ def interpolate(model, first, second, steps=8, kind="linear", condition=None):
         raise KgenError(f"Expected kind 'linear' or 'spherical', received {kind!r}: choose one.")
     if steps < 2:
         raise KgenError(f"Expected at least 2 steps, received {steps}: the ends count.")
-    if len(first) != len(second):
+    if count_of(first) != count_of(second):
         raise KgenError(
-            f"Expected as many second images as first ones, received {len(first)} and "
-            f"{len(second)}: leave some out."
+            f"Expected as many second images as first ones, received {count_of(first)} and "
+            f"{count_of(second)}: leave some out."
         )
     start, end = (_latents(model, ends, condition) for ends in (first, second))  # (n, d)
     way = np.linspace(0, 1, steps, dtype="float32")[:, None]  # (steps, 1)
@@ -100,8 +100,9 @@ def traverse(model, image, dimensions=None, values=None, condition=None):
 
     Args:
         model: a model with `decodes`; with `encodes`, too, if an image or no dimensions are given.
-        image: uint8 (height, width, channels), whose latents all other dimensions keep; None for
-            latents of zero, the centre of the prior.
+        image: uint8 (height, width, channels), whose latents all other dimensions keep; for a
+            model of texts, a string; or latents, float (latent_size,); None for latents of zero,
+            the centre of the prior.
         dimensions: one dimension, 0..latent_size-1, or a pair (rows, columns). None for the two
             with the largest `usage` in 500 samples of the model. For the two with the largest usage
             in your images pass `usage(model, images).argsort()[::-1][:2]`.
@@ -113,8 +114,8 @@ def traverse(model, image, dimensions=None, values=None, condition=None):
         uint8 images (rows, columns, height, width, channels); one row if one dimension varies.
 
     Raises:
-        KgenError: for a model without latents, dimensions it does not have, or no dimensions for a
-            model that cannot sample.
+        KgenError: for a model without latents, an image that it does not take, several texts,
+            dimensions it does not have, or no dimensions for a model that cannot sample.
 
     Examples:
         >>> model, images = kgen.VAE((8, 8, 1), levels=17), kgen.data.load("digits").test.images
@@ -134,10 +135,7 @@ def traverse(model, image, dimensions=None, values=None, condition=None):
             f"received {dimensions!r}: leave dimensions out for the two most used."
         )
     values = np.linspace(-3, 3, 9) if values is None else np.asarray(values)
-    if image is None:
-        centre = np.zeros(model.latent_size, "float32")
-    else:
-        centre = _latents(model, image[None], condition)[0]
+    centre = _centre(model, image, condition)
     rows = values if len(pair) == 2 else values[:1]
     latents = np.tile(centre, (len(rows), len(values), 1))
     if len(pair) == 2:
@@ -167,10 +165,23 @@ def _repeated(condition, count):
     return None if condition is None else np.repeat(np.asarray(condition), count, axis=0)
 
 
+def _centre(model, image, condition):
+    """The latents of one image or text, (latent_size,); zeros for None."""
+    if image is None:
+        return np.zeros(model.latent_size, "float32")
+    texts = texts_of(image)
+    if texts is None:
+        return _latents(model, as_array(image)[None], condition)[0]
+    if len(texts) != 1:
+        raise KgenError(f"Expected one text to traverse from, received {len(texts)}: pass one.")
+    return _latents(model, texts, condition)[0]
+
+
 def _latents(model, ends, condition):
     """The latents of images or strings; latents are returned unchanged."""
-    if isinstance(ends[0], str):
-        return model.latents(list(ends), condition)
+    texts = texts_of(ends)
+    if texts is not None:
+        return model.latents(texts, condition)
     ends = as_array(ends)
     if ends.shape[1:] == (model.latent_size,) and ends.dtype.kind == "f":
         return ends

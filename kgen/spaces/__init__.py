@@ -24,7 +24,7 @@ from kgen.spaces.conditions import (
 )
 from kgen.spaces.pixels import Pixels
 from kgen.spaces.space import Space
-from kgen.spaces.tokens import Tokens, split_words
+from kgen.spaces.tokens import Tokens, split_words, texts_of
 from kgen.spaces.values import Attributes, Labels, Vectors
 
 __all__ = [
@@ -45,4 +45,5 @@ __all__ = [
     "rows_of",
     "shape_of",
     "split_words",
+    "texts_of",
 ]

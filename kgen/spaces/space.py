@@ -79,6 +79,15 @@ class Space:
     def _converted(self, array):
         return array
 
+    def read(self, values, warn=True):
+        """Values as they are, unless they are strings in place of tokens.
+
+        Args:
+            values: as in `check`.
+            warn: whether a warning names words that are unknown.
+        """
+        return values
+
     def check_batch(self, values, count=None):
         """Check dtype and shape, also of a tensor inside a training step.
 

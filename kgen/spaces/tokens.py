@@ -13,6 +13,7 @@ from kgen.spaces.space import Space
 
 WORD = re.compile(r"\w+(?:'\w+)?|[^\w\s]")
 UNKNOWN = 1  # the token of every word that is not among a space's words
+STRINGS = ("U", "T", "O")  # kinds of NumPy's dtypes whose values may be strings
 SHOWN = 5  # unknown words that a warning names
 
 logger = logging.getLogger("kgen")
@@ -97,16 +98,20 @@ class Tokens(Space):
         return np.minimum(np.count_nonzero(tokens, axis=1) + 1, self.length)
 
     def check(self, values, count=None):
-        """Texts as tokens; see `Space.check`. Strings may be given, too.
+        """Texts as tokens; see `Space.check`. Strings may be given, too, as `texts_of` reads them.
 
         A warning names words of the strings that are unknown; they become token 1.
         """
-        if isinstance(values, str):
-            values = [values]
-        if isinstance(values, list | tuple) and all(isinstance(text, str) for text in values):
-            self._warn_of_unknown_words(values)
-            values = self.encode(values)
-        return super().check(values, count)
+        return super().check(self.read(values), count)
+
+    def read(self, values, warn=True):
+        """Strings as tokens; everything else as it is."""
+        texts = texts_of(values)
+        if texts is None:
+            return values
+        if warn:
+            self._warn_of_unknown_words(texts)
+        return self.encode(texts)
 
     def _warn_of_unknown_words(self, texts):
         known = set(self.words)
@@ -125,11 +130,35 @@ class Tokens(Space):
     def _fits(self, dtype):
         return is_whole(dtype)
 
+    def _advice(self, dtype, shape):
+        if is_whole(dtype):
+            return super()._advice(dtype, shape)
+        return f"pass one string a text, or rows of {self.length} whole numbers"
+
     def _advice_on_range(self, smallest, largest):
         return "encode the texts with the model's own words"
 
     def arguments(self):
         return {"words": self.words, "length": self.length}
+
+
+def texts_of(values):
+    """Strings as a list; None for anything else.
+
+    Args:
+        values: a string, or a list, a tuple, an array (n,) of NumPy or a Series of pandas.
+
+    Examples:
+        >>> kgen.spaces.texts_of(np.array(["a seven", "red"]))
+        ['a seven', 'red']
+    """
+    if isinstance(values, str):
+        return [values]
+    kind = getattr(getattr(values, "dtype", None), "kind", None)  # tensors have none
+    if kind in STRINGS and len(values.shape) == 1:
+        values = np.asarray(values).tolist()
+    is_list = isinstance(values, list | tuple)
+    return list(values) if is_list and all(isinstance(text, str) for text in values) else None
 
 
 def split_words(text):

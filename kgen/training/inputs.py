@@ -161,6 +161,7 @@ def checked_batches(model, x):
     elif hasattr(x, "element_spec"):  # a tf.data.Dataset: dtype and shape are known beforehand
         check(x.element_spec)
     elif isinstance(x, types.GeneratorType):
+        check.reads_strings = True
         return (check.as_tuple(batch) for batch in x)
     elif hasattr(x, "collate_fn"):  # a PyTorch DataLoader
         x = copy.copy(x)
@@ -172,11 +173,17 @@ class BatchCheck:
     """Callable: checks number, dtype and shape of a batch's parts.
 
     It holds spaces, not the model, so that it can be pickled for a DataLoader's workers.
+
+    Args:
+        model: whose batches they are.
+        reads_strings: whether strings become tokens; else they are refused.
     """
 
-    def __init__(self, model):
+    def __init__(self, model, reads_strings=False):
         self.space, self.condition_space = model.space, model.condition_space
         self.name = type(model).__name__
+        self.reads_strings = reads_strings
+        self.warn = True  # of unknown words, in the first batch
 
     def __call__(self, batch):
         """A batch as (x, condition); the condition of an unconditional model is None."""
@@ -188,11 +195,11 @@ class BatchCheck:
                 "out."
             ) from error
         refuse(sample_weight=weights)
-        self.space.check_batch(_tensor(x))
-        if self.condition_space is None:
-            return x, None
-        self._check_condition(condition, shape_of(_tensor(x))[0])
-        return x, condition
+        x, given = self._checked_part(self.space, x), None
+        if self.condition_space is not None:
+            given = self._checked_condition(condition, shape_of(x)[0])
+        self.warn = False
+        return x, given
 
     def _forms(self):
         what = self.space.what
@@ -200,19 +207,24 @@ class BatchCheck:
             return f"{what}, ({what},) or ({what}, labels)"
         return f"({what}, {in_words(self.condition_space)})"
 
-    def _check_condition(self, condition, count):
+    def _checked_condition(self, condition, count):
         space = self.condition_space
         if condition is None:
             raise KgenError(
                 f"Expected batches {self._forms()} for {self.name}, received {self.space.what} "
                 f"alone: pair them with {in_words(space)}."
             )
-        if isinstance(space, dict):
-            check_names(space, condition)
-            for name, part in space.items():
-                part.check_batch(_tensor(condition[name]), count)
-        else:
-            space.check_batch(_tensor(condition), count)
+        if not isinstance(space, dict):
+            return self._checked_part(space, condition, count)
+        check_names(space, condition)
+        return {
+            name: self._checked_part(part, condition[name], count) for name, part in space.items()
+        }
+
+    def _checked_part(self, space, values, count=None):
+        values = _tensor(space.read(values, self.warn) if self.reads_strings else values)
+        space.check_batch(values, count)
+        return values
 
     def as_tuple(self, batch):
         """A checked batch as a tuple (x,) or (x, condition), which every Keras backend takes."""

@@ -40,7 +40,12 @@ class LowRank(Covariances):
         inverse, scaled, factor = self._scaled()
         differences = (values[None] - means[:, None]) * inverse[:, None]  # (K, n, D)
         projected = self._projected(differences, scaled, factor)  # (K, R, n)
-        squares = ops.sum(differences**2, axis=-1) - ops.sum(projected**2, axis=1)
+        upper = ops.transpose(factor, (0, 2, 1))
+        z = ops.solve_triangular(upper, projected, lower=False)  # the latents' posterior means
+        rest = differences - ops.matmul(
+            ops.transpose(z, (0, 2, 1)), ops.transpose(scaled, (0, 2, 1))
+        )
+        squares = ops.sum(rest**2, axis=-1) + ops.sum(z**2, axis=1)  # no difference of large sums
         diagonal = ops.diagonal(factor, axis1=1, axis2=2)
         logs = ops.sum(self.log_variances, axis=-1) + 2.0 * ops.sum(ops.log(diagonal), axis=-1)
         rows = ops.transpose(scaled * inverse[..., None], (0, 2, 1))

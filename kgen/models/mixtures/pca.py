@@ -12,6 +12,9 @@ eigenvalues l_1 >= l_2 >= ... and eigenvectors U of the covariance of the data, 
 
     W = U_R (diag(l_1, ..., l_R) - s^2 I)^1/2,   s^2 = mean of the other eigenvalues
 
+Vectors may lie in R dimensions, where s^2 were 0 and the density infinite. So their s^2 is at least
+a millionth of l_1. Dequantisation does it for images.
+
 So one epoch of `fit` is all of the training. A further one computes the same, with less rounding
 if the mean is far from 0. Images are dequantised (`base.py`).
 
@@ -29,6 +32,7 @@ from kgen.inference import checked_latents, in_chunks, inference
 from kgen.models.mixtures.base import GaussianDensity
 from kgen.models.mixtures.covariances import LOG_TWO_PI, SMALLEST, array, assign
 
+SMALLEST_SHARE = 1e-6  # of the largest eigenvalue: the least s^2, as float32 sums tell it from 0
 NO_LOADING = 1e-6  # of the largest singular value of W: the data do not vary in this direction
 
 
@@ -91,12 +95,18 @@ class PCA(GaussianDensity):
         return ops.cholesky(products + ops.exp(self.log_variance) * ops.eye(self.latent_size))
 
     def log_densities(self, values):
-        """The inverse covariance is (I - W M^-1 W^T) / s^2."""
+        """The inverse covariance is (I - W M^-1 W^T) / s^2.
+
+        With y = x - m and z = M^-1 W^T y, the squared distance is |y - W z|^2 / s^2 + |z|^2: a sum,
+        where the difference y^T y - y^T W z would lose its digits if s^2 is small.
+        """
         factor, rank = self.factor(), self.latent_size
         centred = values - self.mean
         projected = self._projected(factor, ops.transpose(centred))  # (R, n)
         variance = ops.exp(self.log_variance)
-        squares = (ops.sum(centred**2, axis=-1) - ops.sum(projected**2, axis=0)) / variance
+        means = ops.solve_triangular(ops.transpose(factor), projected, lower=False)  # of z|x
+        rest = centred - ops.transpose(ops.matmul(self.loadings, means))
+        squares = ops.sum(rest**2, axis=-1) / variance + ops.sum(means**2, axis=0)
         explained = ops.sum(self._projected(factor, ops.convert_to_tensor(self.loadings)) ** 2)
         trace = (self.dimensions - explained) / variance
         log_determinant = (self.dimensions - rank) * self.log_variance + 2.0 * ops.sum(
@@ -127,7 +137,8 @@ class PCA(GaussianDensity):
         covariance = sums["products"] / sums["count"] - np.outer(change, change)
         eigenvalues, eigenvectors = np.linalg.eigh(covariance)  # the smallest first
         eigenvalues = np.maximum(eigenvalues + self.noise, SMALLEST)
-        variance = eigenvalues[: -self.latent_size].mean()
+        least = SMALLEST_SHARE * eigenvalues[-1] if self.size else 0.0
+        variance = max(eigenvalues[: -self.latent_size].mean(), least)
         largest = eigenvalues[: -self.latent_size - 1 : -1]
         directions = eigenvectors[:, : -self.latent_size - 1 : -1]
         signs = np.sign(directions[np.abs(directions).argmax(axis=0), range(self.latent_size)])
