@@ -151,7 +151,7 @@ def are_batches(x):
 
 def checked_batches(model, x):
     """The same batches, each checked as it arrives if it passes through Python."""
-    check = BatchCheck(model)
+    check = BatchCheck(model, reads_strings=isinstance(x, types.GeneratorType))
     if isinstance(x, keras.utils.PyDataset):
         if x.num_batches == 0:
             raise KgenError(
@@ -161,7 +161,6 @@ def checked_batches(model, x):
     elif hasattr(x, "element_spec"):  # a tf.data.Dataset: dtype and shape are known beforehand
         check(x.element_spec)
     elif isinstance(x, types.GeneratorType):
-        check.reads_strings = True
         return (check.as_tuple(batch) for batch in x)
     elif hasattr(x, "collate_fn"):  # a PyTorch DataLoader
         x = copy.copy(x)
