@@ -263,15 +263,16 @@ def test_spectral_normalisation_of_the_generator(architecture):
 
 
 def test_conditional_batch_normalisation_is_numpys():
-    layer, x = ConditionalBatchNormalization(3, epsilon=1e-5), floats(6, 2, 2, 4)
+    layer, x = ConditionalBatchNormalization(epsilon=1e-5), floats(6, 2, 2, 4)
     labels = np.array([0, 1, 2, 0, 1, 2], "int32")
-    layer.build(x.shape, labels.shape)
+    vectors = np.eye(3, dtype="float32")[labels]
+    layer.build(x.shape, vectors.shape)
     gamma, beta = floats(3, 4), floats(2, 3, 4)[1]
     layer.gamma.assign(gamma)
     layer.beta.assign(beta)
     normal = (x - x.mean(axis=(0, 1, 2))) / np.sqrt(x.var(axis=(0, 1, 2)) + 1e-5)
-    expected = normal * gamma[labels][:, None, None] + beta[labels][:, None, None]
-    np.testing.assert_allclose(array(layer(x, labels, training=True)), expected, atol=1e-4)
+    expected = normal * (1 + gamma[labels][:, None, None]) + beta[labels][:, None, None]
+    np.testing.assert_allclose(array(layer(x, vectors, training=True)), expected, atol=1e-4)
 
 
 def test_the_reach_of_a_translation_is_an_eighth():

@@ -35,7 +35,7 @@ def embedding_of(model):
 def test_the_projection_is_linear_in_the_embedding(architecture):
     """D(x, y) - w . phi(x) - b = e_y . phi(x): its parts add up, and rows go by their label."""
     model = model_of(architecture, spectral_normalization=False)
-    vectors, images = embedding_of(model), some_images()
+    vectors, images = embedding_of(model), ops.convert_to_tensor(some_images())
     first, second = np.random.default_rng(0).standard_normal((2, *vectors.shape))
 
     def logits(matrix):
@@ -69,13 +69,14 @@ def test_every_label_has_a_scale_and_an_offset_in_the_generator(architecture):
     tables = [v for v in model.generator.trainable_variables if v.shape[0] == 5]
     assert {v.name for v in tables} == {"gamma", "beta"}
     latents = np.repeat(np.float32([[0.1, -0.2, 0.3, 0.5]]), 3, axis=0)
-    before = array(model.generator([latents, np.arange(3)]))
+    vectors = np.eye(5, dtype="float32")[:3]
+    before = array(model.generator([latents, vectors]))
     np.testing.assert_allclose(before[1:], before[:1].repeat(2, axis=0), atol=1e-6)  # ones, zeros
     for table in tables:
         value = array(table.value)
         value[1] += np.random.default_rng(0).standard_normal(value.shape[1])
         table.assign(value)
-    after = array(model.generator([latents, np.arange(3)]))
+    after = array(model.generator([latents, vectors]))
     np.testing.assert_allclose(after[[0, 2]], before[[0, 2]], atol=1e-6)
     assert np.abs(after[1] - before[1]).max() > 1e-4
 
@@ -95,3 +96,43 @@ def test_other_networks_train(architecture):
     history = model.fit(images, LABELS, batch_size=COUNT, verbose=0).history
     assert np.isfinite(list(history.values())).all()
     assert model.sample(2, seed=0).shape == (2, 16, 16, 1)
+
+
+# === Captions and attributes ===
+
+CAPTIONS = np.int32([[2, 3, 0], [4, 0, 0], [2, 4, 0], [3, 0, 0], [4, 2, 0], [2, 0, 0]])
+ATTRIBUTES = np.float32([[1, 0], [0, 1], [1, 1], [0, 0], [1, 0], [0, 1]])
+GIVEN = {
+    "captions": ({"words": ("a", "red", "seven"), "length": 3}, CAPTIONS),
+    "attributes": ({"attributes": ("bold", "red")}, ATTRIBUTES),
+    "both": (
+        {"words": ("a", "red", "seven"), "length": 3, "attributes": ("bold", "red")},
+        {"captions": CAPTIONS, "attributes": ATTRIBUTES},
+    ),
+}
+
+
+@pytest.mark.parametrize("given", GIVEN)
+def test_what_is_given_is_learned_by_the_discriminator_alone(given):
+    """Both losses depend on the condition, and each player moves its own weights only."""
+    settings, condition = GIVEN[given]
+    model = model_of(classes=0, **settings)
+    model.compile()
+    encoder = {v.path for v in model.condition_encoder.trainable_variables}
+    own = [{v.path for v in model.variables_of(player)} for player in model.players]
+    assert encoder <= own[0]
+    assert not encoder & own[1]
+    before = {v.path: array(v.value) for v in model.trainable_variables}
+    images = np.random.default_rng(0).integers(0, 17, (COUNT, 16, 16, 1)).astype("uint8")
+    model.fit(images, condition, batch_size=COUNT, epochs=2, verbose=0)
+    still = [v.path for v in model.trainable_variables if np.array_equal(v.value, before[v.path])]
+    assert [path for path in still if "nothing" not in path] == []
+    assert model.sample(COUNT, condition, seed=0).shape == (COUNT, 16, 16, 1)
+    inputs = model.with_condition(ops.ones((COUNT, 4)), condition)
+    first, second = array(model.generator(inputs))[:2]  # which differ by their condition alone
+    assert np.abs(first - second).max() > 0
+
+
+def test_something_must_be_given():
+    with pytest.raises(kgen.KgenError, match="Expected classes to be a whole number from 1"):
+        model_of(classes=0)

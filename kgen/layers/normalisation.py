@@ -30,43 +30,45 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
 @keras.saving.register_keras_serializable("kgen")
 class ConditionalBatchNormalization(keras.layers.Layer):
-    """Batch normalisation with a scale and an offset per class and channel.
+    """Batch normalisation whose scale and offset are linear functions of a vector.
+
+    At first they are 1 and 0. Of a one-hot label they are a scale and an offset per class.
 
     Args:
-        classes: number of labels, 0..classes-1.
         momentum, epsilon: see `keras.layers.BatchNormalization`.
 
     Source: Dumoulin et al., "A Learned Representation for Artistic Style", 2016, arXiv:1610.07629.
     """
 
-    def __init__(self, classes, momentum=0.99, epsilon=1e-3, **kwargs):
+    conditional = True
+
+    def __init__(self, momentum=0.99, epsilon=1e-3, **kwargs):
         super().__init__(**kwargs)
-        self.classes, self.momentum, self.epsilon = classes, momentum, epsilon
+        self.momentum, self.epsilon = momentum, epsilon
         settings = {"momentum": momentum, "epsilon": epsilon}
         self.normalisation = BatchNormalization(**settings, center=False, scale=False)
 
-    def build(self, x_shape, labels_shape):
-        shape = (self.classes, x_shape[-1])
+    def build(self, x_shape, vectors_shape):
+        shape = (vectors_shape[-1], x_shape[-1])
         self.normalisation.build(x_shape)
-        self.gamma = self.add_weight(shape=shape, initializer="ones", name="gamma")
+        self.gamma = self.add_weight(shape=shape, initializer="zeros", name="gamma")
         self.beta = self.add_weight(shape=shape, initializer="zeros", name="beta")
         self.built = True
 
-    def call(self, x, labels, training=None):
-        """Images (n, height, width, channels) or vectors (n, channels), and labels (n,)."""
+    def call(self, x, vectors, training=None):
+        """Features (n, height, width, channels) or (n, channels), and vectors (n, k)."""
         normal = self.normalisation(x, training=training)
         shape = (-1, *[1] * (len(x.shape) - 2), x.shape[-1])
         scale, offset = (
-            ops.cast(ops.reshape(ops.take(table, labels, axis=0), shape), normal.dtype)
-            for table in (self.gamma, self.beta)
+            ops.reshape(ops.matmul(vectors, matrix), shape) for matrix in (self.gamma, self.beta)
         )
-        return normal * scale + offset
+        return normal * (1.0 + scale) + offset
 
-    def compute_output_shape(self, x_shape, labels_shape):
+    def compute_output_shape(self, x_shape, vectors_shape):
         return x_shape
 
     def get_config(self):
-        own = {name: getattr(self, name) for name in ("classes", "momentum", "epsilon")}
+        own = {name: getattr(self, name) for name in ("momentum", "epsilon")}
         return {**super().get_config(), **own}
 
 

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from kgen.bounds import NoClasses, NoCount, NoNames, NoWords
+from kgen.bounds import LABELLED, NoClasses, NoCount, NoNames, NoWords
 from kgen.errors import KgenError
 from kgen.spaces import Attributes, Labels, Tokens
 from kgen.training.model import GenerativeModel
@@ -69,3 +69,11 @@ class Given(GenerativeModel):
         if self.words:
             spaces["captions"] = Tokens(self.length, self.words)
         return spaces if len(spaces) > 1 else next(iter(spaces.values()), None)
+
+    def check_given(self):
+        """Raise KgenError if nothing is given."""
+        if self.condition_space is None:
+            raise KgenError(
+                f"Expected classes to be a whole number from 1, received {self.classes} and no "
+                f"words or attributes: {LABELLED}."
+            )

@@ -22,8 +22,7 @@ import math
 import keras
 from keras import layers, ops
 
-from kgen.bounds import LABELLED, ImageShape, Levels, NoClasses
-from kgen.errors import KgenError
+from kgen.bounds import ImageShape, Levels, NoClasses
 from kgen.layers import ConditionEmbedding
 from kgen.models.autoencoders.vae import VAE
 from kgen.spaces import Labels
@@ -62,11 +61,7 @@ class CVAE(Given, VAE):
 
     def build_networks(self):
         size, space = math.prod(self.image_shape[:2]), self.condition_space
-        if space is None:
-            raise KgenError(
-                f"Expected classes to be a whole number from 1, received {self.classes} and no "
-                f"words or attributes: {LABELLED}."
-            )
+        self.check_given()
         self.condition_vector = None
         if isinstance(space, Labels):
             super().build_networks(further_channels=1, further_latents=self.classes)

@@ -29,14 +29,13 @@ def normal():
     return keras.initializers.RandomNormal(0.0, 0.02)
 
 
-def batch_normalisation(classes=0):
-    """Batch normalisation; with `classes` a scale and an offset per class and channel.
+def batch_normalisation(conditional=False):
+    """Batch normalisation; if `conditional`, scale and offset depend on a vector.
 
     Momentum 0.9: at Keras' 0.99 moving statistics would need hundreds of steps to settle.
     """
-    if classes:
-        return ConditionalBatchNormalization(classes, momentum=0.9, epsilon=1e-5)
-    return BatchNormalization(momentum=0.9, epsilon=1e-5)
+    kind = ConditionalBatchNormalization if conditional else BatchNormalization
+    return kind(momentum=0.9, epsilon=1e-5)
 
 
 @keras.saving.register_keras_serializable("kgen")
@@ -46,23 +45,23 @@ class ResidualUp(layers.Layer):
     Args:
         filters: output channels.
         size: (height, width) of the output.
-        classes: number of labels that the normalisation is given; 0 for none.
+        conditional: whether the normalisation is given a vector.
         spectral: whether the kernels are divided by their largest singular value.
     """
 
-    def __init__(self, filters, size, classes=0, spectral=False, **kwargs):
+    def __init__(self, filters, size, conditional=False, spectral=False, **kwargs):
         super().__init__(**kwargs)
         self.filters, self.size = filters, tuple(size)
-        self.classes, self.spectral = classes, spectral
-        self.normalisations = [batch_normalisation(classes) for _ in range(2)]
+        self.conditional, self.spectral = conditional, spectral
+        self.normalisations = [batch_normalisation(conditional) for _ in range(2)]
         settings = {"padding": "same", "spectral": spectral}
         self.upsampling = linear(UpsampleConv, filters, size, use_bias=False, spectral=spectral)
         self.convolution = linear(Conv2D, filters, 3, **settings)
         self.shortcut = linear(Conv2D, filters, 1, use_bias=False, **settings)
 
-    def build(self, x_shape, labels_shape=None):
+    def build(self, x_shape, vectors_shape=None):
         inner = (None, *self.size, self.filters)
-        given = (labels_shape,) if self.classes else ()
+        given = (vectors_shape,) if self.conditional else ()
         first, second = self.normalisations
         first.build(x_shape, *given)
         second.build(inner, *given)
@@ -71,19 +70,19 @@ class ResidualUp(layers.Layer):
         self.shortcut.build(x_shape)
         self.built = True
 
-    def call(self, x, labels=None, training=False):
-        given = (labels,) if self.classes else ()
+    def call(self, x, vectors=None, training=False):
+        given = (vectors,) if self.conditional else ()
         first, second = self.normalisations
         h = self.upsampling(ops.relu(first(x, *given, training=training)))
         h = self.convolution(ops.relu(second(h, *given, training=training)))
         wide = ops.repeat(ops.repeat(self.shortcut(x), 2, axis=1), 2, axis=2)
         return h + wide[:, : self.size[0], : self.size[1]]
 
-    def compute_output_shape(self, x_shape, labels_shape=None):
+    def compute_output_shape(self, x_shape, vectors_shape=None):
         return (x_shape[0], *self.size, self.filters)
 
     def get_config(self):
-        own = {name: getattr(self, name) for name in ("filters", "size", "classes", "spectral")}
+        own = {name: getattr(self, name) for name in ("filters", "size", "conditional", "spectral")}
         return {**super().get_config(), **own}
 
 

@@ -10,12 +10,12 @@ class GANNetworks:
     Attributes:
         batch_normalised_discriminator: whether D has batch normalisation; "conv" only.
         discriminator_has_bias: whether the layer that gives the logit has a bias.
-        generator_classes: number of labels that G's normalisation layers are given.
+        conditional_generator: whether G's normalisation layers are given a vector.
     """
 
     batch_normalised_discriminator = True
     discriminator_has_bias = True
-    generator_classes = 0
+    conditional_generator = False
 
     def check_shape(self):
         """Raise KgenError if the architecture does not fit the images."""
@@ -40,7 +40,7 @@ class GANNetworks:
 
     def generator_layers(self):
         """The layers of G, a list: latents to images."""
-        settings = self.generator_classes, self.generator_spectral_normalization
+        settings = self.conditional_generator, self.generator_spectral_normalization
         if self.architecture == "dense":
             return networks.dense_generator(self.image_shape, self.generator_units, *settings)
         convolutional = networks.residual_generator

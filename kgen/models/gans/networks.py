@@ -24,24 +24,24 @@ def network(chain, shape, name):
     return keras.Sequential([layers.Input(shape), *chain], name=name)
 
 
-def labelled(chain, inputs, labels):
-    """The output of the layers `chain` on `inputs`; layers made with `classes` get the labels."""
+def conditioned(chain, inputs, vectors):
+    """The output of the layers `chain` on `inputs`; the conditional ones are given the vectors."""
     for layer in chain:
-        inputs = layer(inputs, labels) if getattr(layer, "classes", 0) else layer(inputs)
+        inputs = layer(inputs, vectors) if getattr(layer, "conditional", False) else layer(inputs)
     return inputs
 
 
 # === Generators: lists of layers, latents to images ===
-# Arguments: `classes`, of labels that normalisation layers are given, 0 for none; `spectral`,
-# whether kernels are divided by their largest singular value.
+# Arguments: `conditional`, whether normalisation layers are given a vector; `spectral`, whether
+# kernels are divided by their largest singular value.
 
 
-def dense_generator(image_shape, units, classes, spectral):
+def dense_generator(image_shape, units, conditional, spectral):
     """Dense layers with batch normalisation and GELU; ends in a scaled sigmoid."""
     chain = []
     for width in units:
         chain.append(linear(layers.Dense, width, use_bias=False, spectral=spectral))
-        chain.append(batch_normalisation(classes))
+        chain.append(batch_normalisation(conditional))
         chain.append(layers.Activation("gelu"))
     chain.append(layers.Dense(math.prod(image_shape), "sigmoid", dtype="float32"))
     chain.append(layers.Rescaling(2.0, -1.0, dtype="float32"))
@@ -49,12 +49,12 @@ def dense_generator(image_shape, units, classes, spectral):
     return chain
 
 
-def convolutional_generator(image_shape, base_channels, classes, spectral):
+def convolutional_generator(image_shape, base_channels, conditional, spectral):
     """The DCGAN's generator: transposed convolutions double a small feature map to the image."""
     chain = smallest_map(image_shape, base_channels, spectral)
     sizes = resolutions(image_shape)  # [(28, 28), (14, 14), (7, 7), (4, 4)]
     for level in reversed(range(1, len(sizes))):
-        chain.append(batch_normalisation(classes))
+        chain.append(batch_normalisation(conditional))
         chain.append(layers.ReLU())
         last = level == 1
         chain.append(
@@ -72,13 +72,15 @@ def convolutional_generator(image_shape, base_channels, classes, spectral):
     return chain
 
 
-def residual_generator(image_shape, base_channels, classes, spectral):
+def residual_generator(image_shape, base_channels, conditional, spectral):
     """Residual blocks double a small feature map to the image; then one 3x3 convolution."""
     sizes = resolutions(image_shape)
     return [
         *smallest_map(image_shape, base_channels, spectral),
         *[
-            ResidualUp(base_channels * 2 ** max(0, level - 2), sizes[level - 1], classes, spectral)
+            ResidualUp(
+                base_channels * 2 ** max(0, level - 2), sizes[level - 1], conditional, spectral
+            )
             for level in reversed(range(1, len(sizes)))
         ],
         batch_normalisation(),

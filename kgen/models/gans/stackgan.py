@@ -87,7 +87,7 @@ class StageI(Augmented):
 
     def build_generator(self):
         size = self.latent_size - self.condition_size
-        settings = {"classes": 0, "spectral": self.generator_spectral_normalization}
+        settings = {"conditional": False, "spectral": self.generator_spectral_normalization}
         chain = networks.convolutional_generator(self.image_shape, self.base_channels, **settings)
         network = networks.network(chain, (self.latent_size,), "images")
         latents, condition = layers.Input((size,)), layers.Input((self.condition_size,))
