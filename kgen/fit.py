@@ -252,6 +252,7 @@ def measurements_of(whole, images, options, model):
     every = options.evaluate_every
     if not every:
         return []
+    whole.check_images("--evaluate-every")
     return [SampleQuality(images, every, encoder=encoders.for_data(whole), model=model)]
 
 

@@ -201,6 +201,10 @@ def test_list_shows_models_and_data_sets(capsys):
         (["--learning-rate", "0"], "above 0 to 10"),
         (["--learning-rate", "nan"], "a finite number"),
         (["--model", "autoencoder", "--evaluate-every", "1"], "that draws new images"),
+        (
+            ["--model", "mixture_of_gaussians", "--data", "moons", "--evaluate-every", "1"],
+            "--evaluate-every: expected images, received the vectors of moons",
+        ),
         (["--model", "nowhere:Model"], "write nowhere.py"),
         (["--model", "json:JSONDecoder"], "to be a kgen.GenerativeModel"),
         (["--model", "json:"], "as module:Class"),

@@ -13,7 +13,8 @@ from kgen.bounds import Count, ImageShape, Levels
 from kgen.data import Dataset, Split
 from kgen.inference import in_chunks, inference
 from kgen.layers import ConditionEmbedding, TimeEmbedding, UNet
-from kgen.models import REGISTRY, arguments_of
+from kgen.models import REGISTRY
+from kgen.models.creation import arguments_of
 from kgen.spaces import Attributes, Labels, Tokens
 from kgen.testing.comparing import assert_same, state_of
 from kgen.training import Given, ImageModel
@@ -200,3 +201,18 @@ def test_data_without_the_condition_that_a_model_needs():
     without = digits.changed("without labels", **parts, condition_space=None, label_names=None)
     with pytest.raises(kgen.KgenError, match="Expected data that give length and words of TextTo"):
         kgen.models.create("text_to_image_gan", without)
+
+
+@pytest.mark.parametrize(
+    ("name", "data_name", "words"),
+    [
+        ("projection_gan", "moons", "Expected images for ProjectionGAN, received vectors in moons"),
+        ("language_model", "digits", "Expected texts for LanguageModel, received images in digits"),
+        ("pix2pix", "digits", "Expected source images as what Pix2Pix is given, received labels"),
+        ("text_to_image_gan", "digits", "Expected texts as what TextToImageGAN is given"),
+        ("cgan", "digits:edges", "Expected labels as what CGAN is given, received images"),
+    ],
+)
+def test_data_that_a_model_cannot_take_are_named_in_words(name, data_name, words):
+    with pytest.raises(kgen.KgenError, match=words):
+        kgen.models.create(name, data.load(data_name))

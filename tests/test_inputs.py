@@ -148,9 +148,14 @@ def test_conditions_beside_batches_are_refused(says):
         cvae().fit(Batches(IMAGES), LABELS, verbose=0)
 
 
-@pytest.mark.parametrize("fraction", [0.001, 1.0, 2.0, -0.5])
-def test_a_validation_split_leaves_images_for_both(says, fraction):
-    with says("Expected a validation_split"):
+def test_a_validation_split_leaves_images_for_both(says):
+    with says("Expected a validation_split that leaves images for both, received 0.001"):
+        vae().fit(IMAGES, validation_split=0.001, verbose=0)
+
+
+@pytest.mark.parametrize("fraction", [1.0, 2.0, -0.5, "a", np.nan])
+def test_a_validation_split_is_a_fraction(says, fraction):
+    with says("Expected validation_split to be"):
         vae().fit(IMAGES, validation_split=fraction, verbose=0)
 
 

@@ -274,6 +274,8 @@ def create(name, data=None, **settings):
     """
     model_class = get(name)
     if data is not None:
+        from kgen.models.creation import arguments_of  # needs NumPy: the registry is read without
+
         settings = {**arguments_of(model_class, data), **settings}
         parameters = importlib.import_module("kgen.description.parameters")
         if missing := parameters.required(model_class) - set(settings):
@@ -282,35 +284,3 @@ def create(name, data=None, **settings):
                 f", received {data.name} without: choose other data, or another model."
             )
     return model_class(**settings)
-
-
-def arguments_of(model_class, data):
-    """The constructor's arguments that follow from `data`: of its space and its condition space.
-
-    Raises:
-        KgenError: if the model cannot take such items or such conditions.
-    """
-    from kgen.spaces import parts_of  # which imports NumPy: the registry is read without
-
-    parameters = importlib.import_module("kgen.description.parameters")
-    known = parameters.constructor_parameters(model_class)
-    found = data.space.arguments()
-    if not set(found) <= set(known):
-        raise KgenError(
-            f"Expected data for {model_class.__name__}, whose arguments are {', '.join(known)}, "
-            f"received {data.space.what} in {data.name}: choose another model or other data."
-        )
-    if not model_class.conditional:
-        return found
-    for space in parts_of(data.condition_space).values():
-        given = space.condition_arguments()
-        if not set(given) <= set(known) - set(found):
-            raise KgenError(
-                f"Expected data with a condition for {model_class.__name__}, whose arguments are "
-                f"{', '.join(known)}, received {space.what} in {data.name}: choose another model, "
-                "or another form of the data (NAME:labels)."
-            )
-        found |= given
-    if "classes" in known:
-        found.setdefault("classes", 0)
-    return found

@@ -8,6 +8,7 @@ import keras
 from kgen import data, models
 from kgen.description.parameters import constructor_parameters
 from kgen.files import as_json
+from kgen.models.creation import arguments_of
 from kgen.spaces import rows_of
 from kgen.testing.check import check
 from kgen.testing.comparing import refused, trainable
@@ -69,7 +70,7 @@ def creation_from_data_takes_its_spaces(case):
     items, condition = case.training_data()
     splits = [data.Split(items, condition), data.Split(items[:9], rows_of(condition, slice(9)))]
     found = data.Dataset("toy", *splits, case.space, "", "", condition_space=case.condition_space)
-    of_data = models.arguments_of(case.model_class, found)
+    of_data = arguments_of(case.model_class, found)
     settings = {name: case.arguments[name] for name in case.arguments.keys() - of_data.keys()}
     model = models.create(models.name_of(case.model), found, **settings)
     assert model.space == case.space

@@ -11,7 +11,7 @@ import types
 import keras
 import numpy as np
 
-from kgen.bounds import NoNumber, Number, checked
+from kgen.bounds import Fraction, NoNumber, Number, checked
 from kgen.errors import KgenError
 from kgen.spaces import (
     check_condition,
@@ -95,8 +95,9 @@ def split_validation(x, condition, fraction):
         (x, condition), (held out x, held out condition).
 
     Raises:
-        KgenError: if either part would be empty.
+        KgenError: for a fraction that is none, or if either part would be empty.
     """
+    fraction = checked("validation_split", fraction, Fraction)
     kept = len(x) - int(len(x) * fraction)
     if not 0 < kept < len(x):
         raise KgenError(
