@@ -30,6 +30,8 @@ from kgen.models.autoregressive.convolutional import ConvolutionalAutoregressive
 from kgen.spaces import Labels
 from kgen.training import Given
 
+CONDITION_SIZE = 64  # of the vector of a condition that is no label
+
 
 @keras.saving.register_keras_serializable("kgen")
 class GatedPixelCNN(Given, ConvolutionalAutoregressive):
@@ -86,23 +88,29 @@ class GatedPixelCNN(Given, ConvolutionalAutoregressive):
         self.first = self.horizontal[0]
         self.last = pointwise(features, features)
         self.output_layer = pointwise(features, self.parameters_per_pixel, dtype="float32")
+        self.condition_vector = None
         self.class_biases = self.build_biases(2 * blocks * 2 * features)
 
     def build_biases(self, size):
         """The layer from a condition to the biases of all layers, (n, size); None without one."""
         space = self.condition_space
-        if isinstance(space, Labels):
-            table = layers.Embedding(space.classes, size)
-            table.build()
-            return table
         if space is None:
             return None
-        return ConditionEmbedding(space, size, droppable=False, text_encoder=self.text_encoder)
+        if isinstance(space, Labels):
+            biases = layers.Embedding(space.classes, size)
+            biases.build()
+            return biases
+        self.condition_vector = ConditionEmbedding(
+            space, CONDITION_SIZE, droppable=False, text_encoder=self.text_encoder
+        )
+        return built(layers.Dense(size), CONDITION_SIZE)
 
     def embed(self, condition=None):
         """The biases (n, 2 * features) of every layer: (vertical, horizontal) lists."""
         if self.class_biases is None:
             return [[None] * self.blocks] * 2
+        if self.condition_vector is not None:
+            condition = self.condition_vector(condition)
         biases = ops.split(self.class_biases(condition), 2 * self.blocks, axis=-1)
         return biases[: self.blocks], biases[self.blocks :]
 

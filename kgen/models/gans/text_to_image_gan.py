@@ -39,7 +39,6 @@ from keras import layers, ops
 
 from kgen import backend
 from kgen.bounds import Count, ImageShape, Levels, Weight, Words
-from kgen.layers.attention import normalised
 from kgen.layers.text import text_encoder_of
 from kgen.models.gans import text_networks as parts
 from kgen.models.gans.base import GANBase
@@ -231,7 +230,7 @@ class TextToImageGAN(GANBase):
 
     def text_of(self, captions):
         """The vectors of captions, (n, text_size), each of mean 0 and variance 1."""
-        return normalised(self.caption_encoder(captions))
+        return self.caption_encoder(captions)
 
     def generated(self, latents, text, training=False):
         """Images in [-1, 1] of noise and captions' vectors, and a further loss of the generator."""
