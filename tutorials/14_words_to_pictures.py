@@ -55,7 +55,7 @@ print(space.check(["a small crimson seven in the middle on blue"])[0])
 # ## Words become a vector
 #
 # A text encoder reads the tokens and gives one vector. There are two: a recurrent network (a GRU),
-# whose state after the last word counts, and a small transformer (`text_encoder="transformer"`).
+# whose mean state counts, and a small transformer (`text_encoder="transformer"`).
 # Zeros behind the last word change nothing.
 #
 # Any conditional model of kgen takes captions in place of labels, and `create` reads from the data
