@@ -213,6 +213,9 @@ def test_training_times_have_their_distributions():
     edm = kgen.EDM(**arguments(kgen.EDM), sigma_data=0.9)
     sigma = array(edm.draw_times(ops.convert_to_tensor(uniform)))
     np.testing.assert_allclose(np.log(sigma), -1.2 + 1.2 * expected + np.log(0.9 / 0.5), atol=2e-3)
+    edm = kgen.EDM(**arguments(kgen.EDM), sigma_data=0.5, noise_mean=0.3, noise_deviation=1.5)
+    sigma = array(edm.draw_times(ops.convert_to_tensor(uniform)))
+    np.testing.assert_allclose(np.log(sigma), 0.3 + 1.5 * expected, atol=2e-3)
 
 
 def test_sigma_data_is_measured_on_the_first_batch_only():

@@ -23,12 +23,13 @@ probability mass; a sample's pixel is the level in whose bin it lies.
 """
 
 import math
+from typing import Annotated
 
 import keras
 import numpy as np
 from keras import ops
 
-from kgen.bounds import ImageShape, Levels, Number, Weight
+from kgen.bounds import Bounds, ImageShape, Levels, Number, Weight
 from kgen.errors import KgenError
 from kgen.models.diffusion import samplers
 from kgen.models.diffusion.base import Diffusion, Guidance, Sampler
@@ -36,8 +37,10 @@ from kgen.models.diffusion.flow_likelihood import FlowLikelihood
 from kgen.models.diffusion.paths import ExplodingPath, karras_sigmas
 from kgen.models.diffusion.predictions import EDMPrediction
 
-MEAN, DEVIATION = -1.2, 1.2  # of ln(sigma) in training, for sigma_data = 0.5
+SIGMA_DATA = 0.5  # for which `noise_mean` is stated
 SMALLEST, LARGEST = 0.002, 80.0  # sigma in sampling
+Logarithm = Annotated[float, Bounds(-10, 10)]
+Spread = Annotated[float, Bounds(0, 5, open="least")]
 MOST_ADDED = math.sqrt(2.0) - 1.0
 
 
@@ -56,6 +59,9 @@ class EDM(FlowLikelihood, Diffusion):
         image_shape: (height, width, channels).
         levels: values per pixel.
         sigma_data: root mean square of the pixels in [-1, 1]; 0 to measure it on the first batch.
+        noise_mean, noise_deviation: of ln(sigma) in training, for sigma_data 0.5 (P_mean and P_std
+            of the paper). Of drawings on an even ground more noise hides what is drawn, and where:
+            choose a higher mean.
         kwargs: see `Diffusion`.
 
     Metrics: `loss`, the mean squared error of the network per pixel; below 1.
@@ -78,9 +84,12 @@ class EDM(FlowLikelihood, Diffusion):
         levels: Levels = 256,
         *,
         sigma_data: Weight = 0.0,
+        noise_mean: Logarithm = -1.2,
+        noise_deviation: Spread = 1.2,
         **kwargs,
     ):
         self.sigma_data = sigma_data
+        self.noise_mean, self.noise_deviation = noise_mean, noise_deviation
         super().__init__(image_shape, levels, **kwargs)
         self.measured = self.add_weight(
             shape=(),
@@ -93,15 +102,16 @@ class EDM(FlowLikelihood, Diffusion):
 
     @property
     def prediction(self):
-        return EDMPrediction(ops.where(self.measured.value > 0.0, self.measured.value, 0.5))
+        return EDMPrediction(ops.where(self.measured.value > 0.0, self.measured.value, SIGMA_DATA))
 
     def noise_level(self, point):
         return ops.log(point.sigma) / 4.0  # c_noise
 
     def draw_times(self, uniform):
-        """ln(sigma) ~ N(mean, 1.2^2), by the inverse of its distribution function."""
+        """ln(sigma), normally distributed, by the inverse of its distribution function."""
         normal = math.sqrt(2.0) * ops.erfinv(2.0 * ops.clip(uniform, 1e-6, 1.0 - 1e-6) - 1.0)
-        return ops.exp(MEAN + DEVIATION * normal) * (self.prediction.sigma_data / 0.5)
+        scale = self.prediction.sigma_data / SIGMA_DATA
+        return ops.exp(self.noise_mean + self.noise_deviation * normal) * scale
 
     def times(self, steps):
         return karras_sigmas(steps, SMALLEST, LARGEST)
