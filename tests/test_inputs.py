@@ -299,6 +299,15 @@ def test_levels_beyond_the_models_in_a_later_batch(says, made):
             run(made(BRIGHT), verbose=0)
 
 
+def test_a_later_batch_of_another_dtype(says):
+    def batches():
+        yield from (IMAGES[:BATCH], IMAGES[:BATCH], IMAGES[:BATCH].astype("float32"))
+
+    for run in (vae().fit, vae().evaluate):
+        with says("Expected uint8 images of shape (n, 8, 8, 1), received float32"):
+            run(batches(), verbose=0)
+
+
 def test_levels_beyond_a_gans(says):
     model = gan()
     model.compile()

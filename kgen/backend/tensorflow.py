@@ -19,6 +19,7 @@ from kgen.backend.tensorflow_convolution import (
     conv_transpose,
     padded_conv,
 )
+from kgen.backend.tensorflow_errors import raising_as_raised
 from kgen.backend.tensorflow_loops import scan
 from kgen.backend.tensorflow_names import recurring_variable_names
 
@@ -236,7 +237,7 @@ def make_train_function(model):
     keras.Model.make_train_function(model, force=True)
     if _is_distributed(model):
         return model.train_function
-    of_pipelines, of_batches = model.train_function, model.train_step
+    of_pipelines, of_batches = raising_as_raised(model.train_function), model.train_step
     if not model.run_eagerly:
         of_batches = _by_shapes(model.train_step, model.jit_compile)
 
@@ -272,7 +273,7 @@ def _by_shapes(step, jit_compile):
 def make_test_function(model):
     """As `make_train_function`, for `evaluate`."""
     keras.Model.make_test_function(model, force=True)
-    return model.test_function
+    return raising_as_raised(model.test_function)
 
 
 def training():
