@@ -152,7 +152,7 @@ SMALL = {
     "image_transformer": {"features": 8, "blocks": 1},
     "projection_gan": {"base_channels": 8, "latent_size": 4},
 }
-LONGER = ("edm", "projection_gan")  # learn for more than ten epochs
+LONGER = ("edm", "projection_gan")  # learn for more than thirty epochs
 
 
 @pytest.mark.parametrize("kind", TEXT_ENCODERS)
@@ -163,7 +163,7 @@ def test_conditional_models_take_captions(name, kind):
     model = kgen.models.create(name, data, text_encoder=kind, **SMALL[name])
     assert model.condition_space == SPACE
     model.compile(None if model.players else keras.optimizers.Adam(0.01))
-    history = model.fit(data.train, batch_size=32, epochs=10, verbose=0).history
+    history = model.fit(data.train, batch_size=32, epochs=30, verbose=0).history
     few = {"steps": 3} if name == "edm" else {}
     bright, dark = (model.sample(9, [text] * 9, 0, **few) for text in ("a red seven", "blue"))
     if not model.players:
