@@ -60,6 +60,21 @@ def test_words_and_their_order_are_seen_and_no_words_are_finite(kind):
 
 
 @every_encoder
+def test_a_new_encoder_hears_the_first_word_as_well_as_the_last(kind):
+    """The last state of a new GRU has forgotten it: a model would learn the last words alone."""
+    kgen.set_seed(0)
+    layer = text_encoder_of(kind, Tokens(12, tuple("abcdefgh")), 32)
+    texts = np.random.default_rng(0).integers(2, 10, (20, 12)).astype("int32")
+    before, effects = array(layer(texts)), []
+    for place in (0, -1):
+        others = texts.copy()
+        others[:, place] = 2 + (others[:, place] - 1) % 8  # the next word
+        effects.append(np.abs(array(layer(others)) - before).mean())
+    assert 0.5 < effects[0] / effects[1] < 4.0
+    np.testing.assert_allclose(before.var(axis=-1), 1.0, atol=0.1)  # the epsilon lowers it
+
+
+@every_encoder
 def test_gradients_reach_every_weight(kind):
     layer = encoder(kind)
     found = gradients(layer, lambda: ops.mean(layer(TEXTS) ** 2))
