@@ -60,8 +60,7 @@ class EDM(FlowLikelihood, Diffusion):
         levels: values per pixel.
         sigma_data: root mean square of the pixels in [-1, 1]; 0 to measure it on the first batch.
         noise_mean, noise_deviation: of ln(sigma) in training, for sigma_data 0.5 (P_mean and P_std
-            of the paper). Of drawings on an even ground more noise hides what is drawn, and where:
-            choose a higher mean.
+            of the paper).
         kwargs: see `Diffusion`.
 
     Metrics: `loss`, the mean squared error of the network per pixel; below 1.
