@@ -66,12 +66,17 @@ def table():
 def records():
     """{name: record} of the runs that `benchmarks/record.py` kept.
 
-    Beside them as "captions" the cases of `benchmarks/studies/captions.py`, of samples first.
+    Beside them what studies found: as "captions" the record of `studies/captions.py`, whose cases
+    begin with the samples, as "translation" the run's case of `studies/translation.py`.
     """
     found = {path.stem: json.loads(path.read_text()) for path in sorted(RECORDS.glob("*.json"))}
     for name, record in found.items():
         if study := found.get(f"captions-{name}"):
-            record["captions"] = study["cases"]
+            record["captions"] = study
+    for study in [study for name, study in found.items() if name.startswith("translation-")]:
+        for case in study["cases"]:
+            if case["run"] in found:
+                found[case["run"]]["translation"] = case
     return {name: record for name, record in found.items() if record.get("model") in REGISTRY}
 
 
@@ -139,7 +144,9 @@ def measured(record):
     if distance is not None and is_shown and is_comparable(record["evaluation"]["used"]):
         found.append(f"Frechet distance {distance:.1f}")
     if "captions" in record:
-        found.append(as_captions_say(record["captions"][0]))
+        found.append(as_captions_say(record["captions"]))
+    if "translation" in record:
+        found.append(as_asked(record["translation"]))
     if found:
         return "; ".join(found)
     if distance is None and "val_loss" in record["last_epoch"]:
@@ -147,9 +154,19 @@ def measured(record):
     return None
 
 
-def as_captions_say(case):
+def as_captions_say(study):
     """The fractions of samples that show what their captions say, attribute by attribute."""
-    return "as captions say: " + ", ".join(f"{name} {case[name]:.0%}" for name in SAID)
+    case = study["cases"][0]
+    how = "".join(f" ({name} {value:g})" for name, value in study["sampling"].items())
+    return f"as captions say{how}: " + ", ".join(f"{name} {case[name]:.0%}" for name in SAID)
+
+
+def as_asked(case):
+    """What a translation keeps to, and what codes still tell."""
+    return (
+        f"translated as asked {case['asked']:.0%}, class told from codes {case['probe']:.0%}, "
+        f"squared error {case['reconstruction']:.4f}"
+    )
 
 
 def number_of_samples(estimate):

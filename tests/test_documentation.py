@@ -72,6 +72,16 @@ def test_a_figure_says_what_it_is():
     assert found == "≤ 36.00 ± 0.25 nats a text, perplexity ≤ 61.2 (k = 100)"
 
 
+def test_what_studies_found_is_a_figure():
+    shares = dict.fromkeys(table.SAID, 0.5) | {"digit": 0.935}
+    study = {"cases": [shares], "sampling": {"guidance": 3.0}}
+    found = table.measured(record(captions=study))
+    assert found.startswith("as captions say (guidance 3): digit 94%, colour 50%")
+    case = {"asked": 0.875, "probe": 0.1, "reconstruction": 0.0123}
+    found = table.measured(record(translation=case))
+    assert found == "translated as asked 88%, class told from codes 10%, squared error 0.0123"
+
+
 def test_distances_of_other_classifiers_are_left_out():
     rows = {"samples": {"frechet_distance": 4.07}}
     ours = table.FROZEN[0].identity.sha256

@@ -72,7 +72,7 @@ def section(name, record):
     ]
     parts = [f"## {name}\n", table(["", ""], facts), f"```\n{record['command']}\n```\n"]
     if "captions" in record:
-        parts += [AS_CAPTIONS_SAY, table(["", *CAPTIONS], captions(record["captions"]))]
+        parts += [AS_CAPTIONS_SAY, table(["", *CAPTIONS], captions(record["captions"]["cases"]))]
     if (RECORDS / f"{name}.png").exists():
         parts.append(f"![Images of the run {name}](../models/{name}.png)\n")
     if (RECORDS / f"{name}.txt").exists():
