@@ -107,6 +107,16 @@ def test_guidance_extrapolates_the_networks_output(model_class):
     )
 
 
+def test_guidance_of_another_number_of_images():
+    """TensorFlow compiles for any number, once it has seen two."""
+    model, start = scattered(kgen.EDM), scattered(kgen.EDM).first_noise(5, 0)
+    labels = np.arange(5) % 3
+    many = values(model, labels, 2.0, start)
+    for count in (3, 2):
+        few = values(model, labels[:count], 2.0, start[:count])
+        np.testing.assert_allclose(few, many[:count], atol=1e-4)
+
+
 # === Conditions ===
 
 

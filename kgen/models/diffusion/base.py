@@ -199,7 +199,7 @@ class Diffusion(Generation, Given, ImageModel):
         Args:
             x: (n, height, width, channels).
             point: a `Point`; its parts are scalars, or have one entry for each item.
-            embedded: (n, size); or (2 n, size), then with the null embedding in the second half and
+            embedded: (n, size); or a pair of these, the condition's and the null embedding, with
                 guidance between the two; or None.
             guidance: weight of the condition.
             training: whether dropout is on.
@@ -210,10 +210,10 @@ class Diffusion(Generation, Given, ImageModel):
         inputs = self.prediction.input_scale(point.sigma) * x
         if embedded is None:
             return self.unet(inputs, embedding, training=training)
-        if embedded.shape[0] == x.shape[0]:
+        if not isinstance(embedded, tuple):
             return self.unet(inputs, embedding + embedded, training=training)
         twice = ops.concatenate([inputs, inputs], axis=0)
-        embedding = ops.concatenate([embedding, embedding], axis=0) + embedded
+        embedding = ops.concatenate([embedding + part for part in embedded], axis=0)
         given, free = ops.split(self.unet(twice, embedding, training=training), 2, axis=0)
         return free + guidance * (given - free)
 

@@ -144,7 +144,7 @@ class Generation:
         if mode == "free":
             return free
         given = self.embed(condition)
-        return given if mode == "given" else ops.concatenate([given, free], axis=0)
+        return given if mode == "given" else (given, free)
 
 
 def _mode(guidance, conditional):
