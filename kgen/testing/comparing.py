@@ -48,10 +48,10 @@ def assert_same(received, expected):
     assert differ == [], f"these differ: {', '.join(differ)}"
 
 
-def assert_trained_alike(received, expected):
-    """Assert that what two equal trainings give, two {name: array}, is equal, bit for bit.
+def assert_alike(received, expected):
+    """Assert that two {name: array}, of equal trainings or of other gradients, are equal.
 
-    Floats may differ by 1e-4 where the backend adds up gradients in any order, as `assert_close`.
+    Bit for bit; floats may differ by 1e-4 where the backend adds up gradients in any order, as `assert_close`.
     """
     if backend.adds_in_order():
         assert_same(received, expected)

@@ -5,8 +5,8 @@ import numpy as np
 from kgen.testing.check import check
 from kgen.testing.comparing import (
     array,
+    assert_alike,
     assert_same,
-    assert_trained_alike,
     same,
     state_of,
     weights_in,
@@ -22,7 +22,7 @@ def equal_seeds_train_alike(case):
     model = case.anew()
     assert_same(state_of(case.create()), weights_in(state_of(model)))
     again = {name: np.array(values) for name, values in case.teach(model, epochs=2).items()}
-    assert_trained_alike(again, first_lessons)
+    assert_alike(again, first_lessons)
 
 
 @check
