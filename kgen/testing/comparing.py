@@ -51,7 +51,8 @@ def assert_same(received, expected):
 def assert_alike(received, expected):
     """Assert that two {name: array}, of equal trainings or of other gradients, are equal.
 
-    Bit for bit; floats may differ by 1e-4 where the backend adds up gradients in any order, as `assert_close`.
+    Bit for bit; but floats may differ by 1e-4, as `assert_close`, where the backend adds up
+    gradients in any order.
     """
     if backend.adds_in_order():
         assert_same(received, expected)
