@@ -40,6 +40,14 @@ from kgen.layers.attention import dense
 from kgen.models.language.base import TextModel
 
 
+class LastState(RecurrentTextEncoder):
+    """A dense layer on the state of the GRU after the last word, as in the paper; no variance 1."""
+
+    def call(self, tokens):
+        states = self.network(self.words(tokens), ops.not_equal(tokens, 0))
+        return self.last(states[:, -1])
+
+
 @keras.saving.register_keras_serializable("kgen")
 class SentenceVAE(TextModel):
     """Variational autoencoder of sentences (Bowman et al. 2015).
@@ -97,7 +105,7 @@ class SentenceVAE(TextModel):
         super().__init__(words, length, **kwargs)
         self.latent_size, self.word_dropout, self.free_bits = latent_size, word_dropout, free_bits
         self.annealing, self.annealing_steps = annealing, annealing_steps
-        self.encoder = RecurrentTextEncoder(self.space.vocabulary_size, length, self.features)
+        self.encoder = LastState(self.space.vocabulary_size, length, self.features)
         self.posterior_layer = dense(self.features, 2 * latent_size, dtype="float32")
         self.latent_layer = dense(latent_size, self.features)
 
