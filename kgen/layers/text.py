@@ -15,7 +15,7 @@ BLOCKS, HEADS = 2, 4  # of the transformer
 
 
 class TextEncoder(layers.Layer):
-    """Base class: texts, tokens (n, length), as vectors (n, size) of mean 0 and variance 1.
+    """Base class: texts, tokens (n, length), as vectors (n, size).
 
     Args:
         vocabulary_size: number of tokens.
@@ -32,7 +32,7 @@ class TextEncoder(layers.Layer):
         self.last.build((None, size))
 
     def pooled(self, x, is_word):
-        """A dense layer on the mean over words of x (n, length, size), with variance 1."""
+        """A dense layer on the mean over words of x (n, length, size): mean 0, variance 1."""
         counted = ops.cast(is_word, x.dtype)[..., None]
         total = ops.sum(x * counted, axis=1)
         return normalised(self.last(total / ops.maximum(ops.sum(counted, axis=1), 1.0)))
@@ -49,11 +49,8 @@ class TextEncoder(layers.Layer):
 class RecurrentTextEncoder(TextEncoder):
     """A dense layer on the mean over words of the states of a GRU.
 
-    The state after the last word would do, too, but at first it has forgotten what was said before:
-    each word halves it, so that a network learned the last words of a caption alone.
-
-    Source: Reed et al., "Learning Deep Representations of Fine-grained Visual Descriptions", 2016,
-    arXiv:1605.05395, of another recurrent network.
+    The state after the last word has at first forgotten the words before: each further word halves
+    what is left of them.
     """
 
     def __init__(self, vocabulary_size, length, size, **kwargs):

@@ -6,12 +6,17 @@ from kgen.spaces import parts_of
 
 # What a model takes, by the arguments of its constructor.
 ITEMS = {"image_shape": "images", "size": "vectors"}
-CONDITIONS = {"classes": "labels", "attributes": "attributes", "words": "texts"}
-CONDITIONS |= {"source_shape": "source images", "condition_size": "vectors"}
+CONDITIONS = {
+    "classes": "labels",
+    "attributes": "attributes",
+    "words": "texts",
+    "source_shape": "source images",
+    "condition_size": "vectors",
+}
 
 
-def _kinds(known, kinds):
-    return " or ".join(kind for name, kind in kinds.items() if name in known) or "texts"
+def _kinds(known, kinds, otherwise):
+    return " or ".join(kind for name, kind in kinds.items() if name in known) or otherwise
 
 
 def arguments_of(model_class, data):
@@ -24,7 +29,7 @@ def arguments_of(model_class, data):
     found = data.space.arguments()
     if not set(found) <= set(known):
         raise KgenError(
-            f"Expected {_kinds(known, ITEMS)} for {model_class.__name__}, received "
+            f"Expected {_kinds(known, ITEMS, 'texts')} for {model_class.__name__}, received "
             f"{data.space.what} in {data.name}: choose another model or other data."
         )
     if not model_class.conditional:
@@ -32,8 +37,9 @@ def arguments_of(model_class, data):
     for space in parts_of(data.condition_space).values():
         given = space.condition_arguments()
         if not set(given) <= set(known) - set(found):
+            taken = _kinds(known, CONDITIONS, "nothing of the data")
             raise KgenError(
-                f"Expected {_kinds(known, CONDITIONS)} as what {model_class.__name__} is given, "
+                f"Expected {taken} as what {model_class.__name__} is given, "
                 f"received {space.what} in {data.name}: choose another model, or another form of "
                 "the data (NAME:labels, NAME:edges)."
             )

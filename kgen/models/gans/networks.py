@@ -32,8 +32,8 @@ def conditioned(chain, inputs, vectors):
 
 
 # === Generators: lists of layers, latents to images ===
-# Arguments: `conditional`, whether normalisation layers are given a vector; `spectral`, whether
-# kernels are divided by their largest singular value.
+# Arguments. `conditional`: whether normalisation layers are given a vector.
+# `spectral`: whether kernels are divided by their largest singular value.
 
 
 def dense_generator(image_shape, units, conditional, spectral):
