@@ -3,6 +3,7 @@ checks that the contract makes of every autoregressive model."""
 
 import functools
 import itertools
+import time
 
 import keras
 import numpy as np
@@ -194,6 +195,36 @@ def test_scan_returns_the_last_carry_and_all_outputs():
     np.testing.assert_allclose(array(totals), np.cumsum(x, axis=0), rtol=1e-5)
     np.testing.assert_allclose(array(carry["total"]), x.sum(axis=0), rtol=1e-5)
     assert array(ys).tolist() == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow",
+    reason="only TensorFlow runs several iterations of a loop at once",
+)
+def test_scan_begins_an_iteration_when_the_last_has_ended():
+    """Or convolutions by oneDNN spoil each other's memory."""
+    import tensorflow as tf
+
+    begun, at_once = [], []
+
+    def long_lasting(x):
+        begun.append(1)
+        at_once.append(len(begun))
+        time.sleep(0.05)
+        begun.pop()
+        return x
+
+    def step(carry, x):
+        return carry, tf.reshape(
+            tf.numpy_function(long_lasting, [x], tf.float32, stateful=False), ()
+        )
+
+    def scanned(x):
+        return backend.scan(step, ops.zeros(()), x)[1]
+
+    # An iteration does not wait for the last one's result.
+    backend.compiled(keras.Model(), scanned)(np.arange(6, dtype="float32"))
+    assert at_once == [1] * 6
 
 
 def test_affine():

@@ -32,7 +32,14 @@ def scan(function, carry, inputs):
         tf.TensorArray(tensor.dtype, length, element_shape=tensor.shape)
         for tensor in tf.nest.flatten(output)
     ]
+    # One iteration at a time: TensorFlow would run up to ten at once where one does not wait for
+    # another's result. Two runs of the same convolution by oneDNN write over each other's memory
+    # then, and end in NaN or a segmentation fault.
     _, carry, arrays = tf.while_loop(
-        lambda index, *_: index < length, step, (0, carry, arrays), maximum_iterations=length
+        lambda index, *_: index < length,
+        step,
+        (0, carry, arrays),
+        parallel_iterations=1,
+        maximum_iterations=length,
     )
     return carry, tf.nest.pack_sequence_as(output, [array.stack() for array in arrays])
