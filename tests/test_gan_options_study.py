@@ -1,0 +1,32 @@
+"""The study of the GANs' options compares runs by what `--set` said, seed by seed."""
+
+import pytest
+
+from benchmarks.studies import gan_options as study
+
+
+def case(option, seed, distance, precision=0.5, recall=0.5):
+    return {
+        **{"run": f"{option}-{seed}", "option": option, "seed": seed},
+        "frechet_distance": distance,
+        **{"precision": precision, "recall": recall},
+    }
+
+
+def test_an_option_is_what_the_plain_run_was_not_told():
+    plain = {"base_channels": 16, "ema": 0.999}
+    assert study.option_of(plain, plain) == "plain"
+    assert study.option_of(plain | {"r1_weight": 1.0}, plain) == "r1_weight=1.0"
+
+
+def test_ratios_are_of_equal_seeds():
+    cases = [
+        *(case("plain", seed, distance) for seed, distance in enumerate((10.0, 20.0, 40.0))),
+        *(case("r1", seed, distance, recall=0.7) for seed, distance in enumerate((5.0, 5.0, 30.0))),
+    ]
+    plain, r1 = study.rows_of(cases)
+    assert plain["frechet_distance"] == [20.0, 10.0, 40.0]  # median and range
+    assert plain["ratio"] == 1.0
+    assert r1["ratio"] == pytest.approx(0.5)  # the median of 0.5, 0.25 and 0.75
+    assert (r1["runs"], r1["recall"]) == (["r1-0", "r1-1", "r1-2"], 0.7)
+    assert study.as_text(r1).split() == ["r1", "3", "5.0", "[5.0,", "30.0]", "0.50", "0.50", "0.70"]
