@@ -1,6 +1,5 @@
 """The Fader network: its losses against NumPy, its ramp, and what enters which network."""
 
-import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -142,12 +141,12 @@ def test_translated_digits_are_those_that_were_asked_for_and_codes_hold_no_digit
 
     data = kgen.data.load("digits")
     kgen.set_seed(0)
-    sizes = {"halvings": 2, "base_channels": 32, "latent_channels": 8}
-    model = kgen.models.create("fader", data, **sizes, adversarial_weight=0.05, ramp_steps=1000)
-    model.compile({player: keras.optimizers.Adam(1e-3, 0.5) for player in model.players})
-    model.fit(data.train.images, data.train.labels, batch_size=64, epochs=120, verbose=0)
+    sizes = {"halvings": 3, "base_channels": 32, "latent_channels": 16, "critic_units": (128, 128)}
+    model = kgen.models.create("fader", data, **sizes, ramp_steps=500)
+    model.compile()
+    model.fit(data.train.images, data.train.labels, batch_size=64, epochs=50, verbose=0)
     classifier = SVC().fit(data.train.images.reshape(-1, 64), data.train.labels)
     labels = (data.test.labels + 1 + np.arange(len(data.test.labels)) % 9) % 10
     translated = model.translate(data.test.images, labels)
-    assert classifier.score(translated.reshape(-1, 64), labels) > 0.8
-    assert kgen.probe.linear_probe(model, data.train, data.test).accuracy < 0.5
+    assert classifier.score(translated.reshape(-1, 64), labels) > 0.85
+    assert kgen.probe.linear_probe(model, data.train, data.test).accuracy < 0.35
