@@ -162,11 +162,11 @@ def as_captions_say(study):
 
 
 def as_asked(case):
-    """What a translation keeps to, and what codes still tell."""
-    return (
-        f"translated as asked {case['asked']:.0%}, class told from codes {case['probe']:.0%}, "
-        f"squared error {case['reconstruction']:.4f}"
-    )
+    """What a translation keeps to, and what codes still tell, or other attributes."""
+    told = f"class told from codes {case['probe']:.0%}" if "probe" in case else ""
+    others = ", ".join(f"{name} {case[name]:.0%}" for name in SAID if name in case)
+    error = f"squared error {case['reconstruction']:.4f}"
+    return f"translated as asked {case['asked']:.0%}, {told or others}, {error}"
 
 
 def number_of_samples(estimate):

@@ -9,6 +9,7 @@ import pytest
 import kgen
 from benchmarks.studies import translation as study
 from kgen import encoders
+from kgen.data.placed_digits import ATTRIBUTES as PLACED_ATTRIBUTES
 
 DATA = kgen.data.load("digits")
 
@@ -16,7 +17,7 @@ DATA = kgen.data.load("digits")
 class Translator:
     """Shows an image of the asked class, or leaves images as they are."""
 
-    classes, adversarial_weight = 10, 0.01
+    classes, attributes, adversarial_weight = 10, (), 0.01
 
     def __init__(self, obeys):
         self.obeys = obeys
@@ -42,6 +43,32 @@ def test_a_model_that_obeys_is_told_from_one_that_does_not(monkeypatch, tmp_path
     assert obeying["asked"] > 0.9
     assert (obeying["probe"], obeying["epochs"]) == (0.25, 2)
     assert scored(monkeypatch, tmp_path, Translator(obeys=False))["asked"] < 0.05
+
+
+class AttributeTranslator:
+    """Draws whatever attributes ask for: an image of the set that has them."""
+
+    attributes, adversarial_weight = PLACED_ATTRIBUTES, 0.01
+
+    def __init__(self, split):
+        self.images = {one.tobytes(): x for x, one in zip(split.x, split.condition, strict=True)}
+
+    def translate(self, images, attributes):
+        return np.stack([self.images[one.tobytes()] for one in attributes])
+
+
+def test_attributes_are_read_back_kind_by_kind():
+    data = kgen.data.load("placed_digits:attributes")
+    test = data.test.limit(100)
+    digits = study.said_by(study.others_of(test))["digit"]
+    knowing = types.SimpleNamespace(probabilities=lambda images: np.eye(10)[digits])
+    obeying = AttributeTranslator(test)
+    found = study.of_attributes(obeying, data, test, knowing, seed=0)
+    assert set(found) == {"asked", "colour", "size", "place", "background"}
+    assert min(found.values()) > 0.98
+    obeying.translate = lambda images, attributes: images
+    found = study.of_attributes(obeying, data, test, knowing, seed=0)
+    assert max(found[name] for name in ("colour", "place", "background")) < 0.5
 
 
 def test_the_error_is_that_of_values_from_minus_1_to_1():
