@@ -1,7 +1,11 @@
 """The study of the GANs' options compares runs by what `--set` said, seed by seed."""
 
+import json
+import types
+
 import pytest
 
+import kgen
 from benchmarks.studies import gan_options as study
 
 
@@ -30,3 +34,17 @@ def test_ratios_are_of_equal_seeds():
     assert r1["ratio"] == pytest.approx(0.5)  # the median of 0.5, 0.25 and 0.75
     assert (r1["runs"], r1["recall"]) == (["r1-0", "r1-1", "r1-2"], 0.7)
     assert study.as_text(r1).split() == ["r1", "3", "5.0", "[5.0,", "30.0]", "0.50", "0.50", "0.70"]
+
+
+def test_a_run_is_measured_by_its_samples(monkeypatch, tmp_path):
+    data = kgen.data.load("digits")
+    encoder, count = kgen.encoders.for_data(data), len(data.test)
+    reference = kgen.evaluation.Reference(data, encoder, count)
+    known = {"settings": {"r1_weight": 1.0}, "seed": 3, "trained_epochs": 5}
+    (tmp_path / "run.json").write_text(json.dumps(known))
+    perfect = types.SimpleNamespace(sample=lambda count, seed: data.test.images[:count])
+    monkeypatch.setattr(study.kgen, "load", lambda path: perfect)
+    found = study.case_of(tmp_path, {"settings": {}}, reference)
+    assert (found["option"], found["seed"], found["trained_epochs"]) == ("r1_weight=1.0", 3, 5)
+    assert found["frechet_distance"] < 1.0
+    assert (found["precision"], found["recall"]) == (1.0, 1.0)

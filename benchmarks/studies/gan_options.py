@@ -35,7 +35,7 @@ def case_of(run, plain, reference):
     """{run, option, settings, seed, trained_epochs, frechet_distance, ...} of a run."""
     known = json.loads((run / "run.json").read_text())
     samples = kgen.load(run / "model").sample(reference.count, seed=0)
-    figures = kgen.evaluation.quality(samples, reference)
+    figures, _ = kgen.evaluation.quality(samples, reference)
     return {
         "run": run.name,
         "option": option_of(known["settings"], plain["settings"]),
