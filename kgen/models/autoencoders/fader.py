@@ -6,7 +6,7 @@ Ranzato: Fader Networks: Manipulating Images by Sliding Attributes. 2017, arXiv:
 An encoder E maps an image x to a code. A decoder D is given the code and the attributes y of x. A
 critic guesses y from the code. E is trained so that the critic guesses other attributes y'. So the
 code loses y, and D must use the y that it is given: with other attributes it translates the image.
-With P of the critic (equations 3 and 4):
+With P of the critic, for one attribute (equations 3 and 4):
 
     critic_loss      = E[ -log P(y | E(x)) ]
     autoencoder_loss = E[ |D(E(x), y) - x|^2 ] + weight E[ -log P(y' | E(x)) ]
@@ -21,7 +21,7 @@ cannot hide the digit. So five halvings make one vector of 28x28 pixels.
 
 Deviations: sizes for images of 28x28 to 64x64; the critic is dense. For shorter training the rate
 is 0.001, not 0.0002, and weight and ramp suit it. E is paid for all other classes alike, the mean
-of what the authors draw. Both players see the same batch.
+of what the authors draw; of many attributes the mean counts. Both players see the same batch.
 """
 
 import math
@@ -77,8 +77,8 @@ class Fader(ImageModel):
         kwargs: see `GenerativeModel`.
 
     Metrics: `autoencoder_loss`; `reconstruction`, the mean squared difference of values in [-1, 1];
-    `critic_loss`, in nats, summed over attributes; `critic_accuracy`, the fraction of labels (of
-    attributes) that the critic guesses, which should fall to that of guessing without the image.
+    `critic_loss`, in nats, of a label or an attribute; `critic_accuracy`, the fraction of them that
+    the critic guesses, which should fall to that of guessing without the image.
 
     Attributes:
         encoder: images in [-1, 1] to codes (n, latent_size).
@@ -206,12 +206,10 @@ class Fader(ImageModel):
         return loss, {"reconstruction": error}
 
     def cross_entropy(self, logits, targets):
-        """-log P(y), in nats, summed over attributes, the mean over images."""
+        """-log P(y), in nats, the mean over images, and over attributes."""
         if self.classes:
-            entropies = -targets * ops.log_softmax(logits, axis=-1)
-        else:
-            entropies = ops.softplus(logits) - targets * logits
-        return ops.mean(ops.sum(entropies, axis=-1))
+            return -ops.mean(ops.sum(targets * ops.log_softmax(logits, axis=-1), axis=-1))
+        return ops.mean(ops.softplus(logits) - targets * logits)
 
     # === Inference ===
 
