@@ -20,6 +20,7 @@ import tqdm
 
 import kgen
 from benchmarks.commands import without_folders
+from benchmarks.table import data_of
 from kgen.capabilities import log_prob_arguments
 from kgen.description.parameters import assigned, parsed
 from kgen.evaluation import evaluate, likelihood
@@ -48,7 +49,7 @@ def keep(run, options, references):
     record = json.loads((run / "run.json").read_text())
     for start in (record, *record.get("resumed", [])):
         start["command"] = without_folders(start["command"])
-    source = options.data or record["options"].get("data") or record["data"]["name"]
+    source = options.data or data_of(record)
     data = kgen.data.load(source)
     model = kgen.load(run / "model")
     with tqdm.tqdm(unit="image", desc=run.name) as bar:

@@ -2,10 +2,12 @@
 
     python -m benchmarks.studies.gan_options runs/plain-0 runs/plain-1 runs/r1-0 runs/r1-1 ...
 
-Takes runs of one model on one set, of equally many epochs, which differ in their seeds and in what
-`--set` said. Prints, of each setting, the Frechet distance of 10,000 samples to the test images in
-the features of the data's classifier, its median and range over the seeds; the median of the ratio
-to the plain run of the same seed, the first run being a plain one; precision and recall. Writes
+Takes runs of one model on one set, of equally many epochs. They differ in their seeds and in what
+`--set` said; the first run is a plain one. The Frechet distance is between 10,000 samples and the
+test images, in the features of the data's classifier.
+
+Prints a row for each setting: the distance's median and range over the seeds; the median ratio to
+the plain run of the same seed; precision and recall. Writes
 `benchmarks/records/gan_options-<data>.json`, and beside it a picture: a row of samples of each
 setting's first run.
 """
@@ -18,6 +20,7 @@ import numpy as np
 
 import kgen
 from benchmarks.studies.measuring import RECORDS, record_of, write_as
+from benchmarks.table import data_of
 
 SHOWN = 12  # samples of a row
 FIGURES = ("precision", "recall")
@@ -80,7 +83,7 @@ def main():
     parser.add_argument("--images", type=int, default=10_000, help="samples and test images")
     options = parser.parse_args()
     plain = json.loads((options.runs[0] / "run.json").read_text())
-    data = kgen.data.load(plain["data"]["name"])
+    data = kgen.data.load(data_of(plain))
     encoder = kgen.encoders.for_data(data)
     reference = kgen.evaluation.Reference(data, encoder, count=options.images)
     asked = {"data": data.name, "model": plain["model"], "images": reference.count}

@@ -8,9 +8,9 @@ fitted on as many training images (by chance 1 / classes); `reconstruction`, the
 of images with their own classes, of values in [-1, 1]. A run with `adversarial_weight=0` is the
 plain autoencoder to compare with.
 
-Of runs on `placed_digits:attributes`, images are translated to the attributes of other test images,
-which are read back as `studies/captions.py` does: `asked` is the fraction with the asked digit, and
-there is a column for each kind of attribute instead of the probe.
+Of runs on `placed_digits:attributes`, images are translated to the attributes of other test images.
+These are read back as `studies/captions.py` does. `asked` is the fraction with the asked digit; in
+place of the probe there is a column for each other kind of attribute.
 
 Writes `benchmarks/records/translation-<data>.json`, and beside it a picture of the first run: test
 images, and their translations to each class or to others' attributes.
@@ -25,6 +25,7 @@ import numpy as np
 import kgen
 from benchmarks.studies import captions
 from benchmarks.studies.measuring import RECORDS, record_of, write_as
+from benchmarks.table import data_of
 from kgen import encoders
 from kgen.analysis.probe import linear_probe
 from kgen.data.placed_digits import COLOURS, DIGITS, PLACES
@@ -97,17 +98,17 @@ def main():
     parser.add_argument("--images", type=int, default=10_000)
     options = parser.parse_args()
     known = json.loads((options.runs[0] / "run.json").read_text())
-    data = kgen.data.load(known["options"].get("data") or known["data"]["name"])
-    name, of_labels = data.name, data.label_names is not None
+    data = kgen.data.load(data_of(known))
+    of_labels = data.label_names is not None
     classifier = encoders.frozen_classifier(data if of_labels else kgen.data.load("mnist"))
-    record = record_of(argparse.Namespace(data=name, images=options.images))
+    record = record_of(argparse.Namespace(data=data.name, images=options.images))
     for run in options.runs:
         case = scores(run, data, options.images, classifier)
         record["cases"].append(case)
         print(", ".join(f"{key} {value}" for key, value in case.items()))
-    write_as(record, f"translation-{name}")
+    write_as(record, f"translation-{data.name}")
     shown = picture(kgen.load(options.runs[0] / "model"), data)
-    kgen.pictures.save_grid(RECORDS / f"translation-{name}.png", shown, data.levels)
+    kgen.pictures.save_grid(RECORDS / f"translation-{data.name}.png", shown, data.levels)
 
 
 if __name__ == "__main__":
