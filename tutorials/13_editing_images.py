@@ -202,8 +202,8 @@ for weight, model in faders.items():
 
 # %% [markdown]
 # Without the critic the decoder does not listen. The code has all it needs, and the class that is
-# asked for is seen in one translation of seven. With the critic it is seen in nearly all, and narrow
-# digits stay narrow. The price is a larger error.
+# asked for is seen in one translation of seven. With the critic it is seen in nearly all, and
+# narrow digits stay narrow. The price is a larger error.
 #
 # Has the class left the code? The *probe* is a new classifier, which the encoder has never met. It
 # reads about one class in five, and by chance one in ten. This takes an encoder that sees the whole
