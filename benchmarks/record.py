@@ -1,14 +1,15 @@
 """Keep what a finished run found: its record, its history, its last samples.
 
     python benchmarks/record.py RUN [RUN ...] [--samples N] [--bound-samples 1 500]
-        [--likelihood-images N] [--sampling KEY=VALUE ...]
+        [--likelihood-images N] [--sampling KEY=VALUE ...] [--remark TEXT]
 
 Writes benchmarks/records/NAME.json, NAME.csv and NAME.png (of texts NAME.txt), NAME being the
 folder's. The record begins as the run's own run.json: command, seed, epochs, seconds, backend,
 versions, machine. `kgen.evaluation` adds the quality of N samples, with the encoder and its hash.
 It adds the likelihood of N test images (of a diffusion model fewer, see `--likelihood-images`), in
 nats per image and bits per dimension. Each is the mean with its standard error. `--bound-samples`
-are the k of a bound (one estimate for each); an exact likelihood has none.
+are the k of a bound (one estimate for each); an exact likelihood has none. `--remark` is what a
+reader of the figure should know, such as why it misses a target.
 """
 
 import argparse
@@ -38,6 +39,7 @@ def main():
     parser.add_argument("--bound-samples", type=int, nargs="+", default=[1], help="k of a bound")
     parser.add_argument("--likelihood-images", type=int, help="default: the model's own number")
     parser.add_argument("--sampling", nargs="+", default=[], help="KEY=VALUE of the sampling")
+    parser.add_argument("--remark", help="what a reader of the figure should know")
     options = parser.parse_args()
     references = {}  # what is known of the real images, by the name of the set
     for run in options.runs:
@@ -75,6 +77,8 @@ def keep(run, options, references):
     record["evaluation"] = {"rows": found.rows, "used": found.used, "seconds": found.seconds}
     if found.latents:
         record["evaluation"]["latents"] = found.latents
+    if options.remark:
+        record["remark"] = options.remark
     write_json(RECORDS / f"{run.name}.json", record)
     shutil.copyfile(run / "history.csv", RECORDS / f"{run.name}.csv")
     shown = samples_of(run, record)

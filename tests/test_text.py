@@ -9,7 +9,7 @@ from keras import ops
 from test_unet import gradients, scatter
 
 import kgen
-from kgen.layers import GRU
+from kgen.layers import GRU, attention
 from kgen.layers.attention import Block
 from kgen.layers.text import TEXT_ENCODERS, text_encoder_of
 from kgen.runs.asked import asked_condition
@@ -114,7 +114,9 @@ def test_the_gru_step_by_step_equals_the_whole_pass_and_keeps_its_state_where_to
     np.testing.assert_allclose(array(layer(x, is_read)), np.stack(states, 1), atol=1e-6)
 
 
-def test_attention_step_by_step_equals_the_whole_pass():
+@pytest.mark.parametrize("longest", [2, 3, 128])
+def test_attention_step_by_step_equals_the_whole_pass(longest, monkeypatch):
+    monkeypatch.setattr(attention, "LONGEST_PART", longest)
     layer, x = scatter(Block(8, 2)), normal(2, 5, 8)
     cache, outputs = layer.empty_cache(2, 5), []
     for number in range(5):

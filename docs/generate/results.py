@@ -71,6 +71,8 @@ def section(name, record):
         ["training", f"{figures.training(record)}, seed {record['seed']}, on {record['backend']}"],
     ]
     parts = [f"## {name}\n", table(["", ""], facts), f"```\n{record['command']}\n```\n"]
+    if "remark" in record:
+        parts.append(f"{record['remark']}\n")
     if "captions" in record:
         parts += [AS_CAPTIONS_SAY, table(["", *CAPTIONS], captions(record["captions"]["cases"]))]
     if (RECORDS / f"{name}.png").exists():

@@ -1,10 +1,14 @@
 """Self-attention over sequences, causal or over all places, with a step for one more token."""
 
+import itertools
+
 import keras
 import numpy as np
 from keras import ops
 
 from kgen import backend
+
+LONGEST_PART = 128  # queries whose scores are in memory at the same time
 
 
 class Block(keras.layers.Layer):
@@ -36,9 +40,10 @@ class Block(keras.layers.Layer):
             visible: bool (n, length), the tokens that all others attend to; None for causal
                 attention, of each token to itself and those before it.
         """
-        queries, keys, values = self._split(x)
-        seen = np.tri(x.shape[1], dtype=bool) if visible is None else visible[:, None, None]
-        return self._output(x, self._attention(queries, keys, values, seen))
+        heads = self._split(x)
+        if visible is None:
+            return self._output(x, self._causal_attention(*heads))
+        return self._output(x, self._attention(*heads, visible[:, None, None]))
 
     def empty_cache(self, count, length):
         """The cache of `step` before the first token: keys and values of `length` places."""
@@ -66,6 +71,25 @@ class Block(keras.layers.Layer):
         x = applied(self.queries_keys_values, normalised(x))
         x = ops.reshape(x, (-1, x.shape[1], 3, *self.shape_of_heads))
         return ops.unstack(ops.transpose(x, (2, 0, 3, 1, 4)), 3, axis=0)
+
+    def _causal_attention(self, queries, keys, values):
+        """`_attention` of each query to its own place and those before it.
+
+        It goes part by part: no part's scores reach beyond its end, which is nearly half of the
+        work, and they are few enough to stay near the processor.
+        """
+        length = queries.shape[2]
+        ends = np.linspace(0, length, -(-length // LONGEST_PART) + 1, dtype=int).tolist()
+        parts = [
+            self._attention(
+                queries[:, :, start:end],
+                keys[:, :, :end],
+                values[:, :, :end],
+                np.tri(end - start, end, start, dtype=bool),
+            )
+            for start, end in itertools.pairwise(ends)
+        ]
+        return ops.concatenate(parts, axis=1)
 
     def _attention(self, queries, keys, values, seen):
         """What each query finds where `seen` is True, (n, length, features)."""
