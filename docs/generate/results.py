@@ -21,9 +21,10 @@ those that the run kept apart for validation.
 """
 DEPTH = """## What does depth buy?
 
-The likelihoods on MNIST's 256 levels, in bits per dimension, from Gaussians to networks. Exact, or
-upper bounds (≤).
+The likelihoods on MNIST's 256 levels, in bits per dimension and in nats per image, from Gaussians
+to networks. Exact, or upper bounds (≤).
 """
+DEPTH_HEADINGS = ("record", "bits per dimension", "nats", "training")
 CAPTIONS = (*figures.SAID, "all", "R-precision")
 AS_CAPTIONS_SAY = """How often images show what their captions say
 (`benchmarks/studies/captions.py`), also those whose digit and colour no training image joins. How
@@ -40,19 +41,19 @@ def contents():
 
 def page():
     parts = [section(name, record) for name, record in figures.records().items()]
-    return "\n".join([OPENING, DEPTH, table(["record", "measured", "training"], depth()), *parts])
+    return "\n".join([OPENING, DEPTH, table(DEPTH_HEADINGS, depth()), *parts])
 
 
 def depth():
-    """Rows (record, likelihood, training) of MNIST, the lowest likelihood first."""
+    """Rows of MNIST, as `DEPTH_HEADINGS` say, the lowest likelihood first."""
     found = [
         (max(record["test"]["estimates"], key=figures.number_of_samples), name, record)
         for name, record in figures.records().items()
         if figures.data_of(record) == "mnist" and record.get("test")
     ]
     for best, name, record in sorted(found, key=lambda one: -one[0]["bits_per_dimension"]):
-        measured = figures.likelihood(best, in_nats=False)
-        yield [f"[{name}](#{name})", measured, figures.training(record)]
+        measured = [figures.likelihood(best, in_nats) for in_nats in (False, True)]
+        yield [f"[{name}](#{name})", *measured, figures.training(record)]
 
 
 def kept(suffix):
