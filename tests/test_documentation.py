@@ -3,6 +3,7 @@ picture and its table are those of the records; none needs a backend."""
 
 import importlib.util
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from PIL import Image, ImageChops
 
 from benchmarks import table
 from benchmarks.commands import without_folders
+from kgen import fit
+from kgen.runs.options import parser, with_defaults
 
 SOURCES = Path(__file__).parent.parent / "docs" / "generate"
 
@@ -134,3 +137,15 @@ def test_commands_of_records_name_no_folder_of_who_ran_them():
         for start in [record, *record.get("resumed", [])] if isinstance(record, dict) else []:
             command = start.get("command", "")
             assert without_folders(command) == command, path
+
+
+def test_commands_of_records_are_those_of_today():
+    """Their arguments are taken: a reader who repeats a record gets its model."""
+    for path in sorted(Path("benchmarks/records").glob("*.json")):
+        record = json.loads(path.read_text())
+        for start in [record, *record.get("resumed", [])] if isinstance(record, dict) else []:
+            words = shlex.split(start.get("command", ""))
+            if words[1:3] == ["-m", "kgen.fit"]:
+                options = with_defaults(parser().parse_args(words[3:]))
+                if not options.resume:
+                    assert fit.settings_of(options).keys() <= record["settings"].keys(), path

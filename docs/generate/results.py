@@ -71,7 +71,8 @@ def section(name, record):
         ["published", figures.PUBLISHED.get((model, figures.data_of(record)), "")],
         ["training", f"{figures.training(record)}, seed {record['seed']}, on {record['backend']}"],
     ]
-    parts = [f"## {name}\n", table(["", ""], facts), f"```\n{record['command']}\n```\n"]
+    commands = "\n".join(start["command"] for start in [record, *record.get("resumed", [])])
+    parts = [f"## {name}\n", table(["", ""], facts), f"```\n{commands}\n```\n"]
     if "remark" in record:
         parts.append(f"{record['remark']}\n")
     if "captions" in record:
