@@ -1,18 +1,16 @@
 """The restricted Boltzmann machine against enumeration of all its states."""
 
-import itertools
-
 import keras
 import numpy as np
 import pytest
 from keras import ops
+from machines import log_joint, model_of, random, states
 from scipy.special import expit, logsumexp
 from sklearn.neural_network import BernoulliRBM
 
 import kgen
 from kgen import backend, fit
 from kgen.models.energy import partition
-from kgen.models.energy.partition import Energy, annealed, by_annealing, enumerated
 from kgen.models.energy.rbm import RBM
 from kgen.testing.comparing import array, same
 
@@ -20,111 +18,14 @@ DATA = kgen.data.load("digits:static")
 HEIGHT, WIDTH = 3, 4  # of images small enough to enumerate
 
 
-def random(*shape, seed=0, scale=1.0):
-    return scale * np.random.default_rng(seed).standard_normal(shape)
-
-
-def states(units):
-    """All states of some units, (2^units, units)."""
-    return np.array(list(itertools.product((0, 1), repeat=units)), "float64")
-
-
-def random_energy(visible, hidden, seed=0):
-    return Energy(
-        random(visible, hidden, seed=seed, scale=1.5 / np.sqrt(hidden)),
-        random(visible, seed=seed + 1, scale=0.5),
-        random(hidden, seed=seed + 2, scale=0.5),
-        random(visible, seed=seed + 3, scale=0.3),
-    )
-
-
-def log_joint(energy):
-    """-E(v, h) for all states: (2^visible, 2^hidden)."""
-    v, h = (states(size) for size in energy.kernel.shape)
-    return v @ energy.kernel @ h.T + (v @ energy.visible_bias)[:, None] + h @ energy.hidden_bias
-
-
 def images_of(v):
     return v.reshape(-1, HEIGHT, WIDTH, 1).astype("uint8")
-
-
-def model_of(hidden_units=5, seed=0, scale=1.0, **settings):
-    """A machine of random weights, whose centres are off 0 and 1/2."""
-    model = RBM((HEIGHT, WIDTH, 1), hidden_units=hidden_units, **settings)
-    pixels = HEIGHT * WIDTH
-    model.kernel.assign(random(pixels, hidden_units, seed=seed, scale=scale))
-    model.visible_bias.assign(random(pixels, seed=seed + 1, scale=0.5))
-    model.hidden_bias.assign(random(hidden_units, seed=seed + 2, scale=0.5))
-    model.pixel_means.assign(expit(random(pixels, seed=seed + 3)))
-    model.hidden_means.assign(expit(random(hidden_units, seed=seed + 4)))
-    return model
 
 
 def exact_log_probs(model):
     """log p(v) of all images, (2^pixels,), from the joint distribution of both layers."""
     joint = log_joint(model.energy())
     return logsumexp(joint, axis=1) - logsumexp(joint)
-
-
-# === The partition function ===
-
-
-@pytest.mark.parametrize("shape", [(6, 4), (4, 6), (1, 3)])
-def test_enumeration_sums_over_all_states_of_both_layers(shape):
-    energy = random_energy(*shape)
-    assert enumerated(energy) == pytest.approx(logsumexp(log_joint(energy)), abs=1e-10)
-
-
-def test_enumeration_is_the_same_in_chunks(monkeypatch):
-    energy = random_energy(20, 10)
-    expected = enumerated(energy)
-    monkeypatch.setattr(partition, "STATES_PER_CHUNK", 100)
-    assert enumerated(energy) == pytest.approx(expected, abs=1e-10)
-
-
-def test_weights_of_annealing_are_unbiased_in_both_directions():
-    """However few temperatures: forwards from the base rates, in reverse from exact samples."""
-    energy, temperatures = random_energy(9, 6), np.linspace(0, 1, 6)
-    generator, runs = np.random.default_rng(0), 40_000
-    log_ratio = enumerated(energy) - np.logaddexp(0, energy.base_bias).sum() - 6 * np.log(2)
-    log_probs = -energy.free_energy(states(9)) - enumerated(energy)
-    samples = states(9)[generator.choice(2**9, runs, p=np.exp(log_probs))]
-    start = generator.random((runs, 9)) < expit(energy.base_bias)
-    for first, order, expected in ((start, 1, log_ratio), (samples, -1, -log_ratio)):
-        weights = np.exp(annealed(energy, first, temperatures[::order], generator)[1] - expected)
-        error = weights.std() / np.sqrt(runs)
-        assert weights.std() > 0.1  # it has something to correct
-        assert error < 0.05
-        assert abs(weights.mean() - 1) < 4 * error
-
-
-@pytest.mark.parametrize("hidden", [10, 13, 15])
-def test_annealing_encloses_the_exact_log_partition_function(hidden):
-    energy, temperatures = random_energy(30, hidden), np.linspace(0, 1, 301)
-    found = by_annealing(energy, np.zeros((1, 30)), 0, temperatures, runs=200)
-    exact = enumerated(energy)
-    assert found.lower == pytest.approx(exact, abs=0.15)
-    assert found.upper == pytest.approx(exact, abs=0.15)
-    assert found.settings["runs"] == 200
-    assert 1 < found.settings["effective_sample_size"] < 200
-
-
-def test_the_sides_move_apart_where_temperatures_are_few():
-    """Jensen's inequality: with a few runs, too small by the one and too large by the other."""
-    energy = random_energy(30, 15)._replace(kernel=random(30, 15, scale=0.8))
-    exact = enumerated(energy)
-    few = [
-        by_annealing(energy, np.zeros((1, 30)), seed, np.linspace(0, 1, 11), runs=5)
-        for seed in range(10)
-    ]
-    assert np.mean([found.lower for found in few]) < exact - 0.1
-    assert np.mean([found.upper for found in few]) > exact + 0.1
-
-
-def test_the_published_temperatures():
-    assert len(partition.TEMPERATURES) == 14_501
-    assert (np.diff(partition.TEMPERATURES) > 0).all()
-    assert partition.TEMPERATURES[[0, 500, 4500, -1]] == pytest.approx([0, 0.5, 0.9, 1])
 
 
 # === The model's distribution ===
@@ -148,13 +49,28 @@ def test_conditionals_are_those_of_the_joint_distribution():
 
 
 def test_a_centred_machine_is_a_plain_one_of_other_parameters():
+    """b - W l and c - m W in place of b and c."""
     centred, plain = model_of(), model_of(centred=False)
-    for variable, value in zip(
-        (plain.kernel, plain.visible_bias, plain.hidden_bias), centred.energy(), strict=False
-    ):
-        variable.assign(value)
+    kernel, pixel_means, hidden_means = map(array, (centred.kernel, *centred.centres))
+    plain.visible_bias.assign(array(centred.visible_bias) - kernel @ hidden_means)
+    plain.hidden_bias.assign(array(centred.hidden_bias) - pixel_means @ kernel)
+    v, h = (ops.convert_to_tensor(states(size).astype("float32")) for size in (12, 5))
     images = images_of(states(12))
-    np.testing.assert_allclose(plain.free_energy(images), centred.free_energy(images), atol=1e-4)
+
+    def found(model):
+        inputs = model.hidden_inputs(v)
+        free_energies = array(model.free_energies(v, inputs))
+        return {
+            "h given v": expit(array(inputs)),
+            "v given h": expit(array(model.visible_inputs(h))),
+            "differences in training": free_energies - free_energies[0],
+            "free energies": model.free_energy(images),
+            "log p(v)": model.log_prob(images),
+        }
+
+    expected = found(plain)
+    for name, values in found(centred).items():
+        np.testing.assert_allclose(values, expected[name], atol=1e-4, err_msg=name)
 
 
 def test_new_centres_leave_the_distribution():
