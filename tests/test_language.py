@@ -1,14 +1,13 @@
-"""Models of texts: probabilities, sampling, the VAE's objective, and the verbs."""
+"""Models of texts: probabilities, sampling, evaluation, and the verbs."""
 
 import itertools
 
 import keras
 import numpy as np
 import pytest
-from keras import ops
 
 import kgen
-from kgen import backend, evaluate, fit, sample
+from kgen import evaluate, fit, sample
 from kgen.metrics import posterior_figures
 from kgen.models.language.decoders import DECODERS
 from kgen.spaces.tokens import UNKNOWN
@@ -38,11 +37,6 @@ def language_model(network="recurrent", length=LENGTH, **settings):
     return scattered(kgen.LanguageModel(WORDS, length, network=network, **settings))
 
 
-def sentence_vae(length=LENGTH, **settings):
-    settings = {"features": 8, "latent_size": 3, "dropout": 0.0} | settings
-    return scattered(kgen.SentenceVAE(WORDS, length, **settings))
-
-
 def copied(model, other):
     """`other`, of more places, with the weights of `model`; further places are zero."""
     for own, weight in zip(other.weights, model.weights, strict=True):
@@ -60,13 +54,6 @@ def test_probabilities_of_all_texts_sum_to_one(network):
     assert len(TEXTS) == 1 + 3 + 9 + 27
     assert probabilities.sum() == pytest.approx(1.0, abs=1e-5)
     assert probabilities.std() > 1e-3
-
-
-def test_probabilities_of_all_sentences_given_a_latent_sum_to_one():
-    model = sentence_vae()
-    latents = np.random.default_rng(0).normal(size=(1, 3)).astype("float32").repeat(len(TEXTS), 0)
-    given = backend.compiled(model, lambda x, z: model.log_probs(x, model.context_of(z)))
-    assert np.exp(array(given(TEXTS, latents))).sum() == pytest.approx(1.0, abs=1e-5)
 
 
 @every_network
@@ -109,15 +96,6 @@ def test_padding_changes_no_probability(network):
     np.testing.assert_allclose(longer.log_prob(padded), model.log_prob(short), atol=1e-5)
 
 
-def test_padding_changes_no_sentences_latent_or_bound():
-    model, short = sentence_vae(), TEXTS[TEXTS[:, -1] == 0]
-    longer = copied(model, sentence_vae(length=LENGTH + 2))
-    padded = np.pad(short, ((0, 0), (0, 2)))
-    np.testing.assert_allclose(longer.latents(padded), model.latents(short), atol=1e-5)
-    bounds = (m.log_prob(x, samples=3, seed=0) for m, x in ((longer, padded), (model, short)))
-    np.testing.assert_allclose(*bounds, atol=1e-4)
-
-
 def test_the_dropout_of_training_is_of_the_models_noise():
     model = language_model(dropout=0.5)
     model.compile(keras.optimizers.SGD(0.0))
@@ -126,72 +104,6 @@ def test_the_dropout_of_training_is_of_the_models_noise():
     assert abs(losses[0] - losses[1]) > 1e-3
     first, second = (model.evaluate(texts, batch_size=len(texts), verbose=0) for _ in range(2))
     assert first == second
-
-
-# === The sentence VAE ===
-
-
-def test_without_information_in_z_it_is_the_language_model_for_any_number_of_samples():
-    vae, plain = sentence_vae(), language_model(blocks=1)
-    for part in ("kernel", "bias"):
-        for layer in (vae.latent_layer, vae.posterior_layer):  # q(z|x) = p(z), and z unread
-            variable = getattr(layer, part)
-            variable.assign(np.zeros(variable.shape, "float32"))
-    plain.word_vectors.assign(vae.word_vectors)
-    for own, layer in ((plain.decoder, vae.decoder), (plain.output_layer, vae.output_layer)):
-        own.set_weights(layer.get_weights())
-    bound = vae.log_prob(TEXTS, samples=7, seed=0)
-    np.testing.assert_allclose(bound, plain.log_prob(TEXTS), atol=1e-4)
-
-
-def test_the_exponentials_of_the_bounds_are_the_probabilities():
-    """In the mean over draws, so that they sum to 1."""
-    model = sentence_vae()
-    for variable in model.posterior_layer.trainable_variables:  # q(z|x) near p(z): little variance
-        variable.assign(0.2 * array(variable))
-    bounds = model.log_prob(TEXTS, samples=2000, seed=0)
-    assert np.exp(bounds).sum() == pytest.approx(1.0, abs=0.03)
-
-
-def test_with_all_words_dropped_the_decoder_knows_the_lengths_alone():
-    model = sentence_vae()
-    texts = np.int32([[1, 2, 0], [3, 1, 0], [1, 1, 0], [3, 2, 0]])
-    for dropped, is_independent in ((1.0, True), (0.0, False)):
-        log_probs = array(model.log_probs(texts, word_dropout=dropped))
-        difference = abs(log_probs[0] + log_probs[1] - log_probs[2] - log_probs[3])
-        assert (difference < 1e-4) == is_independent
-
-
-@pytest.mark.parametrize(
-    ("annealing", "expected"),
-    [
-        ("none", (1, 1, 1, 1, 1)),
-        ("linear", (0, 0.25, 0.5, 1, 1)),
-        ("cyclical", (0, 0.5, 1, 0, 0.5)),
-    ],
-)
-def test_the_weight_of_the_kl_term_is_annealed(annealing, expected):
-    model = sentence_vae(annealing=annealing, annealing_steps=8)
-    model.compile()
-    for step, weight in zip((0, 2, 4, 8, 10), expected, strict=True):
-        model.optimizer.iterations.assign(step)
-        assert float(array(model.kl_weight())) == pytest.approx(weight)
-
-
-def test_free_bits_cost_nothing():
-    free, plain = (
-        sentence_vae(annealing="none", word_dropout=0.0, free_bits=bits) for bits in (50.0, 0.0)
-    )
-    losses = []
-    for model in (free, plain):
-        kgen.set_seed(0)
-        model.normal = lambda shape: ops.zeros((len(TEXTS), 3))
-        loss, terms = model.objective(TEXTS, None, True)
-        losses.append(float(array(loss)))
-        reconstruction, kl = (float(array(terms[name])) for name in ("reconstruction", "kl"))
-    assert kl < 50.0
-    assert losses[0] == pytest.approx(reconstruction + 3 * 50.0, rel=1e-5)
-    assert losses[1] == pytest.approx(reconstruction + kl, rel=1e-5)
 
 
 # === Evaluation ===
@@ -247,29 +159,3 @@ def test_sentences_from_a_file_to_an_evaluation(tmp_path, monkeypatch, capsys):
     printed = capsys.readouterr().out
     assert "perplexity" in printed
     assert "of 2 units active" in printed
-
-
-def test_traversals_begin_at_strings():
-    model = sentence_vae()
-    row = model.space.encode(["a b"])[0]
-    expected = kgen.latent.traverse(model, row, (0, 2), values=[-1, 1])
-    for text in (
-        "a b",
-        ["a b"],
-        ("a b",),
-        np.array(["a b"]),
-        row.tolist(),
-        model.latents("a b")[0],
-    ):
-        rows = kgen.latent.traverse(model, text, (0, 2), values=[-1, 1])
-        np.testing.assert_array_equal(rows, expected)
-    assert kgen.latent.traverse(model, "a b").shape == (9, 9, LENGTH)
-    with pytest.raises(kgen.KgenError, match="Expected one text to traverse from, received 2"):
-        kgen.latent.traverse(model, ["a", "b"])
-
-
-def test_one_string_is_one_end_of_an_interpolation():
-    model = sentence_vae()
-    expected = kgen.latent.interpolate(model, ["a b"], ["b"], steps=3)
-    rows = kgen.latent.interpolate(model, "a b", np.array(["b"]), steps=3)
-    np.testing.assert_array_equal(rows, expected)

@@ -163,7 +163,9 @@ def main():
         images = model.sample(len(test), test.condition, options.seed, **sampling)
         encoder = encoders.for_data(labelled, name="classifier")
         known = argparse.Namespace(samples=len(test), sampling=sampling, seed=options.seed)
-        record = record_of(known) | {"run": run.name}
+        record = record_of(known) | {"run": run.name, "encoder": encoder.name}
+        record["encoder_sha256"] = encoder.sha256
+        record["encoder_test_accuracy"] = encoder.identity.test_accuracy
         real, others = np.asarray(test.x), np.asarray(data.train.limit(len(test)).x)
         features = encoder(real)
         for row, read, compared in (("samples", images, images), ("real images", real, others)):

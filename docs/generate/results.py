@@ -25,10 +25,13 @@ The likelihoods on MNIST's 256 levels, in bits per dimension and in nats per ima
 to networks. Exact, or upper bounds (≤).
 """
 DEPTH_HEADINGS = ("record", "bits per dimension", "nats", "training")
-CAPTIONS = (*figures.SAID, "all", "R-precision")
+SHARES = (*figures.SAID, "all")
+CAPTIONS = (*SHARES, "R-precision", "Frechet distance")
 AS_CAPTIONS_SAY = """How often images show what their captions say
 (`benchmarks/studies/captions.py`), also those whose digit and colour no training image joins. How
-often their own caption agrees in more attributes than each of 99 others (R-precision):
+often their own caption agrees in more attributes than each of 99 others (R-precision). The Frechet
+distance to the test images is that of features of a classifier, trained on the machine that
+measured: compare it with that of the real images of the same table.
 """
 ON_TEST_IMAGES = "This run is of an earlier version, which took test images for validation.\n"
 
@@ -92,8 +95,9 @@ def captions(cases):
     """Rows of how often images show what their captions say; of samples, and of real images."""
     for case in cases:
         for kind, behind in ((case["row"], ""), (f"{case['row']}, new pairs", ", held out")):
-            shares = [f"{case[name + behind]:.0%}" for name in CAPTIONS[:-1]]
-            yield [kind, *shares, "" if behind else f"{case['R-precision']:.0%}"]
+            shares = [f"{case[name + behind]:.0%}" for name in SHARES]
+            of_all = [f"{case['R-precision']:.0%}", f"{case['Frechet distance']:.1f}"]
+            yield [kind, *shares, *(["", ""] if behind else of_all)]
 
 
 def plotted(path):
