@@ -15,7 +15,7 @@ from keras import ops
 from kgen.backend.added_losses import added_losses
 from kgen.backend.averaged import by_averages, inference_sources
 from kgen.backend.grouped import group_normalised
-from kgen.backend.jax_convolution import conv, conv_transpose
+from kgen.backend.jax_convolution import conv, conv_transpose, padded_conv
 from kgen.backend.jax_steps import make_test_function, make_train_function, pure_function
 from kgen.backend.process import process_peak_memory
 from kgen.backend.variable_names import recurring_variable_names
@@ -172,19 +172,6 @@ def compiled(model, function, loop=False):
         return pure(_values(sources), *args)
 
     return call
-
-
-def padded_conv(images, kernel, rows, columns, bias=None):
-    """Stride-1 convolution of zero-padded `images`, plus `bias`.
-
-    Args:
-        images: (batch, height, width, channels).
-        kernel: (rows, columns, channels, filters).
-        rows, columns: the padding (before, after) of either axis.
-        bias: (filters,), or None.
-    """
-    images = jax.numpy.pad(images, ((0, 0), rows, columns, (0, 0)))
-    return conv(images, kernel, (1, 1), "valid", "channels_last", (1, 1), bias)
 
 
 def affine(inputs, matrix, bias):

@@ -27,7 +27,7 @@ from jax import lax, numpy
 
 from kgen.backend.bias import add_bias
 
-__all__ = ["conv", "conv_transpose"]
+__all__ = ["conv", "conv_transpose", "padded_conv"]
 
 _linear_in_two = functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 _layout = ("NHWC", "HWIO", "NHWC")
@@ -142,6 +142,23 @@ def _without_bias(inputs, kernel, strides, padding, data_format, dilation_rate):
         return outputs.reshape(*inputs.shape[:-1], -1)
     totals = map(total_padding, inputs.shape[1:3], kernel.shape[:2], strides)
     return _convolution(inputs, kernel, strides, tuple(map(_halves, totals)))
+
+
+def padded_conv(images, kernel, rows, columns, bias=None):
+    """Stride-1 convolution of zero-padded `images`, plus `bias`.
+
+    Args:
+        images: (batch, height, width, channels).
+        kernel: (rows, columns, channels, filters).
+        rows, columns: the padding (before, after) of either axis.
+        bias: (filters,), or None.
+    """
+    images, sides = images.astype(kernel.dtype), (rows, columns)
+    if _is_ours("channels_last", (1, 1)):
+        outputs = _convolution(images, kernel, (1, 1), sides)
+    else:
+        outputs = lax.conv_general_dilated(images, kernel, (1, 1), sides, dimension_numbers=_layout)
+    return add_bias(outputs, bias, "channels_last")
 
 
 def conv_transpose(

@@ -63,7 +63,7 @@ def _add_bias(outputs, bias, data_format="channels_last"):
 
 
 def padded_conv(images, kernel, rows, columns, bias=None):
-    """Convolution of zero-padded `images`, see `kgen.backend.jax.padded_conv`.
+    """Convolution of zero-padded `images`, see `kgen.backend.jax_convolution.padded_conv`.
 
     Padding and convolution are one operation. With oneDNN (the default on processors with AVX-512),
     TensorFlow 2.21 fuses a separate padding with convolution, bias and sum, gives the fused

@@ -52,7 +52,7 @@ def conv(inputs, kernel, strides, padding, data_format, dilation_rate, bias=None
 
 
 def padded_conv(images, kernel, rows, columns, bias=None):
-    """Convolution of zero-padded `images`, see `kgen.backend.jax.padded_conv`.
+    """Convolution of zero-padded `images`, see `kgen.backend.jax_convolution.padded_conv`.
 
     The convolution pads both ends of an axis by the larger padding, and what this adds is cut off:
     without a padded copy of the images the PixelCNN's step takes 2 to 6 % less time.
