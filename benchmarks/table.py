@@ -31,6 +31,7 @@ PUBLISHED = {
     ("nade", "binarized_mnist"): "88.86 (500 units)",
     ("made", "binarized_mnist"): "88.40 (1 x 8,000), 88.04 (32 masks), 86.64 (2 x 8,000, 32 masks)",
     ("pixelcnn", "binarized_mnist"): "81.30 (15 residual layers)",
+    ("pixelrnn", "binarized_mnist"): "79.20 (Diagonal BiLSTM), 80.54 (m) (Row LSTM)",
     ("rbm", "binarized_mnist"): "86.34 (m) (500 units, CD-25)",
     ("vae", "mnist:dynamic"): "86.77 (convolutional, k = 1)",
     ("iwae", "mnist:dynamic"): "86.76, 85.54, 84.78 (trained with k = 1, 5, 50; k = 5,000)",
