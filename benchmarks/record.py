@@ -20,7 +20,7 @@ from pathlib import Path
 import tqdm
 
 import kgen
-from benchmarks.commands import without_folders
+from benchmarks.commands import starts_of, without_folders
 from benchmarks.table import data_of
 from kgen.capabilities import log_prob_arguments
 from kgen.description.parameters import assigned, parsed
@@ -49,7 +49,7 @@ def main():
 def keep(run, options, references):
     """Write the record of one run."""
     record = json.loads((run / "run.json").read_text())
-    for start in (record, *record.get("resumed", [])):
+    for start in starts_of(record):
         start["command"] = without_folders(start["command"])
     source = options.data or data_of(record)
     data = kgen.data.load(source)

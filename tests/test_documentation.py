@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageChops
 
 from benchmarks import table
-from benchmarks.commands import without_folders
+from benchmarks.commands import starts_of, without_folders
 from kgen import fit
 from kgen.runs.options import parser, with_defaults
 
@@ -134,7 +134,7 @@ def test_commands_of_records_name_no_folder_of_who_ran_them():
     assert without_folders("python study /their/a.npz") == "python study a.npz"
     for path in sorted(Path("benchmarks/records").glob("*.json")):
         record = json.loads(path.read_text())
-        for start in [record, *record.get("resumed", [])] if isinstance(record, dict) else []:
+        for start in starts_of(record) if isinstance(record, dict) else []:
             command = start.get("command", "")
             assert without_folders(command) == command, path
 
@@ -143,7 +143,7 @@ def test_commands_of_records_are_those_of_today():
     """Their arguments are taken: a reader who repeats a record gets its model."""
     for path in sorted(Path("benchmarks/records").glob("*.json")):
         record = json.loads(path.read_text())
-        for start in [record, *record.get("resumed", [])] if isinstance(record, dict) else []:
+        for start in starts_of(record) if isinstance(record, dict) else []:
             words = shlex.split(start.get("command", ""))
             if words[1:3] == ["-m", "kgen.fit"]:
                 options = with_defaults(parser().parse_args(words[3:]))

@@ -29,6 +29,7 @@ from kgen.data.placed_digits import (
     is_held_out,
 )
 from kgen.description.parameters import parsed
+from kgen.evaluation.whole import identity_of
 
 ATTRIBUTES = {"digit": DIGITS, "colour": COLOURS, "size": SIZES, "place": PLACES}
 ATTRIBUTES["background"] = BACKGROUNDS
@@ -163,9 +164,7 @@ def main():
         images = model.sample(len(test), test.condition, options.seed, **sampling)
         encoder = encoders.for_data(labelled, name="classifier")
         known = argparse.Namespace(samples=len(test), sampling=sampling, seed=options.seed)
-        record = record_of(known) | {"run": run.name, "encoder": encoder.name}
-        record["encoder_sha256"] = encoder.sha256
-        record["encoder_test_accuracy"] = encoder.identity.test_accuracy
+        record = {**record_of(known), "run": run.name, **identity_of(encoder)}
         real, others = np.asarray(test.x), np.asarray(data.train.limit(len(test)).x)
         features = encoder(real)
         for row, read, compared in (("samples", images, images), ("real images", real, others)):

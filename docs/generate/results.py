@@ -8,6 +8,7 @@ from model_pages import RECORDS, texts_of
 from texts import table
 
 from benchmarks import table as figures
+from benchmarks.commands import starts_of
 from kgen.pictures import save_loss_plot
 
 OPENING = """# Results
@@ -74,7 +75,7 @@ def section(name, record):
         ["published", figures.PUBLISHED.get((model, figures.data_of(record)), "")],
         ["training", f"{figures.training(record)}, seed {record['seed']}, on {record['backend']}"],
     ]
-    commands = "\n".join(start["command"] for start in [record, *record.get("resumed", [])])
+    commands = "\n".join(start["command"] for start in starts_of(record))
     parts = [f"## {name}\n", table(["", ""], facts), f"```\n{commands}\n```\n"]
     if "remark" in record:
         parts.append(f"{record['remark']}\n")

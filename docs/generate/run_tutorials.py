@@ -33,6 +33,7 @@ def main():
         parser.error(f"expected tutorials of {', '.join(names())}, received {', '.join(unknown)}")
     # For the kernels: they start elsewhere.
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.getenv("PYTHONPATH")]))
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # its log lines are no outputs
     for name in chosen:
         print(f"{name}: ", end="", flush=True)
         keep(name, *run(name))

@@ -138,7 +138,7 @@ def evaluate(
                 raise
             found.used["encoder"] = f"none: {error}"
         else:
-            found.used |= _identity(encoder)
+            found.used |= identity_of(encoder)
             found.used["features"] = found.reference.real.shape[1]
             _measure_samples(model, found, progress)
     with timed(found.seconds, "likelihood"):
@@ -227,7 +227,7 @@ def _default_encoder(data):
     return encoders.for_data(data)
 
 
-def _identity(encoder):
+def identity_of(encoder):
     """The name, hash and accuracy of an encoder; the user's own is named as in Python."""
     own = getattr(encoder, "__name__", type(encoder).__name__)
     identity = {"encoder": getattr(encoder, "name", own)}
