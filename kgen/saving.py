@@ -117,13 +117,36 @@ def load(folder, continuing=False):
 
 
 def restore(model, folder):
-    """Assign to a compiled model all variables that `save` wrote to `folder` for the same model.
+    """Assign to a compiled model the variables that `save` wrote to `folder` for the same model.
+
+    Its learning rates stay: a run may have gone on with others since.
 
     Raises:
         KgenError: if they are those of another model.
     """
+    groups = variable_groups(model).values()
+    variables = {name: variable for group in groups for name, variable in group.items()}
     with safe_open(folder / VARIABLES, framework="numpy") as file:
-        _assign_variables(model, file, continuing=True)
+        names, saved = _without_rates(variables), _without_rates(file.keys())
+        if list(map(_unnumbered, names)) != list(map(_unnumbered, saved)):
+            raise KgenError(
+                f"{folder}: expected the variables of this {type(model).__name__} in {VARIABLES}, "
+                "received those of another model: take another copy of the run, or start anew."
+            )
+        for name, place in zip(names, saved, strict=True):
+            variables[name].assign(_fitting(name, file.get_tensor(place), variables[name]))
+
+
+def _without_rates(names):
+    """The names in their groups' order; a constant learning rate is a variable, a schedule not."""
+    kept = [name for name in names if not name.endswith("/learning_rate")]
+    return sorted(kept, key=lambda name: (name.split("/")[0], int(name.split("/")[1])))
+
+
+def _unnumbered(name):
+    """A variable's name without its position in the group, which a learning rate shifts."""
+    group, _, rest = name.split("/", 2)
+    return group, rest
 
 
 def _built(config, most_layers):

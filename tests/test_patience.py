@@ -108,6 +108,20 @@ def test_a_run_stops_after_its_patience_and_keeps_its_best_epoch(straight):
     assert number == {"training": 80, "validation": 80, "test": 80}
 
 
+def test_a_run_that_goes_on_with_another_rate_keeps_its_best_epoch(tmp_path):
+    """A constant rate is a variable of the optimizer, a schedule is not."""
+    run, size = tmp_path / "run", ["--limit", "80", "--batch-size", "32"]
+    fit.main([*size, "--epochs", "2", "--patience", "1", "--set", "hidden=(4,)", "--out", str(run)])
+    best = kgen.load(run / "model").get_weights()
+    # A rate that ruins the model: the best epoch is of the schedule.
+    fit.main(["--resume", str(run), "--epochs", "4", "--learning-rate", "5"])
+    record, model = record_of(run), kgen.load(run / "model")
+    assert (record["status"], record["best_epoch"], record["trained_epochs"]) == ("finished", 2, 3)
+    for weights, expected in zip(model.get_weights(), best, strict=True):
+        np.testing.assert_array_equal(weights, expected)
+    assert float(array(model.optimizer.learning_rate)) == 5  # the run's own
+
+
 def test_without_patience_a_run_keeps_its_last_weights(tmp_path):
     fit.main([*OWN, *SIZE, "--epochs", "4", "--out", str(tmp_path / "run")])
     record = record_of(tmp_path / "run")
