@@ -4,6 +4,7 @@ import csv
 import tempfile
 from pathlib import Path
 
+import beta_curve
 from model_pages import RECORDS, texts_of
 from texts import table
 
@@ -40,12 +41,15 @@ ON_TEST_IMAGES = "This run is of an earlier version, which took test images for 
 def contents():
     """{path: text or bytes} of the page and its curves."""
     curves = {f"results/{name}.png": plotted(RECORDS / f"{name}.csv") for name in kept(".csv")}
-    return {"results/index.md": page(), **curves}
+    beta = {f"results/{beta_curve.PICTURE}": beta_curve.picture(figures.records())}
+    return {"results/index.md": page(), **curves, **beta}
 
 
 def page():
-    parts = [section(name, record) for name, record in figures.records().items()]
-    return "\n".join([OPENING, DEPTH, table(DEPTH_HEADINGS, depth()), *parts])
+    records = figures.records()
+    parts = [section(name, record) for name, record in records.items()]
+    opening = [OPENING, DEPTH, table(DEPTH_HEADINGS, depth()), beta_curve.section(records)]
+    return "\n".join([*opening, *parts])
 
 
 def depth():
