@@ -23,10 +23,8 @@ and how many latents are in use.
 
 
 def section(records):
-    """The table of all `beta_vae` records, with their picture; empty if there is none."""
+    """The table of all `beta_vae` records, with their picture."""
     found = points(records)
-    if not found:
-        return ""
     rows = [row(beta, record) for beta, record in found]
     picture = f"![Distortion against rate, a point for each beta]({PICTURE})\n"
     opening = OPENING.format(data=figures.data_of(found[0][1]))
