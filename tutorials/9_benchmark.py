@@ -22,7 +22,7 @@ import numpy as np
 
 import kgen
 
-sys.path.insert(0, str(Path(kgen.__file__).parents[1]))  # the checkout
+sys.path.insert(0, str(Path(kgen.__file__).resolve().parents[1]))  # the checkout
 
 from benchmarks import compare, report
 from benchmarks.harness import machine, results, runner
