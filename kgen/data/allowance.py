@@ -8,7 +8,7 @@ GB = 10**9
 _SHARE = 0.5  # fraction of the machine's memory; training and the framework need the rest
 
 
-def most_bytes(max_memory: float | None) -> int:
+def most_bytes(max_memory):
     """The argument `max_memory=` of `load` (GB) in bytes; None: half of the machine's memory.
 
     Raises KgenError unless it is a number above 0.
@@ -17,7 +17,7 @@ def most_bytes(max_memory: float | None) -> int:
     return int(total() * _SHARE if gigabytes is None else gigabytes * GB)
 
 
-def check(needed: int, most: int, where: str, remedy: str = "", what: str = "images") -> None:
+def check(needed, most, where, remedy="", what="images"):
     """Raise KgenError if `needed` bytes are more than `most`; a `remedy` ends in "or "."""
     if needed > most:
         raise KgenError(
@@ -27,5 +27,5 @@ def check(needed: int, most: int, where: str, remedy: str = "", what: str = "ima
         )
 
 
-def _rounded_up(number: int) -> int:
+def _rounded_up(number):
     return -(-number // GB)

@@ -11,22 +11,19 @@ import csv
 import io
 import json
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from kgen.data import allowance
 from kgen.data.texts import read_text
 from kgen.errors import KgenError
-from kgen.spaces import Attributes, Space, Tokens, split_words
+from kgen.spaces import Attributes, Tokens, split_words
 
 NAMES = frozenset(
     ("captions.csv", "captions.jsonl", "metadata.csv", "metadata.jsonl", "attributes.csv")
 )
 _FILE, _TEXTS = "file_name", ("text", "caption")
-Row = dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -41,7 +38,7 @@ class Given:
     names: tuple[str, ...] | None
     values: list
 
-    def arrays(self, training: int, most: int, where: str) -> tuple[Space, np.ndarray]:
+    def arrays(self, training, most, where):
         """(space, array with one row per image); the first `training` captions give the words.
 
         Raises KgenError if the array takes more than `most` bytes.
@@ -54,7 +51,7 @@ class Given:
         return space, space.encode(self.values)
 
 
-def read_tables(folder: Path, tables: list[Path], paths: list[Path], most: int) -> Given:
+def read_tables(folder, tables, paths, most):
     """Read `tables`, which describe the images at `paths` below `folder`.
 
     Raises KgenError for tables of two kinds, two tables in one folder, a file that is no table or
@@ -92,8 +89,8 @@ def read_tables(folder: Path, tables: list[Path], paths: list[Path], most: int) 
     return Given(names.pop(), [found[os.path.normpath(path)] for path in paths])
 
 
-def _check_places(folder: Path, tables: list[Path]) -> None:
-    found: dict[Path, Path] = {}
+def _check_places(folder, tables):
+    found = {}
     for table in tables:
         other = found.setdefault(table.parent, table)
         if other != table:
@@ -103,7 +100,7 @@ def _check_places(folder: Path, tables: list[Path]) -> None:
             )
 
 
-def _read(table: Path, most: int) -> tuple[tuple[str, ...] | None, Iterator[tuple]]:
+def _read(table, most):
     """(names of the attributes or None, (line, file, caption or numbers) of each row)."""
     text = read_text(table, most)
     is_json = table.suffix.lower() == ".jsonl"
@@ -117,7 +114,7 @@ def _read(table: Path, most: int) -> tuple[tuple[str, ...] | None, Iterator[tupl
     return None, ((line, row[_FILE], _caption(table, line, row[columns[0]])) for line, row in rows)
 
 
-def _check_columns(table: Path, header: list[str], is_complete: bool, others: str) -> None:
+def _check_columns(table, header, is_complete, others):
     if _FILE not in header or not is_complete or len({"", *header}) <= len(header):
         raise KgenError(
             f"{table}: expected the columns {_FILE} and {others}, each once, received"
@@ -126,16 +123,16 @@ def _check_columns(table: Path, header: list[str], is_complete: bool, others: st
         )
 
 
-def _lines_of_csv(table: Path, text: str) -> tuple[list[str], Iterator[tuple[int, Row]]]:
+def _lines_of_csv(table, text):
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
 
-    def lines() -> Iterator[list[str]]:
+    def lines():
         try:
             yield from filter(None, reader)
         except csv.Error as error:
             raise _wrong(table, reader.line_num, "CSV", f"a line that is none ({error})") from error
 
-    def rows() -> Iterator[tuple[int, Row]]:
+    def rows():
         for values in content:
             if len(values) != len(header):
                 received = f"{len(values)} in line {reader.line_num}"
@@ -150,12 +147,12 @@ def _lines_of_csv(table: Path, text: str) -> tuple[list[str], Iterator[tuple[int
     return header, rows()
 
 
-def _lines_of_json(table: Path, text: str) -> tuple[list[str], Iterator[tuple[int, Row]]]:
+def _lines_of_json(table, text):
     numbered = enumerate(text.split("\n"), start=1)
     objects = [(line, _object(table, line, part)) for line, part in numbered if part.strip()]
     header = list(objects[0][1]) if objects else []
 
-    def rows() -> Iterator[tuple[int, Row]]:
+    def rows():
         wanted = [name for name in header if name in (_FILE, *_TEXTS)]
         for line, row in objects:
             for name in wanted:
@@ -166,7 +163,7 @@ def _lines_of_json(table: Path, text: str) -> tuple[list[str], Iterator[tuple[in
     return header, rows()
 
 
-def _object(table: Path, line: int, text: str) -> dict:
+def _object(table, line, text):
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -176,13 +173,13 @@ def _object(table: Path, line: int, text: str) -> dict:
     return value
 
 
-def _caption(table: Path, line: int, text: str) -> str:
+def _caption(table, line, text):
     if not split_words(text):
         raise _wrong(table, line, "a caption of words", repr(text))
     return text
 
 
-def _numbers(table: Path, line: int, row: Row, names: tuple[str, ...]) -> tuple[float, ...]:
+def _numbers(table, line, row, names):
     numbers = []
     for name in names:
         try:
@@ -195,5 +192,5 @@ def _numbers(table: Path, line: int, row: Row, names: tuple[str, ...]) -> tuple[
     return tuple(numbers)
 
 
-def _wrong(table: Path, line: int, expected: str, received: str, remedy="correct it") -> KgenError:
+def _wrong(table, line, expected, received, remedy="correct it"):
     return KgenError(f"{table}, line {line}: expected {expected}, received {received}: {remedy}")

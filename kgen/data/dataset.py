@@ -35,20 +35,20 @@ class Split:
     condition: Condition = None
 
     @property
-    def images(self) -> np.ndarray | DynamicallyBinarized:
+    def images(self):
         """The items `x`, under the usual name for images."""
         return self.x
 
     @property
-    def labels(self) -> np.ndarray | None:
+    def labels(self):
         """The condition if it has one number per item, else None."""
         is_label = getattr(self.condition, "ndim", 0) == 1
         return self.condition if is_label else None
 
-    def __len__(self) -> int:
+    def __len__(self):
         return len(self.x)
 
-    def __repr__(self) -> str:
+    def __repr__(self):
         if self.condition is None or self.labels is not None:
             labelled = "unlabelled" if self.labels is None else "labelled"
             items = "images" if self.x.ndim == 4 else "items"
@@ -56,11 +56,11 @@ class Split:
         shapes = [f"{name} {part.shape}" for name, part in _parts(self.condition).items()]
         return f"<Split of items {self.x.shape}, given {', '.join(shapes)}>"
 
-    def take(self, rows) -> "Split":
+    def take(self, rows):
         """The split at `rows` (anything that indexes an array's first axis)."""
         return Split(_rows(self.x, rows), _rows(self.condition, rows))
 
-    def limit(self, n: int) -> "Split":
+    def limit(self, n):
         """`n` items, drawn at random with a fixed seed; all of them if there are fewer.
 
         They stay in the order drawn, because files are often sorted by class.
@@ -78,7 +78,7 @@ def _rows(values, rows):
     return values.subset(rows) if isinstance(values, DynamicallyBinarized) else values[rows]
 
 
-def _parts(condition: Condition) -> dict[str, np.ndarray]:
+def _parts(condition):
     """{name: array} of a condition, with the names of `kgen.spaces.parts_of`."""
     if condition is None:
         return {}
@@ -129,30 +129,30 @@ class Dataset:
                 space.check_batch(given[part], len(split))
 
     @property
-    def splits(self) -> dict[str, Split]:
+    def splits(self):
         """The splits by name: "train", "test", and "validation" if there is one."""
         found = {"train": self.train, "test": self.test, "validation": self.validation}
         return {name: split for name, split in found.items() if split is not None}
 
     @property
-    def image_shape(self) -> tuple[int, int, int]:
+    def image_shape(self):
         """(height, width, channels) of the images; KgenError for other items."""
         self.check_images("image_shape")
         return self.space.shape
 
     @property
-    def levels(self) -> int:
+    def levels(self):
         """Number of pixel values 0..levels-1, from 2 (binary) to 256; KgenError for other items."""
         self.check_images("levels")
         return self.space.levels
 
     @property
-    def classes(self) -> int:
+    def classes(self):
         """Number of classes; labels are 0..classes-1. 0 for a set without labels."""
         return self.condition_space.classes if isinstance(self.condition_space, Labels) else 0
 
     @cached_property
-    def checksum(self) -> str:
+    def checksum(self):
         """The sha256 (hexadecimal) of shapes, items and conditions of `train` and `test`.
 
         Equal images have equal checksums, whatever file they were read from. A resized, limited or
@@ -170,7 +170,7 @@ class Dataset:
                 digest.update(repr(space).encode())
         return digest.hexdigest()
 
-    def limit(self, n: int) -> "Dataset":
+    def limit(self, n):
         """A set of at most `n` items in each split, drawn with a fixed seed.
 
         A warning is logged for labels that no training image has any more.
@@ -193,7 +193,7 @@ class Dataset:
         self._warn_of_labels_lost(f"{self.name}, limited to {n}", limited["train"])
         return self.changed(note, **limited)
 
-    def with_validation(self, size: float | None = None, seed: int = 0) -> "Dataset":
+    def with_validation(self, size=None, seed=0):
         """A set with a validation split: its publisher's, or items drawn from the training split.
 
         A warning is logged for labels that no training image has any more.
@@ -226,12 +226,12 @@ class Dataset:
         note = f"{count} training {what} kept apart for validation, drawn with seed {seed}"
         return self.changed(note, train=train, validation=validation)
 
-    def _warn_of_labels_lost(self, where: str, train: Split) -> None:
+    def _warn_of_labels_lost(self, where, train):
         if train.labels is not None:
             before = np.unique(self.train.labels).tolist()
             warn_of_untrained(where, train.labels, before, self.label_names)
 
-    def pairs(self, kind: str) -> "Dataset":
+    def pairs(self, kind):
         """An image-to-image set: the condition of each image is a source image made from it.
 
         It replaces any other condition.
@@ -264,7 +264,7 @@ class Dataset:
         note = f"its {kind} as source images"
         return self.changed(note, **paired, condition_space=space, label_names=None)
 
-    def check_images(self, wanted: str) -> None:
+    def check_images(self, wanted):
         """Raise KgenError, whose message begins with `wanted`, unless the items are images."""
         if not isinstance(self.space, Pixels):
             raise KgenError(
@@ -272,23 +272,23 @@ class Dataset:
                 f" {wanted} out, or choose a set of images"
             )
 
-    def changed(self, note: str, **fields) -> "Dataset":
+    def changed(self, note, **fields):
         """A copy with other `fields`; `note` is added to its source."""
         return replace(self, source=f"{self.source}; {note}", **fields)
 
 
-def _label_space(splits: tuple[Split, ...]) -> Labels:
+def _label_space(splits):
     found = [split.labels for split in splits if split.labels is not None]
     return Labels(max((int(labels.max()) + 1 for labels in found if len(labels)), default=0))
 
 
-def hold_out(split: Split, where: str) -> tuple[Split, Split]:
+def hold_out(split, where):
     """Divide a set without a test split into (train, test); see `held_out`."""
     for_testing = held_out(len(split), where)
     return split.take(~for_testing), split.take(for_testing)
 
 
-def held_out(n: int, where: str, what: str = "images") -> np.ndarray:
+def held_out(n, where, what="images"):
     """A mask, bool (n,), of the items to hold out for testing: every tenth, from the first on.
 
     There is no random draw: the same files always give the same splits, and both splits have every
@@ -304,7 +304,7 @@ def held_out(n: int, where: str, what: str = "images") -> np.ndarray:
     return np.arange(n) % 10 == 0
 
 
-def warn_of_range(where: str, largest: int, bits: int) -> None:
+def warn_of_range(where, largest, bits):
     """Log a warning if all values lie in the lower half of the range of `bits`: dark images.
 
     This is so for 12-bit values in 16-bit files. `largest` is the largest value, -1 without images.

@@ -1,6 +1,5 @@
 """Derived sets: the words after a colon, as in "mnist:edges"."""
 
-from kgen.data.dataset import Dataset
 from kgen.data.pairs import SOURCES
 from kgen.data.transforms import binarized
 from kgen.errors import KgenError
@@ -9,7 +8,7 @@ BINARISATIONS = ("dynamic", "static")
 DERIVATIONS = (*SOURCES, *BINARISATIONS)
 
 
-def check(words: tuple[str, ...], options: tuple[str, ...], source: str) -> None:
+def check(words, options, source):
     """Raise KgenError unless all `words` are derivations or `options` of the named set."""
     known = (*options, *DERIVATIONS)
     for word in words:
@@ -20,7 +19,7 @@ def check(words: tuple[str, ...], options: tuple[str, ...], source: str) -> None
             )
 
 
-def derive(data: Dataset, words: tuple[str, ...]) -> Dataset:
+def derive(data, words):
     """Apply the derivations `words` to `data`, in order."""
     for word in words:
         data = binarized(data, word) if word in BINARISATIONS else data.pairs(word)

@@ -23,37 +23,37 @@ class DynamicallyBinarized:
     levels: int
     seed: int
 
-    def at_epoch(self, epoch: int) -> np.ndarray:
+    def at_epoch(self, epoch):
         """The draw of an epoch >= 0: uint8, 0 and 1, a pure function of seed and epoch."""
         random = np.random.default_rng([self.seed, epoch])
         # Exactly `grey` of the levels - 1 equally likely thresholds are below `grey`.
         threshold = random.integers(0, self.levels - 1, size=self.grey.shape, dtype=np.uint8)
         return (threshold < self.grey).view(np.uint8)
 
-    def subset(self, rows) -> "DynamicallyBinarized":
+    def subset(self, rows):
         """The images at `rows` (anything that indexes an array's first axis), still dynamic."""
         return replace(self, grey=self.grey[rows])
 
     @property
-    def shape(self) -> tuple[int, ...]:
+    def shape(self):
         return self.grey.shape
 
     @property
-    def ndim(self) -> int:
+    def ndim(self):
         return self.grey.ndim
 
     @property
-    def dtype(self) -> np.dtype:
+    def dtype(self):
         return np.dtype(np.uint8)
 
-    def __len__(self) -> int:
+    def __len__(self):
         return len(self.grey)
 
     def __getitem__(self, index):
         return self.at_epoch(0)[index]
 
-    def __array__(self, dtype=None, copy=None) -> np.ndarray:
+    def __array__(self, dtype=None, copy=None):
         return np.asarray(self.at_epoch(0), dtype=dtype)
 
-    def __repr__(self) -> str:
+    def __repr__(self):
         return f"DynamicallyBinarized(shape={self.shape}, levels={self.levels}, seed={self.seed})"

@@ -3,7 +3,6 @@
 import io
 import json
 import tarfile
-from pathlib import Path
 
 import numpy as np
 
@@ -16,7 +15,7 @@ from kgen.spaces import Labels, Pixels, Tokens
 OPTIONS = ("labels",)
 
 
-def read_emoji(options: tuple[str, ...] = ()) -> Dataset:
+def read_emoji(options=()):
     """The 1,601 icons, RGB 72x72 on white; every tenth is held out for testing.
 
     Args:
@@ -44,7 +43,7 @@ def read_emoji(options: tuple[str, ...] = ()) -> Dataset:
     )
 
 
-def _read(folder: Path) -> tuple[np.ndarray, list[str], list[str]]:
+def _read(folder):
     """(images, captions, categories) of the files, whose checksums have been verified."""
     rows = [
         json.loads(line) for line in (folder / "captions.jsonl").read_text("utf-8").splitlines()
@@ -55,7 +54,7 @@ def _read(folder: Path) -> tuple[np.ndarray, list[str], list[str]]:
     return np.stack(images), captions, categories
 
 
-def _icon(content: bytes) -> np.ndarray:
+def _icon(content):
     from PIL import Image
 
     with Image.open(io.BytesIO(content)) as picture:

@@ -3,7 +3,6 @@
 import logging
 import time
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 
@@ -24,7 +23,7 @@ _NAMED = 3  # suffixes of other files that a warning names
 logger = logging.getLogger("kgen")
 
 
-def read_folder(folder: Path, size: tuple[int, int] | None, mode: str | None, most: int) -> Dataset:
+def read_folder(folder, size, mode, most):
     """The set of a folder's image files, in natural order, with splits and conditions.
 
     With a table beside the images, conditions are captions or attributes (`kgen.data.columns`). If
@@ -80,9 +79,7 @@ def read_folder(folder: Path, size: tuple[int, int] | None, mode: str | None, mo
     )
 
 
-def read_images(
-    path: str | Path, size: tuple[int, int] | None = None, mode: str | None = None
-) -> np.ndarray:
+def read_images(path, size=None, mode=None):
     """The images of a file, or of a folder in natural order: uint8 (n, height, width, 1 or 3).
 
     Args:
@@ -103,7 +100,7 @@ def read_images(
     return decode(path, paths, size, mode, most_bytes(None))[0]
 
 
-def _sides(folder: Path, paths: list[Path]) -> tuple[Path, Path] | None:
+def _sides(folder, paths):
     """The folders (source, target) if all images lie in these two; else None."""
     names = {path.relative_to(folder).parts[0] for path in paths}
     sides = sorted(names, key=str.casefold)
@@ -112,7 +109,7 @@ def _sides(folder: Path, paths: list[Path]) -> tuple[Path, Path] | None:
     return folder / sides[0], folder / sides[1]
 
 
-def _pairs(source: Path, target: Path, paths: list[Path], size, mode, most: int):
+def _pairs(source, target, paths, size, mode, most):
     """(the layout, the split of target and source images, the space of the source images)."""
     sources, targets = (
         {path.relative_to(side): path for path in paths if path.is_relative_to(side)}
@@ -133,7 +130,7 @@ def _pairs(source: Path, target: Path, paths: list[Path], size, mode, most: int)
     return found, Split(images, given), Pixels(given.shape[1:])
 
 
-def _files(folder: Path) -> tuple[list[Path], list[Path]]:
+def _files(folder):
     """(image files, other files), without hidden ones; links to folders are followed."""
     readable = image_files.suffixes()
     paths, others = [], []
@@ -148,7 +145,7 @@ def _files(folder: Path) -> tuple[list[Path], list[Path]]:
     return paths, others
 
 
-def _walk(folder: Path, above: tuple[Path, ...]):
+def _walk(folder, above):
     """Yield the files at any depth in `folder`; links to an enclosing folder are not followed."""
     here = (*above, folder.resolve())
     try:
@@ -169,7 +166,7 @@ def _walk(folder: Path, above: tuple[Path, ...]):
             yield path
 
 
-def _described(folder: Path, others: list[Path]) -> str:
+def _described(folder, others):
     """Other files in words: their number, the most frequent suffixes, and an example."""
     counts = Counter(sorted(path.suffix.lower() for path in others)).most_common(_NAMED)
     suffixes = ", ".join(f"{n} {suffix or 'without a suffix'}" for suffix, n in counts)
@@ -178,9 +175,7 @@ def _described(folder: Path, others: list[Path]) -> str:
     return f"{len(others)} other {files} ({suffixes}), such as {example.relative_to(folder)},"
 
 
-def _images(
-    folder: Path, paths: list[Path], size: tuple[int, int] | None, mode: str | None, most: int
-) -> np.ndarray:
+def _images(folder, paths, size, mode, most):
     """The images at `paths`, decoded, or from the cache if decoding took long the last time."""
     cached = CachedImages(folder, paths, size, mode)
     found = cached.read()

@@ -3,7 +3,6 @@
 import itertools
 import logging
 import re
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -15,17 +14,17 @@ _NAMED = 10  # labels that a warning names; it counts the others
 logger = logging.getLogger("kgen")
 
 
-def natural(text: str) -> tuple[str, str]:
+def natural(text):
     """Sort key of natural order, which compares numbers by value: 2 before 10."""
 
-    def with_length(match) -> str:
+    def with_length(match):
         digits = match[0].lstrip("0")
         return f"{len(digits):04}{digits}"  # a number with more digits is larger
 
     return re.sub("[0-9]+", with_length, text), text  # the text itself tells "1" and "01" apart
 
 
-def numbered(names: Sequence[np.ndarray]) -> tuple[list[np.ndarray], tuple[str, ...]]:
+def numbered(names):
     """Number label names: a list of int64 labels (n,) per split, and the names in natural order.
 
     A name has the same label in all splits.
@@ -36,7 +35,7 @@ def numbered(names: Sequence[np.ndarray]) -> tuple[list[np.ndarray], tuple[str, 
     return labels, tuple(map(str, known))
 
 
-def checked(labels, n: int, where: str) -> np.ndarray:
+def checked(labels, n, where):
     """Checked labels of `n` images: int64 (n,), or names, strings (n,).
 
     Raises KgenError, whose message begins with `where`, for a wrong shape, dtype or range.
@@ -59,13 +58,13 @@ def checked(labels, n: int, where: str) -> np.ndarray:
     return labels.astype(np.int64)
 
 
-def _are_names(labels: np.ndarray) -> bool:
+def _are_names(labels):
     return labels.dtype.kind in "UT" or (
         labels.dtype.kind == "O" and all(isinstance(label, str) for label in labels)
     )
 
 
-def _remedy(labels: np.ndarray, n: int) -> str:
+def _remedy(labels, n):
     """What to do about labels that are no integers (n,) from 0 on; "" if they are."""
     if labels.shape == (n, 1):
         return "take labels[:, 0]"
@@ -82,9 +81,7 @@ def _remedy(labels: np.ndarray, n: int) -> str:
     return ""
 
 
-def warn_of_untrained(
-    where: str, labels: np.ndarray, among: Sequence[int], names: Sequence[str] | None
-) -> None:
+def warn_of_untrained(where, labels, among, names):
     """Log a warning about labels that no training image has.
 
     A conditional model has a class for every label from 0 on, and would draw the untrained ones,

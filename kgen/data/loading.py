@@ -2,13 +2,11 @@
 
 import difflib
 import os
-from pathlib import Path
 
 import numpy as np
 
 from kgen.data import derived
 from kgen.data.allowance import most_bytes
-from kgen.data.dataset import Dataset
 from kgen.data.folders import read_folder
 from kgen.data.labels import warn_of_untrained
 from kgen.data.named import SETS, read_named
@@ -19,7 +17,7 @@ from kgen.errors import KgenError
 from kgen.files import expanded, kind
 
 
-def names() -> dict[str, str]:
+def names():
     """The named sets: {name: one-line description}.
 
     Examples:
@@ -30,15 +28,15 @@ def names() -> dict[str, str]:
 
 
 def load(
-    source: str | os.PathLike | np.ndarray = "digits",
+    source="digits",
     labels=None,
     *,
-    binarize: str | None = None,
-    size: int | tuple[int, int] | None = None,
-    mode: str | None = None,
-    grayscale: bool = False,
-    max_memory: float | None = None,
-) -> Dataset:
+    binarize=None,
+    size=None,
+    mode=None,
+    grayscale=False,
+    max_memory=None,
+):
     """Load images, texts or points, split for training and testing.
 
     Images are uint8 arrays (n, height, width, channels) with values 0..levels-1. Texts are int32
@@ -128,7 +126,7 @@ def load(
     return data if binarize is None else binarized(data, binarize)
 
 
-def is_named(source) -> bool:
+def is_named(source):
     """Whether `source` is a named set, with or without known words after a colon.
 
     Examples:
@@ -139,7 +137,7 @@ def is_named(source) -> bool:
     return name in SETS and set(words) <= {*SETS[name].options, *derived.DERIVATIONS}
 
 
-def _read(source, labels, size, mode, most) -> Dataset:
+def _read(source, labels, size, mode, most):
     if isinstance(source, np.ndarray):
         return reshaped(read_array(source, labels), size, mode, most)
     if not isinstance(source, str | os.PathLike):
@@ -165,7 +163,7 @@ def _read(source, labels, size, mode, most) -> Dataset:
     return derived.derive(data, tuple(word for word in words if word not in options))
 
 
-def _parted(source: str, sets) -> tuple[str, tuple[str, ...]]:
+def _parted(source, sets):
     """(the longest prefix that is one of `sets` or a path, the words after its colons)."""
     whole, words = source, ()
     while whole not in sets and not kind(expanded(whole)):
@@ -176,7 +174,7 @@ def _parted(source: str, sets) -> tuple[str, tuple[str, ...]]:
     return whole, words
 
 
-def _read_path(path: Path, size, mode, most) -> Dataset:
+def _read_path(path, size, mode, most):
     found = kind(path)
     if found == "folder":
         return read_folder(path, size, mode, most)
@@ -190,7 +188,7 @@ def _read_path(path: Path, size, mode, most) -> Dataset:
     )
 
 
-def _unknown(source: str) -> str:
+def _unknown(source):
     nearest = difflib.get_close_matches(source.partition(":")[0].lower(), SETS, n=1)
     hint = f"did you mean {nearest[0]!r}? " if nearest else ""
     return (

@@ -43,7 +43,7 @@ class Recipe:
     options: tuple[str, ...] = ()
 
 
-def read_named(name: str, options: tuple[str, ...] = ()) -> Dataset:
+def read_named(name, options=()):
     """The set `name`, a key of `SETS`, with some of its options.
 
     Raises KgenError if its files cannot be found or downloaded, or if options exclude each other.
@@ -65,7 +65,7 @@ def read_named(name: str, options: tuple[str, ...] = ()) -> Dataset:
     )
 
 
-def is_published(data: Dataset) -> bool:
+def is_published(data):
     """Whether `data` is the named set of its name, or was made from it.
 
     (The user's own folder may have the same name.)
@@ -76,7 +76,7 @@ def is_published(data: Dataset) -> bool:
     )
 
 
-def _placed_digits(options: tuple[str, ...]) -> Dataset:
+def _placed_digits(options):
     """Placed digits made from MNIST if its files are on this machine, else from "digits"."""
     has_mnist = is_at_hand("mnist", PUBLISHED["mnist"].sources)
     return placed_digits.make(read_named("mnist" if has_mnist else "digits"), options)
@@ -91,7 +91,7 @@ _BINARIZED_MNIST = (
     " 2008: 50,000 training, 10,000 validation and 10,000 test images"
 )
 
-PUBLISHED: dict[str, NamedSet] = {
+PUBLISHED = {
     "digits": NamedSet(
         description="1,797 handwritten digits, 8x8 grey, 17 levels; comes with scikit-learn",
         levels=17,
@@ -246,7 +246,7 @@ PUBLISHED: dict[str, NamedSet] = {
     ),
 }
 
-SETS: dict[str, NamedSet | Recipe] = {
+SETS = {
     **PUBLISHED,
     "placed_digits": Recipe(
         "22,000 coloured digits placed on 32x32 colour, with captions (of MNIST if at hand); with"

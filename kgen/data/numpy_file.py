@@ -3,7 +3,6 @@
 import contextlib
 import math
 import zipfile
-from pathlib import Path
 
 import numpy as np
 
@@ -20,7 +19,7 @@ _HDF5 = frozenset({".h5", ".hdf5", ".hdf", ".he5"})
 _ARCHIVES = frozenset({".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar"})
 
 
-def read(path: Path, keys: tuple[str, ...], most: int) -> np.ndarray | dict[str, np.ndarray]:
+def read(path, keys, most):
     """The array of an `.npy` file, or the arrays of an `.npz` file that `keys` name.
 
     Raises KgenError for any other file, and for arrays of more than `most` bytes, before they are
@@ -53,7 +52,7 @@ def read(path: Path, keys: tuple[str, ...], most: int) -> np.ndarray | dict[str,
     )
 
 
-def _members(path: Path, archive: zipfile.ZipFile, keys: tuple[str, ...], most: int) -> dict:
+def _members(path, archive, keys, most):
     files = set(archive.namelist())
     names = {key: f"{key}.npy" for key in keys if f"{key}.npy" in files}
     with contextlib.ExitStack() as opened:
@@ -66,7 +65,7 @@ def _members(path: Path, archive: zipfile.ZipFile, keys: tuple[str, ...], most: 
     return arrays
 
 
-def _check_memory(path: Path, files: list, most: int) -> None:
+def _check_memory(path, files, most):
     """Raise KgenError if twice the size of the arrays in `files` is more than `most` bytes.
 
     Twice, because training and test images are copied out of them.
@@ -74,7 +73,7 @@ def _check_memory(path: Path, files: list, most: int) -> None:
     allowance.check(2 * sum(map(_bytes, files)), most, str(path))
 
 
-def _bytes(file) -> int:
+def _bytes(file):
     """The size in bytes of the array in an open file, from its header. Raises ValueError."""
     version = np.lib.format.read_magic(file)
     if version not in _HEADERS:  # version 3.0 is only for arrays with named fields
@@ -83,7 +82,7 @@ def _bytes(file) -> int:
     return math.prod(shape) * dtype.itemsize
 
 
-def _check_kind(path: Path) -> None:
+def _check_kind(path):
     """Raise KgenError for a file whose suffix shows another kind; the message names the remedy."""
     suffix = path.suffix.lower()
     if suffix in (".npz", ".npy"):
@@ -105,5 +104,5 @@ def _check_kind(path: Path) -> None:
     )
 
 
-def _called(path: Path) -> str:
+def _called(path):
     return f"a {path.suffix} file" if path.suffix else "a file without a suffix"

@@ -1,7 +1,5 @@
 """The user's own arrays, in memory or in an `.npy` or `.npz` file."""
 
-from pathlib import Path
-
 import numpy as np
 
 from kgen.data import numpy_file
@@ -14,7 +12,7 @@ _KEYS = ("x_train", "y_train", "x_test", "y_test", "x_val", "y_val", "images", "
 _CHANNELS = (1, 2, 3, 4)  # a last axis this short is channels, or a very narrow image
 
 
-def read_array(images: np.ndarray, labels=None) -> Dataset:
+def read_array(images, labels=None):
     """A set of one uint8 array (n, height, width, channels) or (n, height, width), 1 or 3 channels.
 
     `labels` is None, or labels that `labels.checked` accepts. Every tenth image is held out for
@@ -26,7 +24,7 @@ def read_array(images: np.ndarray, labels=None) -> Dataset:
     return _dataset("array", "an array in memory", {"train": Split(images, labels)})
 
 
-def read_file(path: Path, most: int) -> Dataset:
+def read_file(path, most):
     """The set in an `.npz` or `.npy` file of NumPy.
 
     The arrays of an `.npz` file are `x_train`, `y_train`, `x_test`, `y_test`, `x_val`, `y_val`
@@ -57,7 +55,7 @@ def read_file(path: Path, most: int) -> Dataset:
     return _dataset(path.stem, f"the file {path}", splits)
 
 
-def _dataset(name: str, source: str, splits: dict[str, Split]) -> Dataset:
+def _dataset(name, source, splits):
     """The set of splits by name. If none is "test", training images are held out for it.
 
     Labels may be names.
@@ -84,7 +82,7 @@ def _dataset(name: str, source: str, splits: dict[str, Split]) -> Dataset:
     )
 
 
-def _named(source: str, splits: dict) -> tuple[dict[str, Split], tuple[str, ...] | None]:
+def _named(source, splits):
     """The splits with integer labels, and the labels' names if they were strings."""
     labelled = {part: split for part, split in splits.items() if split.labels is not None}
     numeric = [split.labels.dtype == np.int64 for split in labelled.values()]
@@ -100,14 +98,14 @@ def _named(source: str, splits: dict) -> tuple[dict[str, Split], tuple[str, ...]
     return {part: Split(split.images, numbers.get(part)) for part, split in splits.items()}, names
 
 
-def _split(arrays: dict, images_key: str, labels_key: str, path: Path) -> Split:
+def _split(arrays, images_key, labels_key, path):
     images = _checked_images(arrays[images_key], f"{path}: {images_key}")
     if labels_key not in arrays:
         return Split(images)
     return Split(images, checked(arrays[labels_key], len(images), f"{path}: {labels_key}"))
 
 
-def _checked_images(images: np.ndarray, where: str) -> np.ndarray:
+def _checked_images(images, where):
     """The images as (n, height, width, channels); error messages begin with `where`."""
     if images.ndim not in (3, 4) or images.size == 0:
         raise KgenError(
@@ -135,7 +133,7 @@ def _checked_images(images: np.ndarray, where: str) -> np.ndarray:
     return images
 
 
-def _described(images: np.ndarray) -> tuple[str, str]:
+def _described(images):
     """(dtype and range in words, remedy) of images that are not uint8."""
     if images.dtype.kind not in "biuf":
         return str(images.dtype), "convert the array to numbers"

@@ -72,7 +72,7 @@ def is_held_out(digits, colours):
     return digits % len(COLOURS) == colours
 
 
-def make(digits: Dataset, options: tuple[str, ...]) -> Dataset:
+def make(digits, options):
     """Make the set from the images of `digits`, which are grey with labels 0..9.
 
     Args:
@@ -104,7 +104,7 @@ def make(digits: Dataset, options: tuple[str, ...]) -> Dataset:
     )
 
 
-def _conditions(wanted: str, *truths: Truth):
+def _conditions(wanted, *truths):
     """(the space, a list with the conditions of each truth)."""
     if wanted == "labels":
         return Labels(len(DIGITS)), [truth.digits for truth in truths]
@@ -118,7 +118,7 @@ def _conditions(wanted: str, *truths: Truth):
 ATTRIBUTES = (*DIGITS, *COLOURS, "large", *PLACES, *(f"on {name}" for name in BACKGROUNDS))
 
 
-def attributes(truth: Truth) -> np.ndarray:
+def attributes(truth):
     """The truth as float32 (n, 25) of 0 and 1, in the order of ATTRIBUTES."""
     columns = (
         np.eye(len(DIGITS))[truth.digits],
@@ -130,7 +130,7 @@ def attributes(truth: Truth) -> np.ndarray:
     return np.concatenate(columns, axis=1).astype(np.float32)
 
 
-def captions(truth: Truth) -> list[str]:
+def captions(truth):
     """The truth as one sentence per image, in one of several wordings."""
     colours, sizes, places, backgrounds = map(tuple, (COLOURS, SIZES, PLACES, BACKGROUNDS))
     columns = (getattr(truth, field.name).tolist() for field in fields(Truth))
@@ -146,9 +146,7 @@ def captions(truth: Truth) -> list[str]:
     ]
 
 
-def placed(
-    digits: Split, levels: int, count: int, side: int, seed: int, held_out: bool
-) -> tuple[np.ndarray, Truth]:
+def placed(digits, levels, count, side, seed, held_out):
     """(images, uint8 (count, side, side, 3), their truth).
 
     Args:
@@ -172,7 +170,7 @@ def placed(
     return images, truth
 
 
-def _truth(digits: np.ndarray, random: np.random.Generator, held_out: bool) -> Truth:
+def _truth(digits, random, held_out):
     """Draw the truth of images of these digits; all choices are equally likely."""
     count, n = len(digits), len(COLOURS)
     colours = random.integers(0, n, count)
@@ -182,7 +180,7 @@ def _truth(digits: np.ndarray, random: np.random.Generator, held_out: bool) -> T
     return Truth(digits, colours, *(random.integers(0, len(among), count) for among in choices))
 
 
-def _stroke(grey: np.ndarray, length: int) -> np.ndarray:
+def _stroke(grey, length):
     """A digit without margins, resized so that its longer side is `length`: 0..255."""
     from PIL import Image
 
@@ -193,7 +191,7 @@ def _stroke(grey: np.ndarray, length: int) -> np.ndarray:
     return np.asarray(resized)
 
 
-def _draw(image: np.ndarray, stroke: np.ndarray, centre: np.ndarray, ink: np.ndarray) -> None:
+def _draw(image, stroke, centre, ink):
     """Blend the colour `ink` into an image by the alpha mask `stroke`, centred at (row, column)."""
     (top, left), (height, width) = centre - np.array(stroke.shape) // 2, stroke.shape
     part = image[top : top + height, left : left + width]

@@ -33,7 +33,7 @@ class Source:
     url: str = ""
 
 
-def find(name: str, sources: tuple[Source, ...]) -> tuple[Source, Path]:
+def find(name, sources):
     """The source of the set `name` that was found, and the folder of its verified files.
 
     `sources` are in order of preference. Each is searched in `$KGEN_DATA_DIR/name`. If none is
@@ -50,30 +50,30 @@ def find(name: str, sources: tuple[Source, ...]) -> tuple[Source, Path]:
     return sources[0], _cached(name, sources[0])
 
 
-def is_at_hand(name: str, sources: tuple[Source, ...]) -> bool:
+def is_at_hand(name, sources):
     """Whether the set `name` needs no download: its files exist (they may be damaged)."""
     folder = _data_folder(name)
     found = [not _missing(source, folder) for source in sources]
     return any(found) or not _missing(sources[0], cache_folder() / name)
 
 
-def cache_folder() -> Path:
+def cache_folder():
     """The cache folder of downloaded sets, with one sub-folder per set."""
     import platformdirs
 
     return platformdirs.user_cache_path("kgen") / "data"
 
 
-def _data_folder(name: str) -> Path | None:
+def _data_folder(name):
     root = os.environ.get("KGEN_DATA_DIR")
     return expanded(root) / name if root else None
 
 
-def _missing(source: Source, folder: Path | None) -> list[str]:
+def _missing(source, folder):
     return [file for file in source.files if folder is None or kind(folder / file) != "file"]
 
 
-def _verify(source: Source, folder: Path) -> None:
+def _verify(source, folder):
     for file, expected in source.files.items():
         received = _sha256(folder / file)
         if received != expected:
@@ -83,7 +83,7 @@ def _verify(source: Source, folder: Path) -> None:
             )
 
 
-def _sha256(path: Path) -> str:
+def _sha256(path):
     try:
         with open_plain(path, follow=True) as content:
             return hashlib.file_digest(content, "sha256").hexdigest()
@@ -91,7 +91,7 @@ def _sha256(path: Path) -> str:
         raise KgenError(f"{path}: expected a readable file ({error.strerror}): mend it") from error
 
 
-def _cached(name: str, source: Source) -> Path:
+def _cached(name, source):
     folder = cache_folder() / name
     if source.files and not source.url:
         raise KgenError(
@@ -108,7 +108,7 @@ def _cached(name: str, source: Source) -> Path:
     return folder
 
 
-def _retrieve(url: str, sha256: str, path: Path) -> None:
+def _retrieve(url, sha256, path):
     """Download `url` to `path`, unless the intact file is there.
 
     pooch writes a temporary file and renames it once verified, so `path` is never half-written.
@@ -128,18 +128,18 @@ def _retrieve(url: str, sha256: str, path: Path) -> None:
 class _Bounded:
     """A file wrapper that accepts at most `most` bytes: a server may send without end."""
 
-    def __init__(self, file, most: int):
+    def __init__(self, file, most):
         self.flush = file.flush
         self._file, self._left = file, most
 
-    def write(self, content: bytes) -> int:
+    def write(self, content):
         self._left -= len(content)
         if self._left < 0:
             raise OSError(errno.EFBIG, "the server sends more than any set has")
         return self._file.write(content)
 
 
-def _unavailable(name: str, source: Source, file: str, error: Exception) -> str:
+def _unavailable(name, source, file, error):
     folder = _data_folder(name)
     missing = ", ".join(_missing(source, folder))
     return (
@@ -150,7 +150,7 @@ def _unavailable(name: str, source: Source, file: str, error: Exception) -> str:
     )
 
 
-def _reason(error: Exception) -> str:
+def _reason(error):
     import requests
 
     if isinstance(error, requests.ConnectionError | requests.Timeout):

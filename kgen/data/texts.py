@@ -1,7 +1,6 @@
 """Sets of sentences: WordNet's examples, and the user's text files."""
 
 import gzip
-from pathlib import Path
 
 import numpy as np
 
@@ -27,7 +26,7 @@ _WORDNET = Source(
 )
 
 
-def read_wordnet(options: tuple[str, ...] = ()) -> Dataset:
+def read_wordnet(options=()):
     """WordNet's example sentences of 3 to 15 words and marks; a random tenth is for testing.
 
     Words with fewer than five occurrences in the training sentences are unknown words.
@@ -49,7 +48,7 @@ def read_wordnet(options: tuple[str, ...] = ()) -> Dataset:
     )
 
 
-def read_text_file(path: Path, most: int) -> Dataset:
+def read_text_file(path, most):
     """The sentences of a text file, one per line; every tenth is held out for testing.
 
     Blank lines are skipped. Raises KgenError for a file that is no UTF-8 or has fewer than two
@@ -70,7 +69,7 @@ def read_text_file(path: Path, most: int) -> Dataset:
     )
 
 
-def read_text(path: Path, most: int) -> str:
+def read_text(path, most):
     """The content of a UTF-8 text file.
 
     Raises KgenError if it cannot be read, is no UTF-8, or needs more than `most` bytes.
@@ -93,9 +92,7 @@ def read_text(path: Path, most: int) -> str:
         ) from error
 
 
-def _dataset(
-    name: str, texts: list[str], for_testing: np.ndarray, source: str, licence: str, fewest: int
-) -> Dataset:
+def _dataset(name, texts, for_testing, source, licence, fewest):
     train = [text for text, is_held in zip(texts, for_testing, strict=True) if not is_held]
     test = [text for text, is_held in zip(texts, for_testing, strict=True) if is_held]
     space = Tokens.of(train, fewest=fewest)

@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 
 from kgen.data import allowance, image_files
-from kgen.data.dataset import Dataset, Split
 from kgen.data.dynamic import DynamicallyBinarized
 from kgen.errors import KgenError
 from kgen.spaces import Pixels
@@ -14,7 +13,7 @@ from kgen.spaces import Pixels
 _TRAIN_SEED, _TEST_SEED = 0, 1
 
 
-def height_and_width(size) -> tuple[int, int] | None:
+def height_and_width(size):
     """The argument `size=` of `load`, an int or a pair, as (height, width); None stays None."""
     if size is None:
         return None
@@ -31,7 +30,7 @@ def height_and_width(size) -> tuple[int, int] | None:
     return pair
 
 
-def colour_mode(mode, grayscale: bool) -> str | None:
+def colour_mode(mode, grayscale):
     """The arguments `mode=` and `grayscale=` of `load` as one: "rgb", "gray" or None."""
     if mode is not None and not (isinstance(mode, str) and mode in ("rgb", "gray")):
         raise KgenError(f'mode: expected "rgb", "gray" or None, received {mode!r}: choose one')
@@ -43,7 +42,7 @@ def colour_mode(mode, grayscale: bool) -> str | None:
     return "gray" if grayscale else mode
 
 
-def reshaped(data: Dataset, size: tuple[int, int] | None, mode: str | None, most: int) -> Dataset:
+def reshaped(data, size, mode, most):
     """`data` with its images converted to `mode` and `size`, if given.
 
     Raises KgenError for items that are no images, or if more than `most` bytes were needed.
@@ -62,7 +61,7 @@ def reshaped(data: Dataset, size: tuple[int, int] | None, mode: str | None, most
     needed = 2 * pixels * image_files.channels(mode, own_channels)
     allowance.check(needed, most, data.name, "choose a smaller size=, or ")
 
-    def changed(split: Split) -> Split:
+    def changed(split):
         adapted = [image_files.adapted(image, size, mode) for image in split.images]
         # Bicubic resizing overshoots at edges; pillow clips at 255, not at levels - 1.
         return replace(split, x=np.minimum(np.stack(adapted), np.uint8(data.levels - 1)))
@@ -73,7 +72,7 @@ def reshaped(data: Dataset, size: tuple[int, int] | None, mode: str | None, most
     return data.changed(note, **splits, space=Pixels(shape, data.levels))
 
 
-def binarized(data: Dataset, how: str) -> Dataset:
+def binarized(data, how):
     """`data` with binary images, drawn once (`how` is "static") or every epoch ("dynamic").
 
     Raises KgenError for colour images, binary images, and items that are no images.

@@ -8,7 +8,7 @@ _SEED = 2
 _ONE_IN = 10  # training items
 
 
-def validation_count(size: float | None, train: int, own: int | None, what: str) -> int:
+def validation_count(size, train, own, what):
     """The number of validation items.
 
     Args:
@@ -32,7 +32,7 @@ def validation_count(size: float | None, train: int, own: int | None, what: str)
     return count
 
 
-def kept_apart(train: int, count: int, seed: int) -> np.ndarray:
+def kept_apart(train, count, seed):
     """A mask, bool (train,), of `count` training items, drawn at random."""
     apart = np.zeros(train, bool)
     apart[np.random.default_rng([_SEED, seed]).permutation(train)[:count]] = True
