@@ -22,8 +22,8 @@ class CachedImages:
     name ends with the largest values in the image files, as `decode` found them, and a checksum.
 
     Args:
-        folder: the decoded folder.
-        paths: its image files, in the order of the array.
+        folder: the path of the decoded folder.
+        paths: a list of its image files, in the order of the array.
         options: everything else that determines the pixels.
     """
 
@@ -35,7 +35,7 @@ class CachedImages:
         self.key = _digest([made_by, *(_state(folder, path) for path in paths)])
 
     def read(self):
-        """The memory-mapped array, and the largest values in the image files.
+        """(the memory-mapped array, the largest values in the image files), as `decode` returns.
 
         None if there is no array, or its checksum is wrong. The array is copy-on-write: changes
         stay in memory.

@@ -41,7 +41,13 @@ class Given:
     def arrays(self, training, most, where):
         """(space, array with one row per image); the first `training` captions give the words.
 
-        Raises KgenError if the array takes more than `most` bytes.
+        Args:
+            training: number of training images.
+            most: largest size of the array, in bytes.
+            where: the folder, for the message.
+
+        Raises:
+            KgenError: if the array takes more.
         """
         if self.names:
             return Attributes(self.names), np.array(self.values, np.float32)
@@ -52,10 +58,19 @@ class Given:
 
 
 def read_tables(folder, tables, paths, most):
-    """Read `tables`, which describe the images at `paths` below `folder`.
+    """The captions or attributes in some tables.
 
-    Raises KgenError for tables of two kinds, two tables in one folder, a file that is no table or
-    lacks columns, and for images without a row, with two rows, or that do not exist.
+    Args:
+        folder: contains tables and images.
+        tables, paths: of the tables and of the images, at any depth.
+        most: largest size of a table in memory, in bytes.
+
+    Returns:
+        A `Given`.
+
+    Raises:
+        KgenError: for tables of two kinds, two tables in one folder, a file that is no table or
+            lacks columns, and for images without a row, with two rows, or that do not exist.
     """
     _check_places(folder, tables)
     known = {os.path.normpath(path) for path in paths}
@@ -67,24 +82,25 @@ def read_tables(folder, tables, paths, most):
             path = os.path.normpath(table.parent / file)
             if path in found:
                 received = f"a second one of {file!r}"
-                raise _wrong(table, line, "one row an image", received, "remove one")
+                raise _wrong(table, line, "one row per image", received, "remove one")
             if path not in known:
                 remedy = "correct the name, or remove the row"
-                raise _wrong(table, line, "a file that is an image", f"{file!r}, none", remedy)
+                received = f"{file!r}, which is none"
+                raise _wrong(table, line, "the name of an image", received, remedy)
             found[path] = value
     if len(names) > 1:
         first, second = (", ".join(columns or _TEXTS[1:]) for columns in list(names)[:2])
         raise KgenError(
-            f"{folder}: expected tables of equal columns, received {first} and {second}: give all"
-            " tables the same ones"
+            f"Expected tables of equal columns in {folder}, received {first} and {second}: give "
+            "all tables the same ones."
         )
     missing = [path for path in paths if os.path.normpath(path) not in found]
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise KgenError(
-            f"{folder}: expected a row for every image, received none for"
-            f" {missing[0].relative_to(folder)}{more}: add rows to {tables[0].relative_to(folder)},"
-            " or move these images elsewhere"
+            f"Expected a row for every image of {folder}, received none for "
+            f"{missing[0].relative_to(folder)}{more}: add rows to {tables[0].relative_to(folder)}, "
+            "or move these images elsewhere."
         )
     return Given(names.pop(), [found[os.path.normpath(path)] for path in paths])
 
@@ -95,8 +111,8 @@ def _check_places(folder, tables):
         other = found.setdefault(table.parent, table)
         if other != table:
             raise KgenError(
-                f"{folder}: expected one table in a folder, received {other.relative_to(folder)}"
-                f" and {table.relative_to(folder)}: remove one of them"
+                f"Expected one table per folder in {folder}, received {other.relative_to(folder)} "
+                f"and {table.relative_to(folder)}: remove one of them."
             )
 
 
@@ -117,9 +133,9 @@ def _read(table, most):
 def _check_columns(table, header, is_complete, others):
     if _FILE not in header or not is_complete or len({"", *header}) <= len(header):
         raise KgenError(
-            f"{table}: expected the columns {_FILE} and {others}, each once, received"
-            f" {', '.join(map(repr, header)) or 'none'}: name them so, or rename the file if it"
-            " does not describe images"
+            f"Expected the columns {_FILE} and {others}, each once, in {table}, received "
+            f"{', '.join(map(repr, header)) or 'none'}: name them so, or rename the file if it "
+            "does not describe images."
         )
 
 
@@ -135,10 +151,9 @@ def _lines_of_csv(table, text):
     def rows():
         for values in content:
             if len(values) != len(header):
-                received = f"{len(values)} in line {reader.line_num}"
                 raise KgenError(
-                    f"{table}: expected {len(header)} values a line, received {received}: put"
-                    ' texts with commas in quotation marks, "..."'
+                    f"Expected {len(header)} values a line in {table}, received {len(values)} in "
+                    f'line {reader.line_num}: put texts with commas in quotation marks, "...".'
                 )
             yield reader.line_num, dict(zip(header, values, strict=True))
 
@@ -193,4 +208,5 @@ def _numbers(table, line, row, names):
 
 
 def _wrong(table, line, expected, received, remedy="correct it"):
-    return KgenError(f"{table}, line {line}: expected {expected}, received {received}: {remedy}")
+    place = f"line {line} of {table}"
+    return KgenError(f"Expected {expected} in {place}, received {received}: {remedy}.")

@@ -20,18 +20,27 @@ _NAMED = 10  # damaged files that an error names; it counts the others
 
 
 def decode(folder, paths, size, mode, most):
-    """Decode the images at `paths`, which are files below `folder`.
-
-    Returns the images, uint8 (n, height, width, 1 or 3), and the largest values in files of 8 and
-    of 16 bits.
+    """Decode image files into one array.
 
     Every thread decodes into its rows of one array. Memory holds this array, about 1 KB per file,
     and one image for each of at most 8 threads, at most 20 bytes per decoded pixel. Only one large
     image is decoded at a time. After two seconds a progress bar is shown.
 
-    Raises KgenError for damaged files (listed together), for images of different kinds without
-    `mode` or of different sizes without `size`, and, before any image is decoded, if more than
-    `most` bytes were needed.
+    Args:
+        folder: contains the files, for messages.
+        paths: of n files.
+        size: (height, width), or None for the images' own, which must be equal.
+        mode: "rgb" or "gray"; None for the images' own kind, which must be one.
+        most: largest memory, in bytes.
+
+    Returns:
+        The images, uint8 (n, height, width, 1 or 3), and the largest values in files of 8 and of
+        16 bits per channel, a pair; -1 if there are none.
+
+    Raises:
+        KgenError: for damaged files (listed together), for images of different kinds without
+            `mode` or of different sizes without `size`, and, before any image is decoded, if more
+            than `most` bytes were needed.
     """
     read = partial(image_files.read, size=size, mode=mode)
     reach = image_files.NO_REACH
@@ -121,9 +130,9 @@ def _check_kinds(paths, headers):
     if len(examples) > 1:
         received = ", ".join(f"{n} {kind} ({examples[kind]})" for kind, n in numbers.items())
         raise KgenError(
-            f'expected images of one kind, received {received}: add mode="rgb" (--color rgb), which'
-            ' makes all of them colour, or mode="gray" (--color gray); transparent ones are put on'
-            " white"
+            f'Expected images of one kind, received {received}: add mode="rgb" (--color rgb), '
+            'which makes all of them colour, or mode="gray" (--color gray); transparent ones are '
+            "put on white."
         )
 
 
@@ -140,8 +149,8 @@ def _allocated(folder, shape):
         return np.empty(shape, np.uint8)
     except MemoryError as error:
         raise KgenError(
-            f"{folder}: expected images that fit into memory, received {shape[0]} of shape"
-            f" {shape[1:]}, {np.prod(shape, dtype=float) / 1e9:.1f} GB: add size=, for example 64"
+            f"Expected images in {folder} that fit into memory, received {shape[0]} of shape "
+            f"{shape[1:]}, {np.prod(shape, dtype=float) / 1e9:.1f} GB: add size=, for example 64."
         ) from error
 
 
@@ -154,8 +163,8 @@ def _with_progress(done, total):
 
 def _different_sizes(example, shape, path, other):
     return (
-        f"expected images of one size, received {shape[:2]} in {example} and {other[:2]} in"
-        f" {path}: add size=, for example size={min(shape[:2] + other[:2])}"
+        f"Expected images of one size, received {shape[:2]} in {example} and {other[:2]} in "
+        f"{path}: add size=, for example size={min(shape[:2] + other[:2])}."
     )
 
 
@@ -163,7 +172,7 @@ def _damaged(folder, damage):
     listed = [f"{path.relative_to(folder)} ({damage[path]})" for path in sorted(damage)]
     others = f" and {len(listed) - _NAMED} more" if len(listed) > _NAMED else ""
     return (
-        f"{folder}: expected readable images, received {len(listed)} damaged"
-        f" {'file' if len(listed) == 1 else 'files'}: {', '.join(listed[:_NAMED])}{others}:"
-        " repair, convert or remove what is damaged"
+        f"Expected readable images in {folder}, received {len(listed)} damaged "
+        f"{'file' if len(listed) == 1 else 'files'}: {', '.join(listed[:_NAMED])}{others}: repair, "
+        "convert or remove what is damaged."
     )

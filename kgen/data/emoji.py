@@ -7,9 +7,10 @@ import tarfile
 import numpy as np
 
 from kgen.data import image_files
-from kgen.data.dataset import Dataset, Split, held_out
+from kgen.data.dataset import Dataset
 from kgen.data.labels import numbered
 from kgen.data.sources import Source, find
+from kgen.data.splits import Split, held_out
 from kgen.spaces import Labels, Pixels, Tokens
 
 OPTIONS = ("labels",)
@@ -62,8 +63,8 @@ def _icon(content):
 
 
 _EMOJI = Source(
-    publisher="Noto Emoji, Google, icons of 72x72, with the captions and categories of gemoji,"
-    " GitHub",
+    publisher="Noto Emoji, Google, icons of 72x72, with the captions and categories of gemoji, "
+    "GitHub",
     files={
         "captions.jsonl": "f4d03415d40b6d910a83d91e00dd113913d282dec08b18b104f1465b567d2a09",
         "png72.tar": "1455413e4b3e68a5ffb52177b156596d3d9860fd4914282a0a51da1aa7cc71d6",

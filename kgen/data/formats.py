@@ -1,6 +1,7 @@
 """Readers of published files: from their folder to the splits (train, test[, validation]).
 
-They trust the files, whose checksums have been verified.
+Each takes the path of the folder and returns a tuple of `Split`. They trust the files, whose
+checksums have been verified.
 """
 
 import gzip
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kgen.data.dataset import Split
+from kgen.data.splits import Split
 
 _DIGITS_SEED, _DIGITS_TEST = 0, 359
 

@@ -74,7 +74,11 @@ class Header:
 
 
 def header(path, size):
-    """The `Header` of an image file to be read at `size`. Raises DamagedImageError."""
+    """The `Header` of an image file to be read at `size`, (height, width) or None.
+
+    Raises:
+        DamagedImageError: if it cannot be read.
+    """
     with _opened(path) as picture:
         transparent, (width, height) = picture.has_transparency_data, picture.size
         name = "grey" if picture.mode in _GREY else "RGB"
@@ -87,11 +91,20 @@ def header(path, size):
 
 
 def read(path, size, mode):
-    """The image of a file, uint8 (height, width, 1 or 3), and its largest value.
+    """The image of a file, and its largest value.
 
     The EXIF orientation is applied. Transparent images are put on white. Of several frames the
     first is read. Of 16 bits per channel the upper 8 are kept, whatever part of the range is used.
-    `size` and `mode` are as in `adapted`. Raises DamagedImageError.
+
+    Args:
+        path: of the file.
+        size, mode: as in `adapted`.
+
+    Returns:
+        uint8 (height, width, 1 or 3), and its reach, as `NO_REACH`.
+
+    Raises:
+        DamagedImageError: if it cannot be read.
     """
     with _opened(path) as picture:
         is_deep = any(";16" in str(tile[3]) for tile in picture.tile)  # 16 bits, such as RGB;16B
@@ -114,11 +127,16 @@ def read(path, size, mode):
 
 
 def adapted(image, size, mode):
-    """`image`, uint8 (height, width, 1 or 3), converted to `mode` and `size`.
+    """An image converted to other colours and another size.
 
-    `mode` is "rgb", "gray", or None for no change. `size` is (height, width): the image is cropped
-    about its centre to that aspect ratio, then resized by pillow's bicubic filter, which is
-    antialiased.
+    Args:
+        image: uint8 (height, width, 1 or 3).
+        size: (height, width), or None for no change. The image is cropped about its centre to that
+            aspect ratio, then resized by pillow's bicubic filter, which is antialiased.
+        mode: "rgb", "gray", or None for no change.
+
+    Returns:
+        uint8 (height, width, 1 or 3).
     """
     from PIL import Image
 

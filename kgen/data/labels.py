@@ -15,7 +15,7 @@ logger = logging.getLogger("kgen")
 
 
 def natural(text):
-    """Sort key of natural order, which compares numbers by value: 2 before 10."""
+    """Sort key of a text in natural order, which compares numbers by value: 2 before 10."""
 
     def with_length(match):
         digits = match[0].lstrip("0")
@@ -25,9 +25,13 @@ def natural(text):
 
 
 def numbered(names):
-    """Number label names: a list of int64 labels (n,) per split, and the names in natural order.
+    """Number label names. A name has the same label in all splits.
 
-    A name has the same label in all splits.
+    Args:
+        names: for each split the names of its items, a sequence of strings.
+
+    Returns:
+        A list of int64 labels (n,), one array per split, and a tuple of the names in natural order.
     """
     known = sorted({name for split in names for name in split}, key=natural)
     label = {name: number for number, name in enumerate(known)}
@@ -36,24 +40,33 @@ def numbered(names):
 
 
 def checked(labels, n, where):
-    """Checked labels of `n` images: int64 (n,), or names, strings (n,).
+    """Checked labels of `n` images.
 
-    Raises KgenError, whose message begins with `where`, for a wrong shape, dtype or range.
+    Args:
+        labels: anything that NumPy makes an array of.
+        n: number of images.
+        where: the argument or array, for the message.
+
+    Returns:
+        int64 (n,), or names, strings (n,).
+
+    Raises:
+        KgenError: for a wrong shape, dtype or range.
     """
     try:
         labels = np.asarray(labels)
     except ValueError as error:  # rows of different lengths
         raise KgenError(
-            f"{where}: expected integer labels of shape ({n},), received rows of different"
-            " lengths: give one label for each image"
+            f"Expected integer labels of shape ({n},) in {where}, received rows of different "
+            "lengths: give one label for each image."
         ) from error
     if labels.shape == (n,) and _are_names(labels):
         return labels
     remedy = _remedy(labels, n)
     if remedy:
         raise KgenError(
-            f"{where}: expected integer labels of shape ({n},), none negative, or their names as"
-            f" strings, received {labels.dtype} of shape {labels.shape}: {remedy}"
+            f"Expected integer labels of shape ({n},) in {where}, none negative, or their names as "
+            f"strings, received {labels.dtype} of shape {labels.shape}: {remedy}."
         )
     return labels.astype(np.int64)
 
@@ -88,7 +101,7 @@ def warn_of_untrained(where, labels, among, names):
     too.
 
     Args:
-        where: the beginning of the warning.
+        where: the set, for the warning.
         labels: the labels of the training images.
         among: all labels.
         names: their names, or None.
@@ -100,7 +113,8 @@ def warn_of_untrained(where, labels, among, names):
         first = [names[label] if names else label for label in itertools.islice(without, _NAMED)]
         others = f" and {missing - _NAMED} more" if missing > _NAMED else ""
         logger.warning(
-            "kgen: %s: no training images have %d of its %d labels, %s%s: a conditional model would"
-            " draw them untrained; add images, shuffle them, or number labels from 0 without gaps",
+            "kgen: no training images of %s have %d of its %d labels, %s%s: a conditional model "
+            "would draw them untrained. Add images, shuffle them, or number labels from 0 without "
+            "gaps.",
             *(where, missing, len(among), ", ".join(map(str, first)), others),
         )

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from kgen.data.dataset import held_out
 from kgen.data.labels import natural, numbered
+from kgen.data.splits import held_out
 from kgen.errors import KgenError
 
 # Folder names, in lower case, that are splits if folders of two or more splits are there.
@@ -40,13 +40,23 @@ class Layout:
 
 
 def layout(folder, paths, labelled=True):
-    """Splits and labels of the image files at `paths`, all of them below `folder`.
+    """Splits and labels of image files.
 
     A single folder that contains all images (of each split) is skipped. At least two folders with
     names of splits are the splits, also inside of label folders. Else every tenth image is held
     out. The next folders are the labels, if `labelled`.
 
-    Raises KgenError for splits that do not fit together, and for images beside label folders.
+    Args:
+        folder: contains the files.
+        paths: of the files, at any depth.
+        labelled: whether sub-folders are labels.
+
+    Returns:
+        A `Layout`.
+
+    Raises:
+        KgenError: for splits that do not fit together, images beside label folders, and, if every
+            tenth image is held out, fewer than two.
     """
     ordered = sorted(paths, key=lambda path: [*map(natural, path.relative_to(folder).parts)])
     (files,) = _unwrapped([[(path, path.relative_to(folder).parts[:-1]) for path in ordered]])
@@ -99,8 +109,8 @@ def _named_splits(folder, files):
         split = _SPLITS.get(name.casefold())
         if split in names:
             raise KgenError(
-                f"{folder}: expected one folder for each split, received {names[split]} and {name}:"
-                " put their images together"
+                f"Expected one folder for each split in {folder}, received {names[split]} and "
+                f"{name}: put their images together."
             )
         if split:
             names[split] = name
@@ -112,8 +122,8 @@ def _named_splits(folder, files):
     if others or "train" not in names:
         received = ", ".join([*names.values(), *others])
         raise KgenError(
-            f"{folder}: expected the folders train and test alone, received images in {received}:"
-            " move what is neither elsewhere, or rename folders that are labels"
+            f"Expected the folders train and test alone in {folder}, received images in "
+            f"{received}: move what is neither elsewhere, or rename folders that are labels."
         )
     train, tested, *validation = (
         names[split] for split in ("train", "test", "val") if split in names
@@ -131,9 +141,9 @@ def _labels(folder, splits):
         return None, None
     if loose:
         raise KgenError(
-            f"{folder}: expected all images in sub-folders, which are their labels, or none;"
-            f" received {loose[0].relative_to(folder)} beside sub-folders: move it into one, or"
-            " give a folder without it"
+            f"Expected all images of {folder} in sub-folders, which are their labels, or none of "
+            f"them, received {loose[0].relative_to(folder)} beside sub-folders: move it into one, "
+            "or give a folder without it."
         )
     labels, names = numbered([[folders[0] for _, folders in files] for files in splits])
     return np.concatenate(labels), names

@@ -18,7 +18,7 @@ from kgen.files import expanded, kind
 
 
 def names():
-    """The named sets: {name: one-line description}.
+    """The named sets, as a dict {name: one-line description}.
 
     Examples:
         >>> kgen.data.names()["digits"]
@@ -93,6 +93,9 @@ def load(
     A warning is logged if no training image has one of the labels 0..classes-1, and if the values
     of all images lie in the lower half of their range (as 12-bit values in 16 bits do).
 
+    Returns:
+        A `Dataset`.
+
     Raises:
         KgenError: for an unknown name or path, files that cannot be found or downloaded, damaged
             files (those of a folder are listed together), images of an unusable kind, dtype or
@@ -117,7 +120,8 @@ def load(
     """
     if binarize not in (None, "static", "dynamic"):
         raise KgenError(
-            f'binarize: expected "static", "dynamic" or None, received {binarize!r}: choose one'
+            f'Expected binarize to be "static", "dynamic" or None, received {binarize!r}: choose '
+            "one."
         )
     most = most_bytes(max_memory)
     data = _read(source, labels, height_and_width(size), colour_mode(mode, grayscale), most)
@@ -127,7 +131,13 @@ def load(
 
 
 def is_named(source):
-    """Whether `source` is a named set, with or without known words after a colon.
+    """Whether `load` would read a named set.
+
+    Args:
+        source: an argument of `load`.
+
+    Returns:
+        True for a string that is the name of a set, with or without known words after a colon.
 
     Examples:
         >>> kgen.data.is_named("mnist:edges"), kgen.data.is_named("./photos:edges")
@@ -143,13 +153,13 @@ def _read(source, labels, size, mode, most):
     if not isinstance(source, str | os.PathLike):
         received = type(source).__name__
         raise KgenError(
-            f"load: expected a name, a path or a numpy array, received {received}: if it holds"
-            " images, give numpy.asarray(...)"
+            f"Expected a name, a path or a numpy array to load, received {received}: if it holds "
+            "images, give numpy.asarray(...)."
         )
     if labels is not None:
         raise KgenError(
-            f"load: expected labels for an array in memory only, received them for {source}: those"
-            " of a folder are its sub-folders, those of an .npz file its arrays y_train, y_test"
+            f"Expected labels for an array in memory only, received them for {source}: those of a "
+            "folder are its sub-folders, those of an .npz file its arrays y_train, y_test."
         )
     sets = SETS if isinstance(source, str) else {}  # a pathlib.Path is never the name of a set
     whole, words = _parted(os.fspath(source), sets)
@@ -183,15 +193,15 @@ def _read_path(path, size, mode, most):
     if found == "file":
         return reshaped(read_file(path, most), size, mode, most)
     raise KgenError(
-        f"{path}: expected a folder of images, or an .npz, .npy or .txt file, received a pipe or a"
-        " device: save what it gives to a file"
+        f"Expected a folder of images, or an .npz, .npy or .txt file, received {path}, a pipe or a "
+        "device: save what it gives to a file."
     )
 
 
 def _unknown(source):
     nearest = difflib.get_close_matches(source.partition(":")[0].lower(), SETS, n=1)
-    hint = f"did you mean {nearest[0]!r}? " if nearest else ""
+    name = f"did you mean {nearest[0]!r}? Name" if nearest else "name"
     return (
-        f"{source!r} is neither a known set nor an existing path: {hint}expected one of"
-        f" {', '.join(SETS)}, a folder of images, or an .npz, .npy or .txt file"
+        f"Expected a known set or an existing path, received {source!r}: {name} one of "
+        f"{', '.join(SETS)}, a folder of images, or an .npz, .npy or .txt file."
     )

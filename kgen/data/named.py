@@ -44,9 +44,17 @@ class Recipe:
 
 
 def read_named(name, options=()):
-    """The set `name`, a key of `SETS`, with some of its options.
+    """A named set.
 
-    Raises KgenError if its files cannot be found or downloaded, or if options exclude each other.
+    Args:
+        name: a key of `SETS`.
+        options: a tuple of some of its options.
+
+    Returns:
+        A `Dataset`.
+
+    Raises:
+        KgenError: if its files cannot be found or downloaded, or if options exclude each other.
     """
     known = SETS[name]
     if isinstance(known, Recipe):
@@ -66,7 +74,7 @@ def read_named(name, options=()):
 
 
 def is_published(data):
-    """Whether `data` is the named set of its name, or was made from it.
+    """Whether `data`, a `Dataset`, is the named set of its name, or was made from it.
 
     (The user's own folder may have the same name.)
     """
@@ -87,8 +95,8 @@ _TEN_DIGITS = tuple("0123456789")
 _CIFAR10 = 'CIFAR-10, Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009'
 
 _BINARIZED_MNIST = (
-    "the fixed binarisation of MNIST, Larochelle and Murray, 2011, after Salakhutdinov and Murray,"
-    " 2008: 50,000 training, 10,000 validation and 10,000 test images"
+    "the fixed binarisation of MNIST, Larochelle and Murray, 2011, after Salakhutdinov and Murray, "
+    "2008: 50,000 training, 10,000 validation and 10,000 test images"
 )
 
 PUBLISHED = {
@@ -99,8 +107,8 @@ PUBLISHED = {
         label_names=_TEN_DIGITS,
         sources=(
             Source(
-                publisher="Optical Recognition of Handwritten Digits, Alpaydin and Kaynak, UCI,"
-                " 1998, the 1,797 images in scikit-learn, a random 359 of them for testing",
+                publisher="Optical Recognition of Handwritten Digits, Alpaydin and Kaynak, UCI, "
+                "1998, the 1,797 images in scikit-learn, a random 359 of them for testing",
                 files={},
                 read=formats.read_digits,
             ),
@@ -151,8 +159,8 @@ PUBLISHED = {
         ),
         sources=(
             Source(
-                publisher="Fashion-MNIST, Xiao, Rasul and Vollgraf, Zalando, 2017,"
-                " arXiv:1708.07747",
+                publisher="Fashion-MNIST, Xiao, Rasul and Vollgraf, Zalando, 2017, "
+                "arXiv:1708.07747",
                 files={
                     "train-images-idx3-ubyte.gz": (
                         "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84"
@@ -233,8 +241,8 @@ PUBLISHED = {
                 url="https://www.cs.toronto.edu/~kriz/",
             ),
             Source(
-                publisher=f"{_CIFAR10}; subset: 10,000 training, 1,000 test images; not comparable"
-                " with published figures",
+                publisher=f"{_CIFAR10}; subset: 10,000 training, 1,000 test images; not comparable "
+                "with published figures",
                 files={
                     "cifar10_subset.npz": (
                         "36a9cc4af923f1a74496b4a6f238f2e62e116ca2ab8d2ae5fc2435b798e43be5"
@@ -249,8 +257,8 @@ PUBLISHED = {
 SETS = {
     **PUBLISHED,
     "placed_digits": Recipe(
-        "22,000 coloured digits placed on 32x32 colour, with captions (of MNIST if at hand); with"
-        " :64 64x64, with :attributes or :labels these",
+        "22,000 coloured digits placed on 32x32 colour, with captions (of MNIST if at hand); with "
+        ":64 64x64, with :attributes or :labels these",
         _placed_digits,
         placed_digits.OPTIONS,
     ),

@@ -20,10 +20,18 @@ _ARCHIVES = frozenset({".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".7
 
 
 def read(path, keys, most):
-    """The array of an `.npy` file, or the arrays of an `.npz` file that `keys` name.
+    """The array of an `.npy` file, or some arrays of an `.npz` file.
 
-    Raises KgenError for any other file, and for arrays of more than `most` bytes, before they are
-    read.
+    Args:
+        path: of the file.
+        keys: names of the arrays of an `.npz` file.
+        most: largest memory, in bytes; it is twice the arrays' size.
+
+    Returns:
+        An array, or a dict {key: array} of the keys that the file has.
+
+    Raises:
+        KgenError: for any other file, and for arrays that need more memory, before they are read.
     """
     _check_kind(path)
     try:
@@ -47,8 +55,8 @@ def read(path, keys, most):
         if "allow_pickle" in reason:  # numpy suggests an unsafe option
             reason = "it holds Python objects, not numbers"
     raise KgenError(
-        f"{path}: expected a folder of images, or an .npz or .npy file of plain arrays, received"
-        f" {_called(path)} that cannot be read as one ({reason}): write it by numpy.savez"
+        f"Expected a folder of images, or an .npz or .npy file of plain arrays, received {path}, "
+        f"{_called(path)} that cannot be read as one ({reason}): write it by numpy.savez."
     )
 
 
@@ -91,16 +99,16 @@ def _check_kind(path):
         remedy = f"give the folder it lies in, {path.parent}"
     elif suffix in _HDF5:
         remedy = (
-            f"in Python, kgen.data.load(h5py.File({str(path)!r})['NAME'][:]) with the name of its"
-            " array of images; for the command line write that array by numpy.savez"
+            f"in Python, kgen.data.load(h5py.File({str(path)!r})['NAME'][:]) with the name of its "
+            "array of images; for the command line write that array by numpy.savez"
         )
     elif suffix in _ARCHIVES:
         remedy = "unpack it, and give the folder"
     else:
         return
     raise KgenError(
-        f"{path}: expected a folder of images, or an .npz or .npy file, received"
-        f" {_called(path)}: {remedy}"
+        f"Expected a folder of images, or an .npz or .npy file, received {path}, {_called(path)}: "
+        f"{remedy}."
     )
 
 

@@ -36,19 +36,28 @@ class SourceKind:
 
 
 def source_space(kind, space):
-    """The space of the source images of `kind`, a key of `SOURCES`, for images of `space`.
+    """The space of source images.
 
-    Raises KgenError for an unknown kind, and for "gray" of grey images.
+    Args:
+        kind: a key of `SOURCES`.
+        space: the `Pixels` of the originals.
+
+    Returns:
+        `Pixels` of the same height and width.
+
+    Raises:
+        KgenError: for an unknown kind, and for "gray" of grey images.
     """
     if kind not in SOURCES:
         raise KgenError(
-            f"pairs: expected one of {', '.join(SOURCES)}, received {kind!r}: choose one of these"
+            f"Expected one of {', '.join(SOURCES)} for pairs, received {kind!r}: choose one of "
+            "these."
         )
     source, (height, width, channels) = SOURCES[kind], space.shape
     if kind == "gray" and channels == 1:
         raise KgenError(
-            "pairs: expected images in colour for gray, received grey ones: choose edges, small or"
-            " hidden"
+            "Expected images in colour for pairs of kind gray, received grey ones: choose edges, "
+            "small or hidden."
         )
     return Pixels((height, width, source.channels or channels), source.levels or space.levels)
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from kgen.data.dataset import Dataset, Split
+from kgen.data.dataset import Dataset
+from kgen.data.splits import Split
 from kgen.errors import KgenError
 from kgen.spaces import Attributes, Labels, Pixels, Tokens
 
@@ -67,17 +68,22 @@ class Truth:
 def is_held_out(digits, colours):
     """Whether a pair is in no training image: the colour's index is digit % 5.
 
-    So each digit is trained in four of five colours, and each colour with eight of ten digits.
+    `digits` and `colours` are indices into DIGITS and COLOURS, numbers or arrays. Each digit is
+    trained in four of five colours, and each colour with eight of ten digits.
     """
     return digits % len(COLOURS) == colours
 
 
 def make(digits, options):
-    """Make the set from the images of `digits`, which are grey with labels 0..9.
+    """Make the set from handwritten digits.
 
     Args:
-        options: "64" for images of 64x64 instead of 32x32; "attributes" or "labels" (the digit) for
-            conditions instead of captions.
+        digits: a `Dataset` of grey images with labels 0..9.
+        options: a tuple of some of `OPTIONS`: "64" for images of 64x64 instead of 32x32;
+            "attributes" or "labels" (the digit) for conditions instead of captions.
+
+    Returns:
+        A `Dataset`.
 
     Raises:
         KgenError: for two kinds of conditions.
@@ -85,8 +91,8 @@ def make(digits, options):
     wanted = [option for option in options if option != "64"] or ["captions"]
     if len(set(wanted)) > 1:
         raise KgenError(
-            f"placed_digits: expected one kind of conditions, received {' and '.join(wanted)}:"
-            " leave one of them out"
+            f"Expected one kind of conditions for placed_digits, received {' and '.join(wanted)}: "
+            "leave one of them out."
         )
     side = 64 if "64" in options else 32
     train, truth = placed(digits.train, digits.levels, TRAIN, side, _TRAIN_SEED, held_out=True)
@@ -131,7 +137,7 @@ def attributes(truth):
 
 
 def captions(truth):
-    """The truth as one sentence per image, in one of several wordings."""
+    """The truth as a list of one sentence per image, in one of several wordings."""
     colours, sizes, places, backgrounds = map(tuple, (COLOURS, SIZES, PLACES, BACKGROUNDS))
     columns = (getattr(truth, field.name).tolist() for field in fields(Truth))
     return [
@@ -147,12 +153,18 @@ def captions(truth):
 
 
 def placed(digits, levels, count, side, seed, held_out):
-    """(images, uint8 (count, side, side, 3), their truth).
+    """Images of placed digits, and their ground truth.
 
     Args:
-        digits: grey images, values 0..levels-1, with labels.
-        side: side of an image: 32, or a multiple of it.
+        digits: a `Split` of grey images, values 0..levels-1, with labels.
+        levels: number of grey levels.
+        count: number of images.
+        side: side of an image in pixels: 32, or a multiple of it.
+        seed: non-negative int, which determines every draw.
         held_out: True leaves out the pairs that are held out for testing.
+
+    Returns:
+        uint8 (count, side, side, 3), and their `Truth`.
     """
     random = np.random.default_rng(seed)
     rows = random.permutation(np.arange(count) % len(digits))

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from kgen.data.dataset import Dataset, Split
+from kgen.data.dataset import Dataset
+from kgen.data.splits import Split
 from kgen.spaces import Vectors
 
 TRAIN, TEST = 10_000, 2_000  # points
@@ -36,7 +37,10 @@ def _dataset(name, draw, description, label_names):
 
 
 def rings(count, seed):
-    """Points, float32 (count, 2), on circles of the radii RADII; labels number the circles."""
+    """A `Split` of points, float32 (count, 2), on circles of the radii RADII.
+
+    Labels number the circles.
+    """
     random = np.random.default_rng(seed)
     labels = random.integers(0, len(RADII), count)
     angles = random.uniform(0, 2 * np.pi, count)
@@ -45,9 +49,10 @@ def rings(count, seed):
 
 
 def moons(count, seed):
-    """Points, float32 (count, 2), on two half circles of radius 1; labels number the half circles.
+    """A `Split` of points, float32 (count, 2), on two half circles of radius 1.
 
-    The centre of the upper half circle is (0, 0), that of the lower one (1, 0.5).
+    Labels number the half circles. The centre of the upper half circle is (0, 0), that of the
+    lower one (1, 0.5).
     """
     random = np.random.default_rng(seed)
     labels = random.integers(0, 2, count)

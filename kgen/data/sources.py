@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from kgen.data.dataset import Split
+from kgen.data.splits import Split
 from kgen.errors import KgenError
 from kgen.files import check_regular_file, expanded, kind, open_plain
 
@@ -34,13 +34,21 @@ class Source:
 
 
 def find(name, sources):
-    """The source of the set `name` that was found, and the folder of its verified files.
+    """Find the files of a set, or download them.
 
-    `sources` are in order of preference. Each is searched in `$KGEN_DATA_DIR/name`. If none is
-    there, the first one is taken from the cache; missing or damaged files are downloaded into it.
+    Each source is searched in `$KGEN_DATA_DIR/name`. If none is there, the first one is taken from
+    the cache; missing or damaged files are downloaded into it. A failed download leaves no file
+    behind.
 
-    Raises KgenError if a file in KGEN_DATA_DIR is damaged or a download fails. A failed download
-    leaves no file behind.
+    Args:
+        name: of the set.
+        sources: a tuple of `Source`, in order of preference.
+
+    Returns:
+        The source that was found, and the folder of its verified files.
+
+    Raises:
+        KgenError: if a file in KGEN_DATA_DIR is damaged or a download fails.
     """
     folder = _data_folder(name)
     for source in sources if folder else ():
@@ -78,8 +86,8 @@ def _verify(source, folder):
         received = _sha256(folder / file)
         if received != expected:
             raise KgenError(
-                f"{folder / file} is damaged: expected sha256 {expected}, received {received}:"
-                " replace the file, or move it away to have it downloaded"
+                f"Expected {folder / file} to have the sha256 {expected}, received {received}: it "
+                "is damaged, so replace it, or move it away to have it downloaded."
             )
 
 
@@ -88,16 +96,19 @@ def _sha256(path):
         with open_plain(path, follow=True) as content:
             return hashlib.file_digest(content, "sha256").hexdigest()
     except OSError as error:
-        raise KgenError(f"{path}: expected a readable file ({error.strerror}): mend it") from error
+        raise KgenError(
+            f"Expected a readable file, received {path} ({error.strerror}): mend it."
+        ) from error
 
 
 def _cached(name, source):
     folder = cache_folder() / name
     if source.files and not source.url:
         raise KgenError(
-            f"{name}: expected {', '.join(_missing(source, _data_folder(name)))} in"
-            f" {_data_folder(name) or 'KGEN_DATA_DIR (which is not set)'}: these files cannot be"
-            f" downloaded, so put them into a folder {name}/ and set KGEN_DATA_DIR to its parent"
+            f"Expected {', '.join(_missing(source, _data_folder(name)))} of {name} in "
+            f"{_data_folder(name) or 'KGEN_DATA_DIR (which is not set)'}, received none: these "
+            f"files cannot be downloaded, so put them into a folder {name}/ and set KGEN_DATA_DIR "
+            "to its parent."
         )
     for file, sha256 in source.files.items():
         try:
@@ -143,10 +154,10 @@ def _unavailable(name, source, file, error):
     folder = _data_folder(name)
     missing = ", ".join(_missing(source, folder))
     return (
-        f"{name}: expected {missing} in {folder or 'KGEN_DATA_DIR (which is not set)'}, and"
-        f" downloading {source.url}{file} to {cache_folder() / name} failed ({_reason(error)}):"
-        f" put the files into a folder {name}/ and set KGEN_DATA_DIR to its parent, or mend what"
-        " failed and try again"
+        f"Expected {missing} of {name} in {folder or 'KGEN_DATA_DIR (which is not set)'}, received "
+        f"none, and downloading {source.url}{file} to {cache_folder() / name} failed "
+        f"({_reason(error)}): put the files into a folder {name}/ and set KGEN_DATA_DIR to its "
+        "parent, or mend what failed and try again."
     )
 
 
