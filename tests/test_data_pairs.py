@@ -141,12 +141,12 @@ def test_a_path_that_exists_whole_wins(tmp_path):
         ("digits:", "received ''"),
         ("digits:labels", "received 'labels'"),
         ("digit:edges", "did you mean 'digits'"),
-        ("digits:gray", "images in colour for gray"),
+        ("digits:gray", "images in colour for pairs of kind gray"),
         ("digits:dynamic:edges", "fixed images"),
         ("digits:static:static", "binary already"),
         ("rings:edges", "Expected images for pairs, received the vectors of rings"),
         ("emoji:large", "labels, edges, gray"),
-        ("./digits:edges", "'./digits:edges' is neither"),
+        ("./digits:edges", "Expected a known set or an existing path, received './digits:edges': "),
     ],
 )
 def test_what_cannot_be_derived_is_an_error(source, words):

@@ -162,7 +162,7 @@ def test_a_folder_of_other_files_says_what_is_there(tmp_path):
     for name in ("a.heic", "b.heic"):
         (tmp_path / name).write_bytes(b"no image")
     message = error_line(tmp_path)
-    assert "without any but 2 other files (2 .heic), such as a.heic," in message
+    assert "received none but 2 other files (2 .heic), such as a.heic: check" in message
     assert "convert" in message
 
 
