@@ -130,7 +130,7 @@ def restore(model, folder):
         names, saved = _without_rates(variables), _without_rates(file.keys())
         if list(map(_unnumbered, names)) != list(map(_unnumbered, saved)):
             raise KgenError(
-                f"{folder}: expected the variables of this {type(model).__name__} in {VARIABLES}, "
+                f"Expected the variables of this {type(model).__name__} in {folder / VARIABLES}, "
                 "received those of another model: take another copy of the run, or start anew."
             )
         for name, place in zip(names, saved, strict=True):

@@ -203,7 +203,7 @@ def test_list_shows_models_and_data_sets(capsys):
         (["--model", "autoencoder", "--evaluate-every", "1"], "that draws new images"),
         (
             ["--model", "mixture_of_gaussians", "--data", "moons", "--evaluate-every", "1"],
-            "--evaluate-every: expected images, received the vectors of moons",
+            "Expected images for --evaluate-every, received the vectors of moons",
         ),
         (["--model", "nowhere:Model"], "write nowhere.py"),
         (["--model", "json:JSONDecoder"], "to be a kgen.GenerativeModel"),

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kgen.data import Split, formats, load, names
-from kgen.data.dataset import hold_out
+from kgen.data.splits import hold_out
 from kgen.errors import KgenError
 
 light = settings(max_examples=25, deadline=None)

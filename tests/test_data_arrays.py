@@ -51,7 +51,7 @@ def test_images_do_not_share_the_users_memory():
 )
 def test_wrong_dtype_or_range_is_named_with_its_remedy(images, expected):
     message = error_line(images)
-    assert "expected uint8 values 0..255, received" in message
+    assert "Expected uint8 values 0..255 in the array, received" in message
     assert expected in message
 
 
@@ -73,7 +73,7 @@ def test_one_image_or_many_narrow_ones_are_not_guessed(shape):
 def test_values_in_the_lower_half_of_the_range_are_reported(caplog):
     load(np.minimum(some_images(), 16))
     (record,) = caplog.records
-    assert "values reach 16 of 255, so that the images are dark" in record.getMessage()
+    assert "array in memory reach 16 of 255, so that the images are dark" in record.getMessage()
     assert "multiply them by 15" in record.getMessage()
 
 
@@ -85,7 +85,7 @@ def test_images_that_use_their_range_are_not_reported(images, caplog):
 
 @pytest.mark.parametrize("shape", [(20, 3, 32, 32), (20, 8, 8, 4)])
 def test_wrong_channels_are_an_error(shape):
-    assert "expected 1 or 3 channels" in error_line(np.zeros(shape, np.uint8))
+    assert "Expected 1 or 3 channels" in error_line(np.zeros(shape, np.uint8))
 
 
 def test_one_image_is_too_few():
@@ -127,7 +127,7 @@ def test_damaged_file_is_an_error(tmp_path, name, content):
     path.write_bytes(content)
     message = error_line(path)
     called = f"a {path.suffix} file" if path.suffix else "a file without a suffix"
-    assert f"received {called} that cannot be read" in message
+    assert f"received {path}, {called} that cannot be read" in message
     assert "write it by numpy.savez" in message
     assert "pickle" not in message
 
@@ -140,7 +140,8 @@ def test_npy_is_read_as_images(tmp_path):
     assert (data.name, data.train.labels) == ("mine", None)
     assert "mine.npy" in data.source
     np.save(tmp_path / "mine.npy", images / 255)
-    assert "mine.npy: expected uint8 values 0..255" in error_line(tmp_path / "mine.npy")
+    path = tmp_path / "mine.npy"
+    assert f"Expected uint8 values 0..255 in {path}, received" in error_line(path)
 
 
 def test_npy_of_objects_is_not_unpickled(tmp_path):
@@ -165,7 +166,8 @@ def test_a_file_of_another_kind_says_what_to_do(tmp_path, name, remedy):
     path = tmp_path / name
     path.write_bytes(b"anything")
     message = error_line(path)
-    assert f"expected a folder of images, or an .npz or .npy file, received a {path.suffix} file: "
+    expected = "Expected a folder of images, or an .npz or .npy file, received"
+    assert message.startswith(f"{expected} {path}, a {path.suffix} file: ")
     assert remedy in message
     assert "pickle" not in message
 
@@ -199,7 +201,7 @@ def test_wrong_labels_are_an_error(tmp_path, labels, remedy):
         error_line(npz(tmp_path, images=some_images(), labels=labels)),
         error_line(some_images(), labels),
     ):
-        assert "expected integer labels of shape (20,)" in message
+        assert "Expected integer labels of shape (20,)" in message
         assert remedy in message
 
 
@@ -207,7 +209,7 @@ def test_wrong_labels_are_an_error(tmp_path, labels, remedy):
     "labels", [[[1], [1, 2]], [None] * 20, ["cat", 1] * 10 + [None], np.array(["cat", 1] * 10, "O")]
 )
 def test_labels_of_no_kind_are_an_error(labels):
-    assert "labels: expected integer labels of shape (20,)" in error_line(some_images(), labels)
+    assert "Expected integer labels of shape (20,) in labels" in error_line(some_images(), labels)
 
 
 @pytest.mark.parametrize("kind", [list, tuple, np.array, lambda n: np.array(n, np.uint8)])
@@ -251,7 +253,7 @@ def test_labels_that_start_at_1_are_reported(tmp_path, caplog):
         load(*source)
         (record,) = caplog.records
         assert record.name == "kgen"
-        assert "no training images have 1 of its 5 labels, 0: " in record.getMessage()
+        assert "have 1 of its 5 labels, 0: " in record.getMessage()
 
 
 def test_labels_far_apart_are_reported_in_short(caplog):
@@ -271,7 +273,7 @@ def test_labels_lost_to_a_limit_are_reported(caplog):
     assert caplog.records == []
     few = data.limit(10)
     lost = 20 - len(np.unique(few.train.labels))
-    assert f"limited to 10: no training images have {lost} of its 20 labels" in caplog.text
+    assert f"(limited to 10) have {lost} of its 20 labels" in caplog.text
 
 
 def test_splits_of_different_shapes_are_an_error(tmp_path):
@@ -315,4 +317,4 @@ def test_grayscale_uses_luma_weights():
 
 @pytest.mark.parametrize("size", [0, -1, 2.5, "28", (8,), (8, 8, 1), (0, 8), np.zeros(2)])
 def test_bad_size_is_an_error(size):
-    assert "size: expected a positive int or a pair" in error_line("digits", size=size)
+    assert "Expected size to be a positive int or a pair" in error_line("digits", size=size)

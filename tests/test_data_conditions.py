@@ -5,7 +5,7 @@ import pytest
 
 import kgen
 from kgen.data import Dataset, Split, load
-from kgen.data.dataset import hold_out
+from kgen.data.splits import hold_out
 from kgen.errors import KgenError
 from kgen.spaces import Attributes, Labels, Pixels, Tokens, Vectors
 
@@ -102,7 +102,9 @@ def test_splits_that_are_not_of_their_space_are_refused(x, condition, received):
 def test_what_only_images_have_is_not_asked_of_vectors():
     points = Split(np.zeros((5, 2), "float32"))
     data = kgen.data.Dataset("points", points, points, Vectors(2), "made up", "none")
-    with pytest.raises(KgenError, match="levels: expected images, received the vectors of points"):
+    with pytest.raises(
+        KgenError, match="Expected images for levels, received the vectors of points"
+    ):
         _ = data.levels
 
 

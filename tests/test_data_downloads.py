@@ -177,7 +177,7 @@ def test_data_dir_comes_before_the_cache(server, data_dir):
 def test_damaged_file_in_the_data_dir_is_an_error(server, data_dir):
     (data_dir / "tiny.bin").write_bytes(b"torn")
     message = failure(source(server.url))
-    assert "tiny.bin is damaged" in message
+    assert "tiny.bin to have the sha256" in message
     assert server.requests == 0
     assert (data_dir / "tiny.bin").read_bytes() == b"torn"
 
@@ -188,7 +188,7 @@ def test_unreadable_file_in_the_data_dir_is_an_error(data_dir, monkeypatch):
 
     (data_dir / "tiny.bin").write_bytes(CONTENT)
     monkeypatch.setattr("hashlib.file_digest", fail)
-    assert "expected a readable file (Input/output error)" in failure(source(""))
+    assert "tiny.bin (Input/output error): mend it." in failure(source(""))
 
 
 def test_file_missing_from_the_data_dir_is_downloaded(server, data_dir, cache):

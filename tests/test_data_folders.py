@@ -117,7 +117,7 @@ def test_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied", str(folder))
 
     monkeypatch.setattr("pathlib.Path.iterdir", refuse)
-    assert f"{tmp_path}: expected a folder that can be read (Permission denied)" in error_line(
+    assert f"a folder that can be read, received {tmp_path} (Permission denied)" in error_line(
         tmp_path
     )
 
@@ -140,7 +140,7 @@ def test_damaged_image_is_named(tmp_path, keep):
     damaged = tmp_path / "005.png"
     damaged.write_bytes(damaged.read_bytes()[:keep])
     message = error_line(tmp_path)
-    assert f"{tmp_path}: expected readable" in message
+    assert f"Expected readable images in {tmp_path}, received" in message
     assert "1 damaged file: 005.png (" in message
     assert "repair, convert or remove" in message
 

@@ -110,7 +110,7 @@ def test_what_was_said_of_a_folder_is_said_again_when_it_was_kept(photos, cache,
     assert len(decoded) == 1
     assert len(said[0]) == 2
     assert said[0] == said[1]
-    assert any("16-bit files: values reach 4095 of 65535" in line for line in said[0])
+    assert any(f"the 16-bit files of {photos} reach 4095 of 65535" in line for line in said[0])
     assert first.image_shape == (6, 8, 1)
 
 

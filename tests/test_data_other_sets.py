@@ -55,7 +55,7 @@ def test_points_are_the_same_each_time_and_never_in_both_splits(name):
 @pytest.mark.parametrize(("name", "what"), [("rings", "vectors"), ("wordnet_examples", "texts")])
 def test_what_only_images_can_be_made_is_refused(sentences, argument, value, name, what):
     message = error_line(name, **{argument: value})
-    assert message.startswith(f"{argument}: expected images, received the {what} of {name}: ")
+    assert message.startswith(f"Expected images for {argument}, received the {what} of {name}: ")
 
 
 # === Files made here, and the real ones ===
@@ -183,7 +183,7 @@ def test_a_text_file_is_read_line_by_line(tmp_path):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "at least 2 sentences, as every tenth is held out for testing, received 0"),
+        (b"", "as every tenth is held out for testing, received 0"),
         (b"one\n\n", "received 1: add sentences"),
         (b"one\nsch\xf6n\nthree", "another encoding in line 2: save it as UTF-8"),
         (b"\xff\xfeo\x00n\x00", "another encoding in line 1"),
@@ -196,7 +196,7 @@ def test_texts_that_cannot_be_read_are_an_error(tmp_path, content, words):
     if words is None:
         assert load(path).space.words == ("!",)
     else:
-        assert error_line(path).startswith(str(path))
+        assert f"in {path}, " in error_line(path)
         assert words in error_line(path)
 
 

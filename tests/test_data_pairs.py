@@ -137,16 +137,16 @@ def test_a_path_that_exists_whole_wins(tmp_path):
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        ("digits:edge", "one of edges, gray, small, hidden, dynamic, static behind the colon"),
+        ("digits:edge", "one of edges, gray, small, hidden, dynamic, static after the colon"),
         ("digits:", "received ''"),
         ("digits:labels", "received 'labels'"),
         ("digit:edges", "did you mean 'digits'"),
-        ("digits:gray", "images in colour for gray"),
+        ("digits:gray", "images in colour for pairs of kind gray"),
         ("digits:dynamic:edges", "fixed images"),
         ("digits:static:static", "binary already"),
-        ("rings:edges", "pairs: expected images, received the vectors of rings"),
+        ("rings:edges", "Expected images for pairs, received the vectors of rings"),
         ("emoji:large", "labels, edges, gray"),
-        ("./digits:edges", "'./digits:edges' is neither"),
+        ("./digits:edges", "Expected a known set or an existing path, received './digits:edges': "),
     ],
 )
 def test_what_cannot_be_derived_is_an_error(source, words):
@@ -154,7 +154,7 @@ def test_what_cannot_be_derived_is_an_error(source, words):
 
 
 def test_pairs_of_another_kind_are_an_error():
-    with pytest.raises(KgenError, match="pairs: expected one of edges, gray, small, hidden"):
+    with pytest.raises(KgenError, match="Expected one of edges, gray, small, hidden for pairs"):
         load(some_images()).pairs("sketch")
 
 

@@ -198,4 +198,4 @@ def test_with_mnist_they_are_made_of_it():
 
 def test_two_kinds_of_conditions_are_an_error(few):
     message = error_line("placed_digits:attributes:labels")
-    assert "one kind of conditions, received attributes and labels" in message
+    assert "one kind of conditions for placed_digits, received attributes and labels" in message

@@ -116,15 +116,15 @@ def test_every_split_may_have_its_own_table(tmp_path):
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
-        (captioned(range(19)), "expected a row for every image, received none for 19.png: add"),
+        (captioned(range(19)), "received none for 19.png: add rows to captions.csv, or move"),
         (captioned(range(1, 6)), "and 14 more: add rows to captions.csv"),
-        ([*captioned(), "07.png,again"], "line 22: expected one row an image, received a second"),
-        ([*captioned(), "20.png,none"], "line 22: expected a file that is an image, received '20."),
-        (["../own,x"], "received '../own', none: correct the name"),
-        (["00.png,a,b"], "expected 2 values a line, received 3 in line 2: put texts with commas"),
-        (["00.png"], "expected 2 values a line, received 1 in line 2"),
-        (["00.png,..  ", "01.png, "], "line 3: expected a caption of words, received ' '"),
-        (['00.png,"open'], "line 2: expected CSV, received a line that is none (unexpected end"),
+        ([*captioned(), "07.png,again"], "Expected one row per image in line 22 of "),
+        ([*captioned(), "20.png,none"], "Expected the name of an image in line 22 of "),
+        (["../own,x"], "received '../own', which is none: correct the name"),
+        (["00.png,a,b"], "received 3 in line 2: put texts with commas in quotation marks"),
+        (["00.png"], "received 1 in line 2: put texts with commas"),
+        (["00.png,..  ", "01.png, "], "Expected a caption of words in line 3 of "),
+        (['00.png,"open'], "received a line that is none (unexpected end of data): correct"),
         ([], "and 19 more"),
     ],
 )
@@ -135,7 +135,7 @@ def test_mistakes_in_rows_are_named(folder, rows, words):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("", "the columns file_name and either text or caption, each once, received none"),
+        ("", "the columns file_name and either text or caption, each once, in "),
         (csv(header="file,text"), "received 'file', 'text': name them so"),
         (csv(header="file_name;text"), "received 'file_name;text'"),
         (csv(header="file_name,label"), "or rename the file if it does not describe images"),
@@ -153,9 +153,9 @@ def test_mistakes_in_captions_are_named(folder, content, words):
     [
         ("file_name", "00.png", "file_name and columns of numbers"),
         ("file_name,red,", "00.png,1,1", "received 'file_name', 'red', ''"),
-        ("file_name,red", "00.png,yes", "line 2: expected a number for red, received 'yes'"),
-        ("file_name,red", "00.png,1.5", "from 0 to 1 for red, received '1.5': scale it"),
-        ("file_name,red", "00.png,nan", "from 0 to 1 for red, received 'nan'"),
+        ("file_name,red", "00.png,yes", "Expected a number for red in line 2 of "),
+        ("file_name,red", "00.png,1.5", "received '1.5': scale it, 0 for no"),
+        ("file_name,red", "00.png,nan", "Expected a number from 0 to 1 for red in line 2 of "),
     ],
 )
 def test_mistakes_in_attributes_are_named(folder, header, row, words):
@@ -165,12 +165,12 @@ def test_mistakes_in_attributes_are_named(folder, header, row, words):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("{", "line 1: expected a JSON object, received none ("),
-        ("[" * 100_000, "line 1: expected a JSON object, received none ("),
-        ("\n[1]", "line 2: expected a JSON object, received a list"),
+        ("{", "Expected a JSON object in line 1 of "),
+        ("[" * 100_000, "Expected a JSON object in line 1 of "),
+        ("\n[1]", "received a list: correct it."),
         (jsonl({"text": "x"}), "received 'text': name them so"),
-        (jsonl(OBJECTS[0], {"file_name": NAMES[1]}), "line 2: expected a text for text, received"),
-        (jsonl({"file_name": 3, "text": "x"}), "expected a text for file_name, received 3"),
+        (jsonl(OBJECTS[0], {"file_name": NAMES[1]}), "Expected a text for text in line 2 of "),
+        (jsonl({"file_name": 3, "text": "x"}), "received 3: correct it."),
     ],
     ids=range(6),
 )
@@ -180,9 +180,8 @@ def test_mistakes_in_lines_of_json_are_named(folder, content, words):
 
 def test_two_tables_in_one_folder_are_an_error(folder):
     write_table(folder / "captions.csv", csv(*captioned()))
-    assert "one table in a folder, received captions.csv and metadata.csv" in error(
-        folder, "metadata.csv", csv(*captioned())
-    )
+    message = error(folder, "metadata.csv", csv(*captioned()))
+    assert f"table per folder in {folder}, received captions.csv and metadata.csv:" in message
 
 
 def test_tables_of_two_kinds_are_an_error(tmp_path):
@@ -191,7 +190,7 @@ def test_tables_of_two_kinds_are_an_error(tmp_path):
     write_table(tmp_path / "train" / "captions.csv", csv("a.png,one", "b.png,two"))
     write_table(tmp_path / "test" / "attributes.csv", csv("a.png,1", header="file_name,red"))
     message = error_line(tmp_path)
-    assert "expected tables of equal columns, received" in message
+    assert f"Expected tables of equal columns in {tmp_path}, received" in message
     assert "red" in message
     assert "caption" in message
 
@@ -203,13 +202,14 @@ def test_a_table_that_cannot_be_read_is_an_error(folder, monkeypatch):
     write_table(folder / "captions.csv", csv(*captioned()))
     monkeypatch.setattr("kgen.data.texts.open_plain", refuse)
     message = error_line(folder)
-    assert "captions.csv: expected a file that can be read (Permission denied)" in message
+    path = folder / "captions.csv"
+    assert f"Expected a file that can be read, received {path} (Permission denied)" in message
 
 
 def test_captions_too_long_for_the_memory_are_an_error(folder):
     rows = [*captioned(range(19)), f"{NAMES[19]},{'word ' * 20_000}"]
     write_table(folder / "captions.csv", csv(*rows))
-    assert "expected captions that take at most 0.001 GB" in error_line(folder, max_memory=0.001)
+    assert "Expected captions that take at most 0.001 GB" in error_line(folder, max_memory=0.001)
 
 
 TABLES = {
@@ -269,7 +269,7 @@ def test_images_without_a_partner_are_an_error(tmp_path):
     (tmp_path / "source" / "03.png").unlink()
     (tmp_path / "target" / "05.png").rename(tmp_path / "target" / "new.png")
     message = error_line(tmp_path)
-    assert f"{tmp_path}: expected files of equal names in source and target" in message
+    assert f"Expected files of equal names in source and target of {tmp_path}, received" in message
     assert "received 03.png and 2 more in target only: add its partner" in message
 
 

@@ -13,7 +13,7 @@ from test_data import real
 
 from kgen import data as data_sets
 from kgen import encoders
-from kgen.data.dataset import Dataset, Split
+from kgen.data import Dataset, Split
 from kgen.data.named import PUBLISHED
 from kgen.encoders import classifier, inception
 from kgen.encoders.frozen import FROZEN, frozen_classifier

@@ -16,7 +16,7 @@ from test_cli import run
 import kgen
 from kgen import evaluate as verb
 from kgen import fit, metrics
-from kgen.data.dataset import Dataset, Split
+from kgen.data import Dataset, Split
 from kgen.encoders import classifier
 from kgen.errors import KgenError
 from kgen.evaluation import Reference, evaluate, likelihood, summary

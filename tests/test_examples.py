@@ -17,11 +17,10 @@ MODULES = [
     if ">>> " in path.read_text()
 ]
 # Whose every public function and callback has an example.
-EXPLAINED = ("density", "latent", "metrics", "pictures", "probe")
+EXPLAINED = ("data", "density", "latent", "metrics", "pictures", "probe")
 OTHERS = (
     kgen,
     kgen.KgenError,
-    kgen.data.load,
     kgen.evaluation.SampleQuality,
     kgen.evaluation.evaluate,
     kgen.evaluation.likelihood,
@@ -31,6 +30,8 @@ OTHERS = (
     kgen.set_seed,
     kgen.VAE.sample,
 )
+# Whose every public method has an example, too.
+CLASSES = (kgen.data.Dataset, kgen.data.DynamicallyBinarized, kgen.data.Split)
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -55,10 +56,22 @@ def public(module):
             yield thing
 
 
+def methods(thing):
+    """A class and its public methods."""
+    yield thing
+    for name, method in vars(thing).items():
+        if inspect.isfunction(method) and not name.startswith("_"):
+            yield method
+
+
 @pytest.mark.parametrize(
     "thing",
-    [*OTHERS, *(thing for module in EXPLAINED for thing in public(module))],
-    ids=lambda thing: thing.__name__,
+    [
+        *OTHERS,
+        *(thing for module in EXPLAINED for thing in public(module)),
+        *(thing for example in CLASSES for thing in methods(example)),
+    ],
+    ids=lambda thing: thing.__name__ if inspect.ismodule(thing) else thing.__qualname__,
 )
 def test_has_an_example(thing):
     assert ">>> " in thing.__doc__

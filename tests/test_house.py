@@ -274,6 +274,8 @@ def messages(name):
 
 # Of a damaged checkpoint, which is left out for another one, no more is said than what is wrong.
 WITHOUT_REMEDY = "kgen/runs/checkpoint.py"
+# Some of their messages are parts of a sentence, which another function begins.
+PARTS = {WITHOUT_REMEDY, "kgen/saving.py"}
 
 
 @pytest.mark.parametrize("name", sorted(set(FILES) - {WITHOUT_REMEDY}))
@@ -285,6 +287,28 @@ def test_every_message_says_what_to_do(name):
     assert [
         where for where, rest in zip(texts, rests, strict=True) if not remedy.search(rest)
     ] == []
+
+
+@pytest.mark.parametrize("name", sorted(set(FILES) - PARTS))
+def test_every_message_begins_with_what_was_expected(name):
+    """The place is in the sentence, not before it. Few begin with a name: "{} cannot sample"."""
+    texts = [(line, text) for line, text in messages(name) if text.strip("{} ")]
+    good = re.compile(r"Expected |\{\}(?!.*: expected )")
+    assert [where for where in texts if not good.match(where[1])] == []
+
+
+# Where annotated arguments are checked against their annotations at run time.
+CHECKED = {"models", "training"}
+
+
+@every_file
+def test_signatures_have_no_annotations_but_those_read_at_run_time(name):
+    for node in ast.walk(tree(name)):
+        if isinstance(node, ast.FunctionDef):
+            assert node.returns is None, f"{node.name}, line {node.lineno}"
+            arguments = [part for part in ast.walk(node.args) if isinstance(part, ast.arg)]
+            annotated = [argument.arg for argument in arguments if argument.annotation]
+            assert room(name) in CHECKED or annotated == [], f"{node.name}, line {node.lineno}"
 
 
 @every_file

@@ -29,7 +29,7 @@ class OutlierDetection:
     outlier_log_probs: np.ndarray
 
     @property
-    def auroc(self) -> float:
+    def auroc(self):
         """The area under the ROC curve: how often an image has a larger log p(x) than an outlier.
 
         Ties count half. 1: all outliers are found; 0.5: chance; below 0.5: the model finds the
@@ -112,12 +112,12 @@ class Classification:
     log_joint: np.ndarray
 
     @property
-    def labels(self) -> np.ndarray:
+    def labels(self):
         """The most probable label of each image, (n,)."""
         return self.log_joint.argmax(axis=1)
 
     @property
-    def posterior(self) -> np.ndarray:
+    def posterior(self):
         """p(y|x), (n, classes); rows sum to 1."""
         return np.exp(self.log_joint - np.logaddexp.reduce(self.log_joint, axis=1)[:, None])
 

@@ -11,9 +11,10 @@ named sets are read from the folder `$KGEN_DATA_DIR/mnist/` (for "mnist"), else 
 cache, else downloaded into that cache. Their checksums are always verified.
 """
 
-from kgen.data.dataset import Dataset, Split
+from kgen.data.dataset import Dataset
 from kgen.data.dynamic import DynamicallyBinarized
 from kgen.data.folders import read_images
 from kgen.data.loading import is_named, load, names
+from kgen.data.splits import Split
 
 __all__ = ["Dataset", "DynamicallyBinarized", "Split", "is_named", "load", "names", "read_images"]

@@ -4,12 +4,10 @@ import contextlib
 import hashlib
 import os
 import shutil
-from pathlib import Path
 
 import numpy as np
 
 from kgen.data import sources
-from kgen.data.image_files import Reach
 from kgen.errors import KgenError
 from kgen.files import atomic_write, check_regular_file
 
@@ -24,20 +22,20 @@ class CachedImages:
     name ends with the largest values in the image files, as `decode` found them, and a checksum.
 
     Args:
-        folder: the decoded folder.
-        paths: its image files, in the order of the array.
+        folder: the path of the decoded folder.
+        paths: a list of its image files, in the order of the array.
         options: everything else that determines the pixels.
     """
 
-    def __init__(self, folder: Path, paths: list[Path], *options):
+    def __init__(self, folder, paths, *options):
         import PIL
 
         self.folder = sources.cache_folder() / "folders" / _digest([os.fsencode(folder.resolve())])
         made_by = repr((_FORMAT, PIL.__version__, *options)).encode()
         self.key = _digest([made_by, *(_state(folder, path) for path in paths)])
 
-    def read(self) -> tuple[np.ndarray, Reach] | None:
-        """The memory-mapped array, and the largest values in the image files.
+    def read(self):
+        """(the memory-mapped array, the largest values in the image files), as `decode` returns.
 
         None if there is no array, or its checksum is wrong. The array is copy-on-write: changes
         stay in memory.
@@ -57,7 +55,7 @@ class CachedImages:
                     return images, reach
         return None
 
-    def write(self, images: np.ndarray, reach: Reach) -> None:
+    def write(self, images, reach):
         """Replace the folder's cached array by `images`; errors are ignored: it is only a cache."""
         path = self.folder / self._name(images, reach)
         with contextlib.suppress(KgenError, OSError):
@@ -66,19 +64,19 @@ class CachedImages:
             for old in set(self.folder.iterdir()) - {path}:
                 shutil.rmtree(old) if old.is_dir() else old.unlink()
 
-    def _name(self, images: np.ndarray, reach: Reach) -> str:
+    def _name(self, images, reach):
         described = "{}_{}_{}".format(self.key, *reach)
         content = f"{images.dtype} {images.shape} {described}".encode()
         return f"{described}_{_digest([content, images])}.npy"
 
 
-def _state(folder: Path, path: Path) -> bytes:
+def _state(folder, path):
     """Name, size and modification time of a file, which show whether it was changed."""
     name, status = os.fsencode(path.relative_to(folder)), path.stat()
     return b"%b %d %d" % (name, status.st_size, status.st_mtime_ns)
 
 
-def _digest(parts) -> str:
+def _digest(parts):
     """The first 32 hexadecimal digits of the sha256 of some bytes."""
     digest = hashlib.sha256()
     for part in parts:

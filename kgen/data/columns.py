@@ -11,22 +11,19 @@ import csv
 import io
 import json
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from kgen.data import allowance
 from kgen.data.texts import read_text
 from kgen.errors import KgenError
-from kgen.spaces import Attributes, Space, Tokens, split_words
+from kgen.spaces import Attributes, Tokens, split_words
 
 NAMES = frozenset(
     ("captions.csv", "captions.jsonl", "metadata.csv", "metadata.jsonl", "attributes.csv")
 )
 _FILE, _TEXTS = "file_name", ("text", "caption")
-Row = dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -41,10 +38,16 @@ class Given:
     names: tuple[str, ...] | None
     values: list
 
-    def arrays(self, training: int, most: int, where: str) -> tuple[Space, np.ndarray]:
+    def arrays(self, training, most, where):
         """(space, array with one row per image); the first `training` captions give the words.
 
-        Raises KgenError if the array takes more than `most` bytes.
+        Args:
+            training: number of training images.
+            most: largest size of the array, in bytes.
+            where: the folder, for the message.
+
+        Raises:
+            KgenError: if the array takes more.
         """
         if self.names:
             return Attributes(self.names), np.array(self.values, np.float32)
@@ -54,11 +57,20 @@ class Given:
         return space, space.encode(self.values)
 
 
-def read_tables(folder: Path, tables: list[Path], paths: list[Path], most: int) -> Given:
-    """Read `tables`, which describe the images at `paths` below `folder`.
+def read_tables(folder, tables, paths, most):
+    """The captions or attributes in some tables.
 
-    Raises KgenError for tables of two kinds, two tables in one folder, a file that is no table or
-    lacks columns, and for images without a row, with two rows, or that do not exist.
+    Args:
+        folder: contains tables and images.
+        tables, paths: of the tables and of the images, at any depth.
+        most: largest size of a table in memory, in bytes.
+
+    Returns:
+        A `Given`.
+
+    Raises:
+        KgenError: for tables of two kinds, two tables in one folder, a file that is no table or
+            lacks columns, and for images without a row, with two rows, or that do not exist.
     """
     _check_places(folder, tables)
     known = {os.path.normpath(path) for path in paths}
@@ -70,40 +82,41 @@ def read_tables(folder: Path, tables: list[Path], paths: list[Path], most: int) 
             path = os.path.normpath(table.parent / file)
             if path in found:
                 received = f"a second one of {file!r}"
-                raise _wrong(table, line, "one row an image", received, "remove one")
+                raise _wrong(table, line, "one row per image", received, "remove one")
             if path not in known:
                 remedy = "correct the name, or remove the row"
-                raise _wrong(table, line, "a file that is an image", f"{file!r}, none", remedy)
+                received = f"{file!r}, which is none"
+                raise _wrong(table, line, "the name of an image", received, remedy)
             found[path] = value
     if len(names) > 1:
         first, second = (", ".join(columns or _TEXTS[1:]) for columns in list(names)[:2])
         raise KgenError(
-            f"{folder}: expected tables of equal columns, received {first} and {second}: give all"
-            " tables the same ones"
+            f"Expected tables of equal columns in {folder}, received {first} and {second}: give "
+            "all tables the same ones."
         )
     missing = [path for path in paths if os.path.normpath(path) not in found]
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise KgenError(
-            f"{folder}: expected a row for every image, received none for"
-            f" {missing[0].relative_to(folder)}{more}: add rows to {tables[0].relative_to(folder)},"
-            " or move these images elsewhere"
+            f"Expected a row for every image of {folder}, received none for "
+            f"{missing[0].relative_to(folder)}{more}: add rows to {tables[0].relative_to(folder)}, "
+            "or move these images elsewhere."
         )
     return Given(names.pop(), [found[os.path.normpath(path)] for path in paths])
 
 
-def _check_places(folder: Path, tables: list[Path]) -> None:
-    found: dict[Path, Path] = {}
+def _check_places(folder, tables):
+    found = {}
     for table in tables:
         other = found.setdefault(table.parent, table)
         if other != table:
             raise KgenError(
-                f"{folder}: expected one table in a folder, received {other.relative_to(folder)}"
-                f" and {table.relative_to(folder)}: remove one of them"
+                f"Expected one table per folder in {folder}, received {other.relative_to(folder)} "
+                f"and {table.relative_to(folder)}: remove one of them."
             )
 
 
-def _read(table: Path, most: int) -> tuple[tuple[str, ...] | None, Iterator[tuple]]:
+def _read(table, most):
     """(names of the attributes or None, (line, file, caption or numbers) of each row)."""
     text = read_text(table, most)
     is_json = table.suffix.lower() == ".jsonl"
@@ -117,31 +130,30 @@ def _read(table: Path, most: int) -> tuple[tuple[str, ...] | None, Iterator[tupl
     return None, ((line, row[_FILE], _caption(table, line, row[columns[0]])) for line, row in rows)
 
 
-def _check_columns(table: Path, header: list[str], is_complete: bool, others: str) -> None:
+def _check_columns(table, header, is_complete, others):
     if _FILE not in header or not is_complete or len({"", *header}) <= len(header):
         raise KgenError(
-            f"{table}: expected the columns {_FILE} and {others}, each once, received"
-            f" {', '.join(map(repr, header)) or 'none'}: name them so, or rename the file if it"
-            " does not describe images"
+            f"Expected the columns {_FILE} and {others}, each once, in {table}, received "
+            f"{', '.join(map(repr, header)) or 'none'}: name them so, or rename the file if it "
+            "does not describe images."
         )
 
 
-def _lines_of_csv(table: Path, text: str) -> tuple[list[str], Iterator[tuple[int, Row]]]:
+def _lines_of_csv(table, text):
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
 
-    def lines() -> Iterator[list[str]]:
+    def lines():
         try:
             yield from filter(None, reader)
         except csv.Error as error:
             raise _wrong(table, reader.line_num, "CSV", f"a line that is none ({error})") from error
 
-    def rows() -> Iterator[tuple[int, Row]]:
+    def rows():
         for values in content:
             if len(values) != len(header):
-                received = f"{len(values)} in line {reader.line_num}"
                 raise KgenError(
-                    f"{table}: expected {len(header)} values a line, received {received}: put"
-                    ' texts with commas in quotation marks, "..."'
+                    f"Expected {len(header)} values a line in {table}, received {len(values)} in "
+                    f'line {reader.line_num}: put texts with commas in quotation marks, "...".'
                 )
             yield reader.line_num, dict(zip(header, values, strict=True))
 
@@ -150,12 +162,12 @@ def _lines_of_csv(table: Path, text: str) -> tuple[list[str], Iterator[tuple[int
     return header, rows()
 
 
-def _lines_of_json(table: Path, text: str) -> tuple[list[str], Iterator[tuple[int, Row]]]:
+def _lines_of_json(table, text):
     numbered = enumerate(text.split("\n"), start=1)
     objects = [(line, _object(table, line, part)) for line, part in numbered if part.strip()]
     header = list(objects[0][1]) if objects else []
 
-    def rows() -> Iterator[tuple[int, Row]]:
+    def rows():
         wanted = [name for name in header if name in (_FILE, *_TEXTS)]
         for line, row in objects:
             for name in wanted:
@@ -166,7 +178,7 @@ def _lines_of_json(table: Path, text: str) -> tuple[list[str], Iterator[tuple[in
     return header, rows()
 
 
-def _object(table: Path, line: int, text: str) -> dict:
+def _object(table, line, text):
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -176,13 +188,13 @@ def _object(table: Path, line: int, text: str) -> dict:
     return value
 
 
-def _caption(table: Path, line: int, text: str) -> str:
+def _caption(table, line, text):
     if not split_words(text):
         raise _wrong(table, line, "a caption of words", repr(text))
     return text
 
 
-def _numbers(table: Path, line: int, row: Row, names: tuple[str, ...]) -> tuple[float, ...]:
+def _numbers(table, line, row, names):
     numbers = []
     for name in names:
         try:
@@ -195,5 +207,6 @@ def _numbers(table: Path, line: int, row: Row, names: tuple[str, ...]) -> tuple[
     return tuple(numbers)
 
 
-def _wrong(table: Path, line: int, expected: str, received: str, remedy="correct it") -> KgenError:
-    return KgenError(f"{table}, line {line}: expected {expected}, received {received}: {remedy}")
+def _wrong(table, line, expected, received, remedy="correct it"):
+    place = f"line {line} of {table}"
+    return KgenError(f"Expected {expected} in {place}, received {received}: {remedy}.")

@@ -8,7 +8,6 @@ import warnings
 from collections import Counter
 from functools import partial
 from multiprocessing.pool import ThreadPool
-from pathlib import Path
 
 import numpy as np
 
@@ -20,25 +19,32 @@ _FILES_A_TASK = 16
 _NAMED = 10  # damaged files that an error names; it counts the others
 
 
-def decode(
-    folder: Path, paths: list[Path], size: tuple[int, int] | None, mode: str | None, most: int
-) -> tuple[np.ndarray, image_files.Reach]:
-    """Decode the images at `paths`, which are files below `folder`.
-
-    Returns the images, uint8 (n, height, width, 1 or 3), and the largest values in files of 8 and
-    of 16 bits.
+def decode(folder, paths, size, mode, most):
+    """Decode image files into one array.
 
     Every thread decodes into its rows of one array. Memory holds this array, about 1 KB per file,
     and one image for each of at most 8 threads, at most 20 bytes per decoded pixel. Only one large
     image is decoded at a time. After two seconds a progress bar is shown.
 
-    Raises KgenError for damaged files (listed together), for images of different kinds without
-    `mode` or of different sizes without `size`, and, before any image is decoded, if more than
-    `most` bytes were needed.
+    Args:
+        folder: contains the files, for messages.
+        paths: of n files.
+        size: (height, width), or None for the images' own, which must be equal.
+        mode: "rgb" or "gray"; None for the images' own kind, which must be one.
+        most: largest memory, in bytes.
+
+    Returns:
+        The images, uint8 (n, height, width, 1 or 3), and the largest values in files of 8 and of
+        16 bits per channel, a pair; -1 if there are none.
+
+    Raises:
+        KgenError: for damaged files (listed together), for images of different kinds without
+            `mode` or of different sizes without `size`, and, before any image is decoded, if more
+            than `most` bytes were needed.
     """
     read = partial(image_files.read, size=size, mode=mode)
     reach = image_files.NO_REACH
-    damage: dict[Path, str] = {}
+    damage = {}
     alone = threading.Lock()
     with _without_warnings(), ThreadPool(THREADS) as pool:
         headers = _headers(paths, size, pool)
@@ -48,7 +54,7 @@ def decode(
         example, shape = _first_readable(paths, read)
         images = _allocated(folder, (len(paths), *shape))
 
-        def place(row: int) -> tuple[image_files.Reach, str | None]:
+        def place(row):
             """Read one image into its row; return its reach, and what is wrong or None."""
             is_large = headers[row] is not None and headers[row].pixels > image_files.LARGE
             try:
@@ -85,17 +91,17 @@ def _without_warnings():
         yield
 
 
-def _headers(paths: list[Path], size, pool: ThreadPool) -> list[image_files.Header | None]:
+def _headers(paths, size, pool):
     """The header of every file; None for a damaged one, which is reported after decoding."""
 
-    def header(path: Path) -> image_files.Header | None:
+    def header(path):
         with contextlib.suppress(image_files.DamagedImageError):
             return image_files.header(path, size)
 
     return list(pool.imap(header, paths, _FILES_A_TASK))
 
 
-def _check_memory(folder: Path, headers: list, size, mode: str | None, most: int) -> None:
+def _check_memory(folder, headers, size, mode, most):
     """Raise KgenError if the array and the images being decoded take more than `most` bytes.
 
     The latter are one large image, and one other image per thread.
@@ -113,9 +119,9 @@ def _check_memory(folder: Path, headers: list, size, mode: str | None, most: int
     allowance.check(needed, most, str(folder), smaller)
 
 
-def _check_kinds(paths: list[Path], headers: list) -> None:
+def _check_kinds(paths, headers):
     """Raise KgenError for images of different kinds, before any image is decoded."""
-    examples: dict[str, Path] = {}
+    examples = {}
     numbers = Counter()
     for path, header in zip(paths, headers, strict=True):
         if header:
@@ -124,13 +130,13 @@ def _check_kinds(paths: list[Path], headers: list) -> None:
     if len(examples) > 1:
         received = ", ".join(f"{n} {kind} ({examples[kind]})" for kind, n in numbers.items())
         raise KgenError(
-            f'expected images of one kind, received {received}: add mode="rgb" (--color rgb), which'
-            ' makes all of them colour, or mode="gray" (--color gray); transparent ones are put on'
-            " white"
+            f'Expected images of one kind, received {received}: add mode="rgb" (--color rgb), '
+            'which makes all of them colour, or mode="gray" (--color gray); transparent ones are '
+            "put on white."
         )
 
 
-def _first_readable(paths: list[Path], read) -> tuple[Path, tuple[int, int, int]]:
+def _first_readable(paths, read):
     """The first readable file, and the shape of its image, which all must have."""
     for path in paths:
         with contextlib.suppress(image_files.DamagedImageError):
@@ -138,35 +144,35 @@ def _first_readable(paths: list[Path], read) -> tuple[Path, tuple[int, int, int]
     return paths[0], (1, 1, 1)  # no readable image: every file will be listed as damaged
 
 
-def _allocated(folder: Path, shape: tuple[int, ...]) -> np.ndarray:
+def _allocated(folder, shape):
     try:
         return np.empty(shape, np.uint8)
     except MemoryError as error:
         raise KgenError(
-            f"{folder}: expected images that fit into memory, received {shape[0]} of shape"
-            f" {shape[1:]}, {np.prod(shape, dtype=float) / 1e9:.1f} GB: add size=, for example 64"
+            f"Expected images in {folder} that fit into memory, received {shape[0]} of shape "
+            f"{shape[1:]}, {np.prod(shape, dtype=float) / 1e9:.1f} GB: add size=, for example 64."
         ) from error
 
 
-def _with_progress(done, total: int):
+def _with_progress(done, total):
     import tqdm
 
     often = 0.2 if sys.stderr.isatty() else 10
     return tqdm.tqdm(done, "decoding", total, unit="image", delay=2, mininterval=often)
 
 
-def _different_sizes(example: Path, shape: tuple, path: Path, other: tuple) -> str:
+def _different_sizes(example, shape, path, other):
     return (
-        f"expected images of one size, received {shape[:2]} in {example} and {other[:2]} in"
-        f" {path}: add size=, for example size={min(shape[:2] + other[:2])}"
+        f"Expected images of one size, received {shape[:2]} in {example} and {other[:2]} in "
+        f"{path}: add size=, for example size={min(shape[:2] + other[:2])}."
     )
 
 
-def _damaged(folder: Path, damage: dict[Path, str]) -> str:
+def _damaged(folder, damage):
     listed = [f"{path.relative_to(folder)} ({damage[path]})" for path in sorted(damage)]
     others = f" and {len(listed) - _NAMED} more" if len(listed) > _NAMED else ""
     return (
-        f"{folder}: expected readable images, received {len(listed)} damaged"
-        f" {'file' if len(listed) == 1 else 'files'}: {', '.join(listed[:_NAMED])}{others}:"
-        " repair, convert or remove what is damaged"
+        f"Expected readable images in {folder}, received {len(listed)} damaged "
+        f"{'file' if len(listed) == 1 else 'files'}: {', '.join(listed[:_NAMED])}{others}: repair, "
+        "convert or remove what is damaged."
     )

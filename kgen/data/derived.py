@@ -1,6 +1,5 @@
 """Derived sets: the words after a colon, as in "mnist:edges"."""
 
-from kgen.data.dataset import Dataset
 from kgen.data.pairs import SOURCES
 from kgen.data.transforms import binarized
 from kgen.errors import KgenError
@@ -9,19 +8,27 @@ BINARISATIONS = ("dynamic", "static")
 DERIVATIONS = (*SOURCES, *BINARISATIONS)
 
 
-def check(words: tuple[str, ...], options: tuple[str, ...], source: str) -> None:
-    """Raise KgenError unless all `words` are derivations or `options` of the named set."""
+def check(words, options, source):
+    """Check the words after a colon.
+
+    Args:
+        words, options: those given, and those that the named set has besides `DERIVATIONS`.
+        source: the argument of `load`, for the message.
+
+    Raises:
+        KgenError: for another word.
+    """
     known = (*options, *DERIVATIONS)
     for word in words:
         if word not in known:
             raise KgenError(
-                f"{source!r}: expected one of {', '.join(known)} behind the colon, received"
-                f" {word!r}: choose one of these"
+                f"Expected one of {', '.join(known)} after the colon in {source!r}, received "
+                f"{word!r}: choose one of these."
             )
 
 
-def derive(data: Dataset, words: tuple[str, ...]) -> Dataset:
-    """Apply the derivations `words` to `data`, in order."""
+def derive(data, words):
+    """The `Dataset` that results from applying the derivations `words` to `data`, in order."""
     for word in words:
         data = binarized(data, word) if word in BINARISATIONS else data.pairs(word)
     return data

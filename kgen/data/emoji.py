@@ -3,20 +3,20 @@
 import io
 import json
 import tarfile
-from pathlib import Path
 
 import numpy as np
 
 from kgen.data import image_files
-from kgen.data.dataset import Dataset, Split, held_out
+from kgen.data.dataset import Dataset
 from kgen.data.labels import numbered
 from kgen.data.sources import Source, find
+from kgen.data.splits import Split, held_out
 from kgen.spaces import Labels, Pixels, Tokens
 
 OPTIONS = ("labels",)
 
 
-def read_emoji(options: tuple[str, ...] = ()) -> Dataset:
+def read_emoji(options=()):
     """The 1,601 icons, RGB 72x72 on white; every tenth is held out for testing.
 
     Args:
@@ -44,7 +44,7 @@ def read_emoji(options: tuple[str, ...] = ()) -> Dataset:
     )
 
 
-def _read(folder: Path) -> tuple[np.ndarray, list[str], list[str]]:
+def _read(folder):
     """(images, captions, categories) of the files, whose checksums have been verified."""
     rows = [
         json.loads(line) for line in (folder / "captions.jsonl").read_text("utf-8").splitlines()
@@ -55,7 +55,7 @@ def _read(folder: Path) -> tuple[np.ndarray, list[str], list[str]]:
     return np.stack(images), captions, categories
 
 
-def _icon(content: bytes) -> np.ndarray:
+def _icon(content):
     from PIL import Image
 
     with Image.open(io.BytesIO(content)) as picture:
@@ -63,8 +63,8 @@ def _icon(content: bytes) -> np.ndarray:
 
 
 _EMOJI = Source(
-    publisher="Noto Emoji, Google, icons of 72x72, with the captions and categories of gemoji,"
-    " GitHub",
+    publisher="Noto Emoji, Google, icons of 72x72, with the captions and categories of gemoji, "
+    "GitHub",
     files={
         "captions.jsonl": "f4d03415d40b6d910a83d91e00dd113913d282dec08b18b104f1465b567d2a09",
         "png72.tar": "1455413e4b3e68a5ffb52177b156596d3d9860fd4914282a0a51da1aa7cc71d6",

@@ -2,7 +2,6 @@
 
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -36,16 +35,15 @@ _BYTES_A_PIXEL = 20
 _BYTES_OF_COEFFICIENTS = 6
 LARGE = 2**22  # pixels; a larger JPEG is decoded at a reduced size, near the target size
 
-# The largest values in files of 8 and of 16 bits per channel; -1 if there are none.
-Reach = tuple[int, int]
-NO_REACH: Reach = (-1, -1)
+# A reach: the largest values in files of 8 and of 16 bits per channel; -1 if there are none.
+NO_REACH = (-1, -1)
 
 
 class DamagedImageError(KgenError):
     """A file without a readable image; the message is the reason, without the file's name."""
 
 
-def suffixes() -> dict[str, str]:
+def suffixes():
     """{suffix: pillow's format name} of the files to read; suffixes are ".png" and the like.
 
     These are all formats that pillow reads as pixels, including those of the user's plugins.
@@ -75,8 +73,12 @@ class Header:
     bytes: int
 
 
-def header(path: Path, size: tuple[int, int] | None) -> Header:
-    """The `Header` of an image file to be read at `size`. Raises DamagedImageError."""
+def header(path, size):
+    """The `Header` of an image file to be read at `size`, (height, width) or None.
+
+    Raises:
+        DamagedImageError: if it cannot be read.
+    """
     with _opened(path) as picture:
         transparent, (width, height) = picture.has_transparency_data, picture.size
         name = "grey" if picture.mode in _GREY else "RGB"
@@ -88,12 +90,21 @@ def header(path: Path, size: tuple[int, int] | None) -> Header:
     return Header(kind, height, width, pixels, needed)
 
 
-def read(path: Path, size: tuple[int, int] | None, mode: str | None) -> tuple[np.ndarray, Reach]:
-    """The image of a file, uint8 (height, width, 1 or 3), and its largest value.
+def read(path, size, mode):
+    """The image of a file, and its largest value.
 
     The EXIF orientation is applied. Transparent images are put on white. Of several frames the
     first is read. Of 16 bits per channel the upper 8 are kept, whatever part of the range is used.
-    `size` and `mode` are as in `adapted`. Raises DamagedImageError.
+
+    Args:
+        path: of the file.
+        size, mode: as in `adapted`.
+
+    Returns:
+        uint8 (height, width, 1 or 3), and its reach, as `NO_REACH`.
+
+    Raises:
+        DamagedImageError: if it cannot be read.
     """
     with _opened(path) as picture:
         is_deep = any(";16" in str(tile[3]) for tile in picture.tile)  # 16 bits, such as RGB;16B
@@ -115,12 +126,17 @@ def read(path: Path, size: tuple[int, int] | None, mode: str | None) -> tuple[np
         return _pixels(_adapted(upright, size, mode)), reach
 
 
-def adapted(image: np.ndarray, size: tuple[int, int] | None, mode: str | None) -> np.ndarray:
-    """`image`, uint8 (height, width, 1 or 3), converted to `mode` and `size`.
+def adapted(image, size, mode):
+    """An image converted to other colours and another size.
 
-    `mode` is "rgb", "gray", or None for no change. `size` is (height, width): the image is cropped
-    about its centre to that aspect ratio, then resized by pillow's bicubic filter, which is
-    antialiased.
+    Args:
+        image: uint8 (height, width, 1 or 3).
+        size: (height, width), or None for no change. The image is cropped about its centre to that
+            aspect ratio, then resized by pillow's bicubic filter, which is antialiased.
+        mode: "rgb", "gray", or None for no change.
+
+    Returns:
+        uint8 (height, width, 1 or 3).
     """
     from PIL import Image
 
@@ -128,13 +144,13 @@ def adapted(image: np.ndarray, size: tuple[int, int] | None, mode: str | None) -
     return _pixels(_adapted(picture, size, mode))
 
 
-def channels(mode: str | None, own: int) -> int:
+def channels(mode, own):
     """Number of channels of an image after conversion to `mode`; it has `own` channels before."""
     return {"rgb": 3, "gray": 1}.get(mode, own)
 
 
 @contextmanager
-def _opened(path: Path):
+def _opened(path):
     from PIL import Image, UnidentifiedImageError
 
     # Not all of pillow's formats: those without a signature would accept any content.
@@ -153,18 +169,18 @@ def _opened(path: Path):
         raise DamagedImageError(" ".join(reason.split())) from error
 
 
-def _drafted(picture, size) -> None:
+def _drafted(picture, size):
     """Decode a large JPEG at 1/2, 1/4 or 1/8 of its sides, if these stay twice `size` or more."""
     if size is not None and picture.width * picture.height > LARGE:
         picture.draft(None, (2 * max(size), 2 * max(size)))  # max: it may still be rotated
 
 
-def _in_mode(picture, mode: str):
+def _in_mode(picture, mode):
     """`picture` in a mode of pillow, without a copy if it has that mode."""
     return picture if picture.mode == mode else picture.convert(mode)
 
 
-def _orientation(picture) -> int:
+def _orientation(picture):
     """The EXIF orientation; 1 (upright) if there is none, or EXIF cannot be read."""
     # The rest of EXIF is not used. Damage raises any exception: pillow documents no list.
     with suppress(Exception):
@@ -172,7 +188,7 @@ def _orientation(picture) -> int:
     return 1
 
 
-def _turned(picture, orientation: int):
+def _turned(picture, orientation):
     from PIL import Image
 
     name = _TURNS.get(orientation)
@@ -216,7 +232,7 @@ def _adapted(picture, size, mode):
     return picture
 
 
-def _pixels(picture) -> np.ndarray:
+def _pixels(picture):
     """A pillow image of mode L or RGB as uint8 (height, width, channels)."""
     values = np.asarray(picture)
     return values if values.ndim == 3 else values[..., np.newaxis]

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from kgen.data.dataset import held_out
 from kgen.data.labels import natural, numbered
+from kgen.data.splits import held_out
 from kgen.errors import KgenError
 
 # Folder names, in lower case, that are splits if folders of two or more splits are there.
@@ -15,8 +15,9 @@ _SPLITS = {
     **dict.fromkeys(("test", "testing"), "test"),
     **dict.fromkeys(("val", "valid", "validation"), "val"),
 }
-# An image file, and the names of the enclosing folders that are not yet assigned a meaning.
-_File = tuple[Path, tuple[str, ...]]
+
+# Below, `files` are pairs of an image's path and the names of its enclosing folders that have no
+# meaning assigned yet; `splits` are lists of them.
 
 
 @dataclass(frozen=True)
@@ -38,14 +39,24 @@ class Layout:
     note: str
 
 
-def layout(folder: Path, paths: list[Path], labelled: bool = True) -> Layout:
-    """Splits and labels of the image files at `paths`, all of them below `folder`.
+def layout(folder, paths, labelled=True):
+    """Splits and labels of image files.
 
     A single folder that contains all images (of each split) is skipped. At least two folders with
     names of splits are the splits, also inside of label folders. Else every tenth image is held
     out. The next folders are the labels, if `labelled`.
 
-    Raises KgenError for splits that do not fit together, and for images beside label folders.
+    Args:
+        folder: contains the files.
+        paths: of the files, at any depth.
+        labelled: whether sub-folders are labels.
+
+    Returns:
+        A `Layout`.
+
+    Raises:
+        KgenError: for splits that do not fit together, images beside label folders, and, if every
+            tenth image is held out, fewer than two.
     """
     ordered = sorted(paths, key=lambda path: [*map(natural, path.relative_to(folder).parts)])
     (files,) = _unwrapped([[(path, path.relative_to(folder).parts[:-1]) for path in ordered]])
@@ -60,14 +71,14 @@ def layout(folder: Path, paths: list[Path], labelled: bool = True) -> Layout:
     )
 
 
-def _unwrapped(splits: list[list[_File]]) -> list[list[_File]]:
+def _unwrapped(splits):
     """Remove the first folder, as long as every split has exactly one."""
     while all(files[0][1] and len({f[:1] for _, f in files}) == 1 for files in splits):
         splits = [[(path, folders[1:]) for path, folders in files] for files in splits]
     return splits
 
 
-def _splits_first(files: list[_File]) -> list[_File]:
+def _splits_first(files):
     """Turn cats/train, cats/test, dogs/train, ... into train/cats, ...; others stay."""
     second = {folders[1].casefold() if len(folders) > 1 else "" for _, folders in files}
     if len(second) < 2 or not second <= set(_SPLITS):
@@ -75,7 +86,7 @@ def _splits_first(files: list[_File]) -> list[_File]:
     return [(path, (split, label, *inner)) for path, (label, split, *inner) in files]
 
 
-def _one_in_ten(folder: Path, files: list[_File]) -> tuple[list[list[_File]], str]:
+def _one_in_ten(folder, files):
     held = held_out(len(files), str(folder))
     splits = [
         [file for file, is_held in zip(files, held, strict=True) if is_held == for_testing]
@@ -84,22 +95,22 @@ def _one_in_ten(folder: Path, files: list[_File]) -> tuple[list[list[_File]], st
     return splits, "every tenth image held out for testing"
 
 
-def _named_splits(folder: Path, files: list[_File]) -> tuple[list[list[_File]], str] | None:
+def _named_splits(folder, files):
     """([training, test and perhaps validation files], note) if folders have the names of splits.
 
     None if they do not. A single such name is no split: `train` may be a class, beside `bus` and
     `car`. Of two splits the second tests.
     """
-    found: dict[str, list[_File]] = {}  # by the first folder, "" for none
+    found = {}  # by the first folder, "" for none
     for path, folders in files:
         found.setdefault("".join(folders[:1]), []).append((path, folders[1:]))
-    names: dict[str, str] = {}
+    names = {}
     for name in found:
         split = _SPLITS.get(name.casefold())
         if split in names:
             raise KgenError(
-                f"{folder}: expected one folder for each split, received {names[split]} and {name}:"
-                " put their images together"
+                f"Expected one folder for each split in {folder}, received {names[split]} and "
+                f"{name}: put their images together."
             )
         if split:
             names[split] = name
@@ -111,8 +122,8 @@ def _named_splits(folder: Path, files: list[_File]) -> tuple[list[list[_File]], 
     if others or "train" not in names:
         received = ", ".join([*names.values(), *others])
         raise KgenError(
-            f"{folder}: expected the folders train and test alone, received images in {received}:"
-            " move what is neither elsewhere, or rename folders that are labels"
+            f"Expected the folders train and test alone in {folder}, received images in "
+            f"{received}: move what is neither elsewhere, or rename folders that are labels."
         )
     train, tested, *validation = (
         names[split] for split in ("train", "test", "val") if split in names
@@ -123,18 +134,16 @@ def _named_splits(folder: Path, files: list[_File]) -> tuple[list[list[_File]], 
     return _unwrapped([found[name] for name in (train, tested, *validation)]), note
 
 
-def _labels(
-    folder: Path, splits: list[list[_File]]
-) -> tuple[np.ndarray | None, tuple[str, ...] | None]:
+def _labels(folder, splits):
     """(labels, label names) from the first folder; (None, None) if images lie in no folder."""
     loose = [path for files in splits for path, folders in files if not folders]
     if len(loose) == sum(map(len, splits)):
         return None, None
     if loose:
         raise KgenError(
-            f"{folder}: expected all images in sub-folders, which are their labels, or none;"
-            f" received {loose[0].relative_to(folder)} beside sub-folders: move it into one, or"
-            " give a folder without it"
+            f"Expected all images of {folder} in sub-folders, which are their labels, or none of "
+            f"them, received {loose[0].relative_to(folder)} beside sub-folders: move it into one, "
+            "or give a folder without it."
         )
     labels, names = numbered([[folders[0] for _, folders in files] for files in splits])
     return np.concatenate(labels), names

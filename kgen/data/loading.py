@@ -2,13 +2,11 @@
 
 import difflib
 import os
-from pathlib import Path
 
 import numpy as np
 
 from kgen.data import derived
 from kgen.data.allowance import most_bytes
-from kgen.data.dataset import Dataset
 from kgen.data.folders import read_folder
 from kgen.data.labels import warn_of_untrained
 from kgen.data.named import SETS, read_named
@@ -19,8 +17,8 @@ from kgen.errors import KgenError
 from kgen.files import expanded, kind
 
 
-def names() -> dict[str, str]:
-    """The named sets: {name: one-line description}.
+def names():
+    """The named sets, as a dict {name: one-line description}.
 
     Examples:
         >>> kgen.data.names()["digits"]
@@ -30,15 +28,15 @@ def names() -> dict[str, str]:
 
 
 def load(
-    source: str | os.PathLike | np.ndarray = "digits",
+    source="digits",
     labels=None,
     *,
-    binarize: str | None = None,
-    size: int | tuple[int, int] | None = None,
-    mode: str | None = None,
-    grayscale: bool = False,
-    max_memory: float | None = None,
-) -> Dataset:
+    binarize=None,
+    size=None,
+    mode=None,
+    grayscale=False,
+    max_memory=None,
+):
     """Load images, texts or points, split for training and testing.
 
     Images are uint8 arrays (n, height, width, channels) with values 0..levels-1. Texts are int32
@@ -95,6 +93,9 @@ def load(
     A warning is logged if no training image has one of the labels 0..classes-1, and if the values
     of all images lie in the lower half of their range (as 12-bit values in 16 bits do).
 
+    Returns:
+        A `Dataset`.
+
     Raises:
         KgenError: for an unknown name or path, files that cannot be found or downloaded, damaged
             files (those of a folder are listed together), images of an unusable kind, dtype or
@@ -119,7 +120,8 @@ def load(
     """
     if binarize not in (None, "static", "dynamic"):
         raise KgenError(
-            f'binarize: expected "static", "dynamic" or None, received {binarize!r}: choose one'
+            f'Expected binarize to be "static", "dynamic" or None, received {binarize!r}: choose '
+            "one."
         )
     most = most_bytes(max_memory)
     data = _read(source, labels, height_and_width(size), colour_mode(mode, grayscale), most)
@@ -128,8 +130,14 @@ def load(
     return data if binarize is None else binarized(data, binarize)
 
 
-def is_named(source) -> bool:
-    """Whether `source` is a named set, with or without known words after a colon.
+def is_named(source):
+    """Whether `load` would read a named set.
+
+    Args:
+        source: an argument of `load`.
+
+    Returns:
+        True for a string that is the name of a set, with or without known words after a colon.
 
     Examples:
         >>> kgen.data.is_named("mnist:edges"), kgen.data.is_named("./photos:edges")
@@ -139,19 +147,19 @@ def is_named(source) -> bool:
     return name in SETS and set(words) <= {*SETS[name].options, *derived.DERIVATIONS}
 
 
-def _read(source, labels, size, mode, most) -> Dataset:
+def _read(source, labels, size, mode, most):
     if isinstance(source, np.ndarray):
         return reshaped(read_array(source, labels), size, mode, most)
     if not isinstance(source, str | os.PathLike):
         received = type(source).__name__
         raise KgenError(
-            f"load: expected a name, a path or a numpy array, received {received}: if it holds"
-            " images, give numpy.asarray(...)"
+            f"Expected a name, a path or a numpy array to load, received {received}: if it holds "
+            "images, give numpy.asarray(...)."
         )
     if labels is not None:
         raise KgenError(
-            f"load: expected labels for an array in memory only, received them for {source}: those"
-            " of a folder are its sub-folders, those of an .npz file its arrays y_train, y_test"
+            f"Expected labels for an array in memory only, received them for {source}: those of a "
+            "folder are its sub-folders, those of an .npz file its arrays y_train, y_test."
         )
     sets = SETS if isinstance(source, str) else {}  # a pathlib.Path is never the name of a set
     whole, words = _parted(os.fspath(source), sets)
@@ -165,7 +173,7 @@ def _read(source, labels, size, mode, most) -> Dataset:
     return derived.derive(data, tuple(word for word in words if word not in options))
 
 
-def _parted(source: str, sets) -> tuple[str, tuple[str, ...]]:
+def _parted(source, sets):
     """(the longest prefix that is one of `sets` or a path, the words after its colons)."""
     whole, words = source, ()
     while whole not in sets and not kind(expanded(whole)):
@@ -176,7 +184,7 @@ def _parted(source: str, sets) -> tuple[str, tuple[str, ...]]:
     return whole, words
 
 
-def _read_path(path: Path, size, mode, most) -> Dataset:
+def _read_path(path, size, mode, most):
     found = kind(path)
     if found == "folder":
         return read_folder(path, size, mode, most)
@@ -185,15 +193,15 @@ def _read_path(path: Path, size, mode, most) -> Dataset:
     if found == "file":
         return reshaped(read_file(path, most), size, mode, most)
     raise KgenError(
-        f"{path}: expected a folder of images, or an .npz, .npy or .txt file, received a pipe or a"
-        " device: save what it gives to a file"
+        f"Expected a folder of images, or an .npz, .npy or .txt file, received {path}, a pipe or a "
+        "device: save what it gives to a file."
     )
 
 
-def _unknown(source: str) -> str:
+def _unknown(source):
     nearest = difflib.get_close_matches(source.partition(":")[0].lower(), SETS, n=1)
-    hint = f"did you mean {nearest[0]!r}? " if nearest else ""
+    name = f"did you mean {nearest[0]!r}? Name" if nearest else "name"
     return (
-        f"{source!r} is neither a known set nor an existing path: {hint}expected one of"
-        f" {', '.join(SETS)}, a folder of images, or an .npz, .npy or .txt file"
+        f"Expected a known set or an existing path, received {source!r}: {name} one of "
+        f"{', '.join(SETS)}, a folder of images, or an .npz, .npy or .txt file."
     )

@@ -43,10 +43,18 @@ class Recipe:
     options: tuple[str, ...] = ()
 
 
-def read_named(name: str, options: tuple[str, ...] = ()) -> Dataset:
-    """The set `name`, a key of `SETS`, with some of its options.
+def read_named(name, options=()):
+    """A named set.
 
-    Raises KgenError if its files cannot be found or downloaded, or if options exclude each other.
+    Args:
+        name: a key of `SETS`.
+        options: a tuple of some of its options.
+
+    Returns:
+        A `Dataset`.
+
+    Raises:
+        KgenError: if its files cannot be found or downloaded, or if options exclude each other.
     """
     known = SETS[name]
     if isinstance(known, Recipe):
@@ -65,8 +73,8 @@ def read_named(name: str, options: tuple[str, ...] = ()) -> Dataset:
     )
 
 
-def is_published(data: Dataset) -> bool:
-    """Whether `data` is the named set of its name, or was made from it.
+def is_published(data):
+    """Whether `data`, a `Dataset`, is the named set of its name, or was made from it.
 
     (The user's own folder may have the same name.)
     """
@@ -76,7 +84,7 @@ def is_published(data: Dataset) -> bool:
     )
 
 
-def _placed_digits(options: tuple[str, ...]) -> Dataset:
+def _placed_digits(options):
     """Placed digits made from MNIST if its files are on this machine, else from "digits"."""
     has_mnist = is_at_hand("mnist", PUBLISHED["mnist"].sources)
     return placed_digits.make(read_named("mnist" if has_mnist else "digits"), options)
@@ -87,11 +95,11 @@ _TEN_DIGITS = tuple("0123456789")
 _CIFAR10 = 'CIFAR-10, Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009'
 
 _BINARIZED_MNIST = (
-    "the fixed binarisation of MNIST, Larochelle and Murray, 2011, after Salakhutdinov and Murray,"
-    " 2008: 50,000 training, 10,000 validation and 10,000 test images"
+    "the fixed binarisation of MNIST, Larochelle and Murray, 2011, after Salakhutdinov and Murray, "
+    "2008: 50,000 training, 10,000 validation and 10,000 test images"
 )
 
-PUBLISHED: dict[str, NamedSet] = {
+PUBLISHED = {
     "digits": NamedSet(
         description="1,797 handwritten digits, 8x8 grey, 17 levels; comes with scikit-learn",
         levels=17,
@@ -99,8 +107,8 @@ PUBLISHED: dict[str, NamedSet] = {
         label_names=_TEN_DIGITS,
         sources=(
             Source(
-                publisher="Optical Recognition of Handwritten Digits, Alpaydin and Kaynak, UCI,"
-                " 1998, the 1,797 images in scikit-learn, a random 359 of them for testing",
+                publisher="Optical Recognition of Handwritten Digits, Alpaydin and Kaynak, UCI, "
+                "1998, the 1,797 images in scikit-learn, a random 359 of them for testing",
                 files={},
                 read=formats.read_digits,
             ),
@@ -151,8 +159,8 @@ PUBLISHED: dict[str, NamedSet] = {
         ),
         sources=(
             Source(
-                publisher="Fashion-MNIST, Xiao, Rasul and Vollgraf, Zalando, 2017,"
-                " arXiv:1708.07747",
+                publisher="Fashion-MNIST, Xiao, Rasul and Vollgraf, Zalando, 2017, "
+                "arXiv:1708.07747",
                 files={
                     "train-images-idx3-ubyte.gz": (
                         "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84"
@@ -233,8 +241,8 @@ PUBLISHED: dict[str, NamedSet] = {
                 url="https://www.cs.toronto.edu/~kriz/",
             ),
             Source(
-                publisher=f"{_CIFAR10}; subset: 10,000 training, 1,000 test images; not comparable"
-                " with published figures",
+                publisher=f"{_CIFAR10}; subset: 10,000 training, 1,000 test images; not comparable "
+                "with published figures",
                 files={
                     "cifar10_subset.npz": (
                         "36a9cc4af923f1a74496b4a6f238f2e62e116ca2ab8d2ae5fc2435b798e43be5"
@@ -246,11 +254,11 @@ PUBLISHED: dict[str, NamedSet] = {
     ),
 }
 
-SETS: dict[str, NamedSet | Recipe] = {
+SETS = {
     **PUBLISHED,
     "placed_digits": Recipe(
-        "22,000 coloured digits placed on 32x32 colour, with captions (of MNIST if at hand); with"
-        " :64 64x64, with :attributes or :labels these",
+        "22,000 coloured digits placed on 32x32 colour, with captions (of MNIST if at hand); with "
+        ":64 64x64, with :attributes or :labels these",
         _placed_digits,
         placed_digits.OPTIONS,
     ),

@@ -3,7 +3,6 @@
 import contextlib
 import math
 import zipfile
-from pathlib import Path
 
 import numpy as np
 
@@ -20,11 +19,19 @@ _HDF5 = frozenset({".h5", ".hdf5", ".hdf", ".he5"})
 _ARCHIVES = frozenset({".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar"})
 
 
-def read(path: Path, keys: tuple[str, ...], most: int) -> np.ndarray | dict[str, np.ndarray]:
-    """The array of an `.npy` file, or the arrays of an `.npz` file that `keys` name.
+def read(path, keys, most):
+    """The array of an `.npy` file, or some arrays of an `.npz` file.
 
-    Raises KgenError for any other file, and for arrays of more than `most` bytes, before they are
-    read.
+    Args:
+        path: of the file.
+        keys: names of the arrays of an `.npz` file.
+        most: largest memory, in bytes; it is twice the arrays' size.
+
+    Returns:
+        An array, or a dict {key: array} of the keys that the file has.
+
+    Raises:
+        KgenError: for any other file, and for arrays that need more memory, before they are read.
     """
     _check_kind(path)
     try:
@@ -48,12 +55,12 @@ def read(path: Path, keys: tuple[str, ...], most: int) -> np.ndarray | dict[str,
         if "allow_pickle" in reason:  # numpy suggests an unsafe option
             reason = "it holds Python objects, not numbers"
     raise KgenError(
-        f"{path}: expected a folder of images, or an .npz or .npy file of plain arrays, received"
-        f" {_called(path)} that cannot be read as one ({reason}): write it by numpy.savez"
+        f"Expected a folder of images, or an .npz or .npy file of plain arrays, received {path}, "
+        f"{_called(path)} that cannot be read as one ({reason}): write it by numpy.savez."
     )
 
 
-def _members(path: Path, archive: zipfile.ZipFile, keys: tuple[str, ...], most: int) -> dict:
+def _members(path, archive, keys, most):
     files = set(archive.namelist())
     names = {key: f"{key}.npy" for key in keys if f"{key}.npy" in files}
     with contextlib.ExitStack() as opened:
@@ -66,7 +73,7 @@ def _members(path: Path, archive: zipfile.ZipFile, keys: tuple[str, ...], most: 
     return arrays
 
 
-def _check_memory(path: Path, files: list, most: int) -> None:
+def _check_memory(path, files, most):
     """Raise KgenError if twice the size of the arrays in `files` is more than `most` bytes.
 
     Twice, because training and test images are copied out of them.
@@ -74,7 +81,7 @@ def _check_memory(path: Path, files: list, most: int) -> None:
     allowance.check(2 * sum(map(_bytes, files)), most, str(path))
 
 
-def _bytes(file) -> int:
+def _bytes(file):
     """The size in bytes of the array in an open file, from its header. Raises ValueError."""
     version = np.lib.format.read_magic(file)
     if version not in _HEADERS:  # version 3.0 is only for arrays with named fields
@@ -83,7 +90,7 @@ def _bytes(file) -> int:
     return math.prod(shape) * dtype.itemsize
 
 
-def _check_kind(path: Path) -> None:
+def _check_kind(path):
     """Raise KgenError for a file whose suffix shows another kind; the message names the remedy."""
     suffix = path.suffix.lower()
     if suffix in (".npz", ".npy"):
@@ -92,18 +99,18 @@ def _check_kind(path: Path) -> None:
         remedy = f"give the folder it lies in, {path.parent}"
     elif suffix in _HDF5:
         remedy = (
-            f"in Python, kgen.data.load(h5py.File({str(path)!r})['NAME'][:]) with the name of its"
-            " array of images; for the command line write that array by numpy.savez"
+            f"in Python, kgen.data.load(h5py.File({str(path)!r})['NAME'][:]) with the name of its "
+            "array of images; for the command line write that array by numpy.savez"
         )
     elif suffix in _ARCHIVES:
         remedy = "unpack it, and give the folder"
     else:
         return
     raise KgenError(
-        f"{path}: expected a folder of images, or an .npz or .npy file, received"
-        f" {_called(path)}: {remedy}"
+        f"Expected a folder of images, or an .npz or .npy file, received {path}, {_called(path)}: "
+        f"{remedy}."
     )
 
 
-def _called(path: Path) -> str:
+def _called(path):
     return f"a {path.suffix} file" if path.suffix else "a file without a suffix"

@@ -35,31 +35,40 @@ class SourceKind:
     levels: int | None = None
 
 
-def source_space(kind: str, space: Pixels) -> Pixels:
-    """The space of the source images of `kind`, a key of `SOURCES`, for images of `space`.
+def source_space(kind, space):
+    """The space of source images.
 
-    Raises KgenError for an unknown kind, and for "gray" of grey images.
+    Args:
+        kind: a key of `SOURCES`.
+        space: the `Pixels` of the originals.
+
+    Returns:
+        `Pixels` of the same height and width.
+
+    Raises:
+        KgenError: for an unknown kind, and for "gray" of grey images.
     """
     if kind not in SOURCES:
         raise KgenError(
-            f"pairs: expected one of {', '.join(SOURCES)}, received {kind!r}: choose one of these"
+            f"Expected one of {', '.join(SOURCES)} for pairs, received {kind!r}: choose one of "
+            "these."
         )
     source, (height, width, channels) = SOURCES[kind], space.shape
     if kind == "gray" and channels == 1:
         raise KgenError(
-            "pairs: expected images in colour for gray, received grey ones: choose edges, small or"
-            " hidden"
+            "Expected images in colour for pairs of kind gray, received grey ones: choose edges, "
+            "small or hidden."
         )
     return Pixels((height, width, source.channels or channels), source.levels or space.levels)
 
 
-def source_images(kind: str, images: np.ndarray) -> np.ndarray:
+def source_images(kind, images):
     """The source images of `kind`, a key of `SOURCES`, for images (n, height, width, channels)."""
     make, rows = SOURCES[kind].make, max(1, _PIXELS // math.prod(images.shape[1:3]))
     return np.concatenate([make(images[i : i + rows]) for i in range(0, len(images), rows)])
 
 
-def luma(images: np.ndarray) -> np.ndarray:
+def luma(images):
     """Brightness (n, height, width, 1), in the dtype of the images, by ITU-R 601."""
     if images.shape[-1] == 1:
         return images
@@ -67,7 +76,7 @@ def luma(images: np.ndarray) -> np.ndarray:
     return ((images @ weights + 2**15) >> 16).astype(images.dtype)[..., np.newaxis]
 
 
-def edges(images: np.ndarray) -> np.ndarray:
+def edges(images):
     """Edge maps: uint8 (n, height, width, 1), 1 for an edge and 0 else.
 
     The edges are the fifth of an image's pixels with the steepest brightness gradient, by 3x3 Sobel
@@ -81,7 +90,7 @@ def edges(images: np.ndarray) -> np.ndarray:
     return ((squared >= steep) & (squared > 0)).astype(np.uint8)[..., np.newaxis]
 
 
-def small(images: np.ndarray) -> np.ndarray:
+def small(images):
     """Images at a quarter of the height and width, each pixel repeated as a block of 4x4.
 
     A pixel is the rounded mean of its block. Blocks at the lower and right border may be smaller.
@@ -97,7 +106,7 @@ def small(images: np.ndarray) -> np.ndarray:
     return means.repeat(BLOCK, axis=1).repeat(BLOCK, axis=2)[:, :height, :width]
 
 
-def hidden(images: np.ndarray) -> np.ndarray:
+def hidden(images):
     """Images whose lower half is 0; with an odd height the middle row is kept."""
     shown = images.copy()
     shown[:, (images.shape[1] + 1) // 2 :] = 0

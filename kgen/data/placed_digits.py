@@ -11,7 +11,8 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from kgen.data.dataset import Dataset, Split
+from kgen.data.dataset import Dataset
+from kgen.data.splits import Split
 from kgen.errors import KgenError
 from kgen.spaces import Attributes, Labels, Pixels, Tokens
 
@@ -67,17 +68,22 @@ class Truth:
 def is_held_out(digits, colours):
     """Whether a pair is in no training image: the colour's index is digit % 5.
 
-    So each digit is trained in four of five colours, and each colour with eight of ten digits.
+    `digits` and `colours` are indices into DIGITS and COLOURS, numbers or arrays. Each digit is
+    trained in four of five colours, and each colour with eight of ten digits.
     """
     return digits % len(COLOURS) == colours
 
 
-def make(digits: Dataset, options: tuple[str, ...]) -> Dataset:
-    """Make the set from the images of `digits`, which are grey with labels 0..9.
+def make(digits, options):
+    """Make the set from handwritten digits.
 
     Args:
-        options: "64" for images of 64x64 instead of 32x32; "attributes" or "labels" (the digit) for
-            conditions instead of captions.
+        digits: a `Dataset` of grey images with labels 0..9.
+        options: a tuple of some of `OPTIONS`: "64" for images of 64x64 instead of 32x32;
+            "attributes" or "labels" (the digit) for conditions instead of captions.
+
+    Returns:
+        A `Dataset`.
 
     Raises:
         KgenError: for two kinds of conditions.
@@ -85,8 +91,8 @@ def make(digits: Dataset, options: tuple[str, ...]) -> Dataset:
     wanted = [option for option in options if option != "64"] or ["captions"]
     if len(set(wanted)) > 1:
         raise KgenError(
-            f"placed_digits: expected one kind of conditions, received {' and '.join(wanted)}:"
-            " leave one of them out"
+            f"Expected one kind of conditions for placed_digits, received {' and '.join(wanted)}: "
+            "leave one of them out."
         )
     side = 64 if "64" in options else 32
     train, truth = placed(digits.train, digits.levels, TRAIN, side, _TRAIN_SEED, held_out=True)
@@ -104,7 +110,7 @@ def make(digits: Dataset, options: tuple[str, ...]) -> Dataset:
     )
 
 
-def _conditions(wanted: str, *truths: Truth):
+def _conditions(wanted, *truths):
     """(the space, a list with the conditions of each truth)."""
     if wanted == "labels":
         return Labels(len(DIGITS)), [truth.digits for truth in truths]
@@ -118,7 +124,7 @@ def _conditions(wanted: str, *truths: Truth):
 ATTRIBUTES = (*DIGITS, *COLOURS, "large", *PLACES, *(f"on {name}" for name in BACKGROUNDS))
 
 
-def attributes(truth: Truth) -> np.ndarray:
+def attributes(truth):
     """The truth as float32 (n, 25) of 0 and 1, in the order of ATTRIBUTES."""
     columns = (
         np.eye(len(DIGITS))[truth.digits],
@@ -130,8 +136,8 @@ def attributes(truth: Truth) -> np.ndarray:
     return np.concatenate(columns, axis=1).astype(np.float32)
 
 
-def captions(truth: Truth) -> list[str]:
-    """The truth as one sentence per image, in one of several wordings."""
+def captions(truth):
+    """The truth as a list of one sentence per image, in one of several wordings."""
     colours, sizes, places, backgrounds = map(tuple, (COLOURS, SIZES, PLACES, BACKGROUNDS))
     columns = (getattr(truth, field.name).tolist() for field in fields(Truth))
     return [
@@ -146,15 +152,19 @@ def captions(truth: Truth) -> list[str]:
     ]
 
 
-def placed(
-    digits: Split, levels: int, count: int, side: int, seed: int, held_out: bool
-) -> tuple[np.ndarray, Truth]:
-    """(images, uint8 (count, side, side, 3), their truth).
+def placed(digits, levels, count, side, seed, held_out):
+    """Images of placed digits, and their ground truth.
 
     Args:
-        digits: grey images, values 0..levels-1, with labels.
-        side: side of an image: 32, or a multiple of it.
+        digits: a `Split` of grey images, values 0..levels-1, with labels.
+        levels: number of grey levels.
+        count: number of images.
+        side: side of an image in pixels: 32, or a multiple of it.
+        seed: non-negative int, which determines every draw.
         held_out: True leaves out the pairs that are held out for testing.
+
+    Returns:
+        uint8 (count, side, side, 3), and their `Truth`.
     """
     random = np.random.default_rng(seed)
     rows = random.permutation(np.arange(count) % len(digits))
@@ -172,7 +182,7 @@ def placed(
     return images, truth
 
 
-def _truth(digits: np.ndarray, random: np.random.Generator, held_out: bool) -> Truth:
+def _truth(digits, random, held_out):
     """Draw the truth of images of these digits; all choices are equally likely."""
     count, n = len(digits), len(COLOURS)
     colours = random.integers(0, n, count)
@@ -182,7 +192,7 @@ def _truth(digits: np.ndarray, random: np.random.Generator, held_out: bool) -> T
     return Truth(digits, colours, *(random.integers(0, len(among), count) for among in choices))
 
 
-def _stroke(grey: np.ndarray, length: int) -> np.ndarray:
+def _stroke(grey, length):
     """A digit without margins, resized so that its longer side is `length`: 0..255."""
     from PIL import Image
 
@@ -193,7 +203,7 @@ def _stroke(grey: np.ndarray, length: int) -> np.ndarray:
     return np.asarray(resized)
 
 
-def _draw(image: np.ndarray, stroke: np.ndarray, centre: np.ndarray, ink: np.ndarray) -> None:
+def _draw(image, stroke, centre, ink):
     """Blend the colour `ink` into an image by the alpha mask `stroke`, centred at (row, column)."""
     (top, left), (height, width) = centre - np.array(stroke.shape) // 2, stroke.shape
     part = image[top : top + height, left : left + width]

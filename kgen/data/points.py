@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from kgen.data.dataset import Dataset, Split
+from kgen.data.dataset import Dataset
+from kgen.data.splits import Split
 from kgen.spaces import Vectors
 
 TRAIN, TEST = 10_000, 2_000  # points
@@ -11,19 +12,19 @@ RADII = (1.0, 2.0, 3.0)
 RING_NOISE, MOON_NOISE = 0.1, 0.1  # standard deviation
 
 
-def read_rings(options: tuple[str, ...] = ()) -> Dataset:
+def read_rings(options=()):
     """Three equally likely rings around the origin; the label is the number of the ring."""
     description = f"rings of radius {', '.join(map(str, RADII))}, noise {RING_NOISE}"
     return _dataset("rings", rings, description, ("inner ring", "middle ring", "outer ring"))
 
 
-def read_moons(options: tuple[str, ...] = ()) -> Dataset:
+def read_moons(options=()):
     """Two interleaved half circles; the label is the number of the half circle."""
     description = f"two half circles of radius 1, noise {MOON_NOISE}"
     return _dataset("moons", moons, description, ("upper moon", "lower moon"))
 
 
-def _dataset(name: str, draw, description: str, label_names: tuple[str, ...]) -> Dataset:
+def _dataset(name, draw, description, label_names):
     return Dataset(
         name=name,
         train=draw(TRAIN, _TRAIN_SEED),
@@ -35,8 +36,11 @@ def _dataset(name: str, draw, description: str, label_names: tuple[str, ...]) ->
     )
 
 
-def rings(count: int, seed: int) -> Split:
-    """Points, float32 (count, 2), on circles of the radii RADII; labels number the circles."""
+def rings(count, seed):
+    """A `Split` of points, float32 (count, 2), on circles of the radii RADII.
+
+    Labels number the circles.
+    """
     random = np.random.default_rng(seed)
     labels = random.integers(0, len(RADII), count)
     angles = random.uniform(0, 2 * np.pi, count)
@@ -44,10 +48,11 @@ def rings(count: int, seed: int) -> Split:
     return _noisy(radii * _directions(angles), labels, RING_NOISE, random)
 
 
-def moons(count: int, seed: int) -> Split:
-    """Points, float32 (count, 2), on two half circles of radius 1; labels number the half circles.
+def moons(count, seed):
+    """A `Split` of points, float32 (count, 2), on two half circles of radius 1.
 
-    The centre of the upper half circle is (0, 0), that of the lower one (1, 0.5).
+    Labels number the half circles. The centre of the upper half circle is (0, 0), that of the
+    lower one (1, 0.5).
     """
     random = np.random.default_rng(seed)
     labels = random.integers(0, 2, count)
@@ -56,10 +61,10 @@ def moons(count: int, seed: int) -> Split:
     return _noisy(centres + _directions(angles), labels, MOON_NOISE, random)
 
 
-def _directions(angles: np.ndarray) -> np.ndarray:
+def _directions(angles):
     return np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
 
-def _noisy(points: np.ndarray, labels: np.ndarray, noise: float, random) -> Split:
+def _noisy(points, labels, noise, random):
     noisy = points + random.normal(0, noise, points.shape)
     return Split(noisy.astype(np.float32), labels)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from kgen.data.dataset import Split
+from kgen.data.splits import Split
 from kgen.errors import KgenError
 from kgen.files import check_regular_file, expanded, kind, open_plain
 
@@ -33,14 +33,22 @@ class Source:
     url: str = ""
 
 
-def find(name: str, sources: tuple[Source, ...]) -> tuple[Source, Path]:
-    """The source of the set `name` that was found, and the folder of its verified files.
+def find(name, sources):
+    """Find the files of a set, or download them.
 
-    `sources` are in order of preference. Each is searched in `$KGEN_DATA_DIR/name`. If none is
-    there, the first one is taken from the cache; missing or damaged files are downloaded into it.
+    Each source is searched in `$KGEN_DATA_DIR/name`. If none is there, the first one is taken from
+    the cache; missing or damaged files are downloaded into it. A failed download leaves no file
+    behind.
 
-    Raises KgenError if a file in KGEN_DATA_DIR is damaged or a download fails. A failed download
-    leaves no file behind.
+    Args:
+        name: of the set.
+        sources: a tuple of `Source`, in order of preference.
+
+    Returns:
+        The source that was found, and the folder of its verified files.
+
+    Raises:
+        KgenError: if a file in KGEN_DATA_DIR is damaged or a download fails.
     """
     folder = _data_folder(name)
     for source in sources if folder else ():
@@ -50,54 +58,57 @@ def find(name: str, sources: tuple[Source, ...]) -> tuple[Source, Path]:
     return sources[0], _cached(name, sources[0])
 
 
-def is_at_hand(name: str, sources: tuple[Source, ...]) -> bool:
+def is_at_hand(name, sources):
     """Whether the set `name` needs no download: its files exist (they may be damaged)."""
     folder = _data_folder(name)
     found = [not _missing(source, folder) for source in sources]
     return any(found) or not _missing(sources[0], cache_folder() / name)
 
 
-def cache_folder() -> Path:
+def cache_folder():
     """The cache folder of downloaded sets, with one sub-folder per set."""
     import platformdirs
 
     return platformdirs.user_cache_path("kgen") / "data"
 
 
-def _data_folder(name: str) -> Path | None:
+def _data_folder(name):
     root = os.environ.get("KGEN_DATA_DIR")
     return expanded(root) / name if root else None
 
 
-def _missing(source: Source, folder: Path | None) -> list[str]:
+def _missing(source, folder):
     return [file for file in source.files if folder is None or kind(folder / file) != "file"]
 
 
-def _verify(source: Source, folder: Path) -> None:
+def _verify(source, folder):
     for file, expected in source.files.items():
         received = _sha256(folder / file)
         if received != expected:
             raise KgenError(
-                f"{folder / file} is damaged: expected sha256 {expected}, received {received}:"
-                " replace the file, or move it away to have it downloaded"
+                f"Expected {folder / file} to have the sha256 {expected}, received {received}: it "
+                "is damaged, so replace it, or move it away to have it downloaded."
             )
 
 
-def _sha256(path: Path) -> str:
+def _sha256(path):
     try:
         with open_plain(path, follow=True) as content:
             return hashlib.file_digest(content, "sha256").hexdigest()
     except OSError as error:
-        raise KgenError(f"{path}: expected a readable file ({error.strerror}): mend it") from error
+        raise KgenError(
+            f"Expected a readable file, received {path} ({error.strerror}): mend it."
+        ) from error
 
 
-def _cached(name: str, source: Source) -> Path:
+def _cached(name, source):
     folder = cache_folder() / name
     if source.files and not source.url:
         raise KgenError(
-            f"{name}: expected {', '.join(_missing(source, _data_folder(name)))} in"
-            f" {_data_folder(name) or 'KGEN_DATA_DIR (which is not set)'}: these files cannot be"
-            f" downloaded, so put them into a folder {name}/ and set KGEN_DATA_DIR to its parent"
+            f"Expected {', '.join(_missing(source, _data_folder(name)))} of {name} in "
+            f"{_data_folder(name) or 'KGEN_DATA_DIR (which is not set)'}, received none: these "
+            f"files cannot be downloaded, so put them into a folder {name}/ and set KGEN_DATA_DIR "
+            "to its parent."
         )
     for file, sha256 in source.files.items():
         try:
@@ -108,7 +119,7 @@ def _cached(name: str, source: Source) -> Path:
     return folder
 
 
-def _retrieve(url: str, sha256: str, path: Path) -> None:
+def _retrieve(url, sha256, path):
     """Download `url` to `path`, unless the intact file is there.
 
     pooch writes a temporary file and renames it once verified, so `path` is never half-written.
@@ -128,29 +139,29 @@ def _retrieve(url: str, sha256: str, path: Path) -> None:
 class _Bounded:
     """A file wrapper that accepts at most `most` bytes: a server may send without end."""
 
-    def __init__(self, file, most: int):
+    def __init__(self, file, most):
         self.flush = file.flush
         self._file, self._left = file, most
 
-    def write(self, content: bytes) -> int:
+    def write(self, content):
         self._left -= len(content)
         if self._left < 0:
             raise OSError(errno.EFBIG, "the server sends more than any set has")
         return self._file.write(content)
 
 
-def _unavailable(name: str, source: Source, file: str, error: Exception) -> str:
+def _unavailable(name, source, file, error):
     folder = _data_folder(name)
     missing = ", ".join(_missing(source, folder))
     return (
-        f"{name}: expected {missing} in {folder or 'KGEN_DATA_DIR (which is not set)'}, and"
-        f" downloading {source.url}{file} to {cache_folder() / name} failed ({_reason(error)}):"
-        f" put the files into a folder {name}/ and set KGEN_DATA_DIR to its parent, or mend what"
-        " failed and try again"
+        f"Expected {missing} of {name} in {folder or 'KGEN_DATA_DIR (which is not set)'}, received "
+        f"none, and downloading {source.url}{file} to {cache_folder() / name} failed "
+        f"({_reason(error)}): put the files into a folder {name}/ and set KGEN_DATA_DIR to its "
+        "parent, or mend what failed and try again."
     )
 
 
-def _reason(error: Exception) -> str:
+def _reason(error):
     import requests
 
     if isinstance(error, requests.ConnectionError | requests.Timeout):

@@ -1,13 +1,13 @@
 """Sets of sentences: WordNet's examples, and the user's text files."""
 
 import gzip
-from pathlib import Path
 
 import numpy as np
 
 from kgen.data import allowance
-from kgen.data.dataset import Dataset, Split, held_out
+from kgen.data.dataset import Dataset
 from kgen.data.sources import Source, find
+from kgen.data.splits import Split, held_out
 from kgen.errors import KgenError
 from kgen.files import open_plain
 from kgen.spaces import Tokens, split_words
@@ -27,7 +27,7 @@ _WORDNET = Source(
 )
 
 
-def read_wordnet(options: tuple[str, ...] = ()) -> Dataset:
+def read_wordnet(options=()):
     """WordNet's example sentences of 3 to 15 words and marks; a random tenth is for testing.
 
     Words with fewer than five occurrences in the training sentences are unknown words.
@@ -42,22 +42,32 @@ def read_wordnet(options: tuple[str, ...] = ()) -> Dataset:
         "wordnet_examples",
         texts,
         for_testing,
-        f"{source.publisher}, those of {SHORTEST} to {LONGEST} words and marks, a random tenth for"
-        " testing",
+        f"{source.publisher}, those of {SHORTEST} to {LONGEST} words and marks, a random tenth for "
+        "testing",
         "WordNet 3.1 licence, Princeton University",
         FEWEST,
     )
 
 
-def read_text_file(path: Path, most: int) -> Dataset:
+def read_text_file(path, most):
     """The sentences of a text file, one per line; every tenth is held out for testing.
 
-    Blank lines are skipped. Raises KgenError for a file that is no UTF-8 or has fewer than two
-    sentences, or if the tokens take more than `most` bytes.
+    Blank lines are skipped.
+
+    Args:
+        path: of the file.
+        most: largest memory, in bytes.
+
+    Returns:
+        A `Dataset`.
+
+    Raises:
+        KgenError: for a file that is no UTF-8 or has fewer than two sentences, or if its text or
+            its tokens need more memory.
     """
     lines = (line.strip() for line in read_text(path, most).splitlines())
     texts = [line for line in lines if line]
-    for_testing = held_out(len(texts), f"{path}, one sentence a line", "sentences")
+    for_testing = held_out(len(texts), f"{path}, one a line", "sentences")
     needed = len(texts) * max(len(split_words(text)) for text in texts) * 4
     allowance.check(needed, most, str(path), "give shorter lines, or ", "texts")
     return _dataset(
@@ -70,10 +80,15 @@ def read_text_file(path: Path, most: int) -> Dataset:
     )
 
 
-def read_text(path: Path, most: int) -> str:
-    """The content of a UTF-8 text file.
+def read_text(path, most):
+    """The content of a UTF-8 text file, a string.
 
-    Raises KgenError if it cannot be read, is no UTF-8, or needs more than `most` bytes.
+    Args:
+        path: of the file.
+        most: largest memory, in bytes; it is four times the file's size.
+
+    Raises:
+        KgenError: if it cannot be read, is no UTF-8, or needs more memory.
     """
     try:
         with open_plain(path, follow=True) as file:
@@ -83,19 +98,17 @@ def read_text(path: Path, most: int) -> str:
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise KgenError(
-            f"{path}: expected a text in UTF-8, received another encoding in line {line}: save it"
-            " as UTF-8"
+            f"Expected a text in UTF-8 in {path}, received another encoding in line {line}: save "
+            "it as UTF-8."
         ) from error
     except OSError as error:
         raise KgenError(
-            f"{path}: expected a file that can be read ({error.strerror}): change its rights, or"
-            " move it"
+            f"Expected a file that can be read, received {path} ({error.strerror}): change its "
+            "rights, or move it."
         ) from error
 
 
-def _dataset(
-    name: str, texts: list[str], for_testing: np.ndarray, source: str, licence: str, fewest: int
-) -> Dataset:
+def _dataset(name, texts, for_testing, source, licence, fewest):
     train = [text for text, is_held in zip(texts, for_testing, strict=True) if not is_held]
     test = [text for text, is_held in zip(texts, for_testing, strict=True) if is_held]
     space = Tokens.of(train, fewest=fewest)

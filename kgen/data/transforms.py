@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 
 from kgen.data import allowance, image_files
-from kgen.data.dataset import Dataset, Split
 from kgen.data.dynamic import DynamicallyBinarized
 from kgen.errors import KgenError
 from kgen.spaces import Pixels
@@ -14,8 +13,12 @@ from kgen.spaces import Pixels
 _TRAIN_SEED, _TEST_SEED = 0, 1
 
 
-def height_and_width(size) -> tuple[int, int] | None:
-    """The argument `size=` of `load`, an int or a pair, as (height, width); None stays None."""
+def height_and_width(size):
+    """The argument `size=` of `load`, an int or a pair, as (height, width); None stays None.
+
+    Raises:
+        KgenError: for anything else.
+    """
     if size is None:
         return None
     try:
@@ -25,28 +28,44 @@ def height_and_width(size) -> tuple[int, int] | None:
         pair = (0, 0)
     if min(pair) < 1:
         raise KgenError(
-            f"size: expected a positive int or a pair (height, width) of them, received {size!r}:"
-            " give for example 64"
+            "Expected size to be a positive int or a pair (height, width) of them, received "
+            f"{size!r}: give for example 64."
         )
     return pair
 
 
-def colour_mode(mode, grayscale: bool) -> str | None:
-    """The arguments `mode=` and `grayscale=` of `load` as one: "rgb", "gray" or None."""
+def colour_mode(mode, grayscale):
+    """The arguments `mode=` and `grayscale=` of `load` as one: "rgb", "gray" or None.
+
+    Raises:
+        KgenError: for another mode, or two different ones.
+    """
     if mode is not None and not (isinstance(mode, str) and mode in ("rgb", "gray")):
-        raise KgenError(f'mode: expected "rgb", "gray" or None, received {mode!r}: choose one')
+        raise KgenError(
+            f'Expected mode to be "rgb", "gray" or None, received {mode!r}: choose one.'
+        )
     if grayscale and mode == "rgb":
         raise KgenError(
-            'mode: expected one wish for colours, received mode="rgb" and grayscale=True: leave one'
-            " of them out"
+            'Expected one wish for colours, received mode="rgb" and grayscale=True: leave one of '
+            "them out."
         )
     return "gray" if grayscale else mode
 
 
-def reshaped(data: Dataset, size: tuple[int, int] | None, mode: str | None, most: int) -> Dataset:
-    """`data` with its images converted to `mode` and `size`, if given.
+def reshaped(data, size, mode, most):
+    """A set with its images converted to other colours and another size.
 
-    Raises KgenError for items that are no images, or if more than `most` bytes were needed.
+    Args:
+        data: a `Dataset`.
+        size: (height, width), or None for no change.
+        mode: "rgb", "gray", or None for no change.
+        most: largest memory, in bytes.
+
+    Returns:
+        A `Dataset`.
+
+    Raises:
+        KgenError: for items that are no images, or if more memory were needed.
     """
     if size is None and mode is None:
         return data
@@ -62,7 +81,7 @@ def reshaped(data: Dataset, size: tuple[int, int] | None, mode: str | None, most
     needed = 2 * pixels * image_files.channels(mode, own_channels)
     allowance.check(needed, most, data.name, "choose a smaller size=, or ")
 
-    def changed(split: Split) -> Split:
+    def changed(split):
         adapted = [image_files.adapted(image, size, mode) for image in split.images]
         # Bicubic resizing overshoots at edges; pillow clips at 255, not at levels - 1.
         return replace(split, x=np.minimum(np.stack(adapted), np.uint8(data.levels - 1)))
@@ -73,21 +92,29 @@ def reshaped(data: Dataset, size: tuple[int, int] | None, mode: str | None, most
     return data.changed(note, **splits, space=Pixels(shape, data.levels))
 
 
-def binarized(data: Dataset, how: str) -> Dataset:
-    """`data` with binary images, drawn once (`how` is "static") or every epoch ("dynamic").
+def binarized(data, how):
+    """A set with binary images.
 
-    Raises KgenError for colour images, binary images, and items that are no images.
+    Args:
+        data: a `Dataset` of grey images.
+        how: "static" for images drawn once, "dynamic" for training images drawn every epoch.
+
+    Returns:
+        A `Dataset`.
+
+    Raises:
+        KgenError: for colour images, binary images, and items that are no images.
     """
     data.check_images("binarize")
     if data.image_shape[-1] != 1:
         raise KgenError(
-            f"binarize: expected grey images, received {data.image_shape[-1]} channels in"
-            f' {data.name}: add mode="gray"'
+            f"Expected grey images for binarize, received {data.image_shape[-1]} channels in "
+            f'{data.name}: add mode="gray".'
         )
     if data.levels == 2:
         raise KgenError(
-            f"binarize: expected more than 2 levels, but the images of {data.name} are binary"
-            " already: leave binarize out"
+            f"Expected more than 2 levels for binarize, received the images of {data.name}, binary "
+            "already: leave binarize out."
         )
     train = DynamicallyBinarized(data.train.images, data.levels, _TRAIN_SEED)
     test = DynamicallyBinarized(data.test.images, data.levels, _TEST_SEED)

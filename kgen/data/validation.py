@@ -8,7 +8,7 @@ _SEED = 2
 _ONE_IN = 10  # training items
 
 
-def validation_count(size: float | None, train: int, own: int | None, what: str) -> int:
+def validation_count(size, train, own, what):
     """The number of validation items.
 
     Args:
@@ -26,14 +26,14 @@ def validation_count(size: float | None, train: int, own: int | None, what: str)
     is_whole = size < 1 or count == size
     if size < 0 or not is_whole or (size > 0) != (0 < count <= most):
         raise KgenError(
-            f"validation: expected 0, a fraction of the {train} training {what}, or a whole number"
-            f" of at most {most}, received {size:g}: give for example 0.1"
+            f"Expected a validation size of 0, a fraction of the {train} training {what}, or a "
+            f"whole number of at most {most}, received {size:g}: give for example 0.1."
         )
     return count
 
 
-def kept_apart(train: int, count: int, seed: int) -> np.ndarray:
-    """A mask, bool (train,), of `count` training items, drawn at random."""
+def kept_apart(train, count, seed):
+    """A mask, bool (train,), of `count` training items, drawn at random with a seed."""
     apart = np.zeros(train, bool)
     apart[np.random.default_rng([_SEED, seed]).permutation(train)[:count]] = True
     return apart

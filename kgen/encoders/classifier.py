@@ -82,8 +82,8 @@ class Classifier:
         expected = tuple(self.identity.image_shape)
         if images.dtype != np.uint8 or images.shape[1:] != expected:
             raise KgenError(
-                f"{self.name}: expected uint8 images of shape {expected}, received {images.dtype} "
-                f"of shape {images.shape[1:]}: take the classifier of these images."
+                f"Expected uint8 images of shape {expected} for {self.name}, received "
+                f"{images.dtype} of shape {images.shape[1:]}: take the classifier of these images."
             )
         return self.network.predict(images, batch_size=IMAGES_PER_CHUNK, verbose=0)
 

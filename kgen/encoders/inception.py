@@ -58,7 +58,7 @@ class Inception:
     def __call__(self, images):
         if images.ndim != 4 or images.shape[-1] != 3:
             raise KgenError(
-                f"{self.name}: expected colour images (n, height, width, 3), received shape "
+                f"Expected colour images (n, height, width, 3) for {self.name}, received shape "
                 f"{images.shape}: use the data set's classifier for grey ones."
             )
         chunks = range(0, len(images), IMAGES_PER_CHUNK)

@@ -147,8 +147,8 @@ def likelihood_in_words(figures, items):
 
 def latents_in_words(figures):
     return (
-        f"KL {figures['kl']:.2f} nats, mutual information {figures['mutual_information']:.2f} nats,"
-        f" {figures['active_units']} of {figures['units']} units active"
+        f"KL {figures['kl']:.2f} nats, mutual information {figures['mutual_information']:.2f} "
+        f"nats, {figures['active_units']} of {figures['units']} units active"
     )
 
 

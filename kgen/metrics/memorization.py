@@ -33,17 +33,17 @@ class Memorization:
     held_out_distances: np.ndarray
 
     @property
-    def median(self) -> float:
+    def median(self):
         """Median distance of the generated images."""
         return float(np.median(self.distances))
 
     @property
-    def held_out_median(self) -> float:
+    def held_out_median(self):
         """Median distance of the held-out images."""
         return float(np.median(self.held_out_distances))
 
     @property
-    def copies(self) -> float:
+    def copies(self):
         """Fraction of generated images nearer than the held-out images' 1st percentile.
 
         0.01 is expected without copying; a larger value means that some images are copies.
@@ -51,7 +51,7 @@ class Memorization:
         return float(np.mean(self.distances < np.percentile(self.held_out_distances, NEAREST)))
 
     @property
-    def nearer(self) -> float:
+    def nearer(self):
         """Probability that a generated image is nearer than a held-out one; ties count half.
 
         0.5: like new images; towards 1: copies; towards 0: far from all data.
