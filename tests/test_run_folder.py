@@ -165,7 +165,7 @@ def test_nothing_that_is_no_plain_file_is_read(tmp_path, monkeypatch, in_time):
         fit.main(["--resume", str(tmp_path)])
     with pytest.raises(KgenError, match="a pipe or a device"):
         data.load(tmp_path / "x.npz")
-    with pytest.raises(KgenError, match="without any"):
+    with pytest.raises(KgenError, match="Expected image files"):
         data.load(tmp_path / "pictures")
     with pytest.raises(KgenError, match=r"keras\.json to be a regular file"):
         backend_choice._check_configuration()

@@ -55,8 +55,8 @@ class DynamicallyBinarized:
                 slice.
 
         Returns:
-            A `DynamicallyBinarized` of the same levels and seed. Its draws are not those of the
-            whole set.
+            A `DynamicallyBinarized` of the same levels and seed. An image may be drawn otherwise
+            than in the whole set.
 
         Examples:
             >>> images = kgen.data.load("digits", binarize="dynamic").train.images
