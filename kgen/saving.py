@@ -124,17 +124,24 @@ def restore(model, folder):
     Raises:
         KgenError: if they are those of another model.
     """
+    try:
+        with safe_open(folder / VARIABLES, framework="numpy") as file:
+            _assign_all_but_rates(model, file)
+    except KgenError as error:
+        raise KgenError(f"{folder}: {error}") from error
+
+
+def _assign_all_but_rates(model, file):
     groups = variable_groups(model).values()
     variables = {name: variable for group in groups for name, variable in group.items()}
-    with safe_open(folder / VARIABLES, framework="numpy") as file:
-        names, saved = _without_rates(variables), _without_rates(file.keys())
-        if list(map(_unnumbered, names)) != list(map(_unnumbered, saved)):
-            raise KgenError(
-                f"Expected the variables of this {type(model).__name__} in {folder / VARIABLES}, "
-                "received those of another model: take another copy of the run, or start anew."
-            )
-        for name, place in zip(names, saved, strict=True):
-            variables[name].assign(_fitting(name, file.get_tensor(place), variables[name]))
+    names, saved = _without_rates(variables), _without_rates(file.keys())
+    if list(map(_unnumbered, names)) != list(map(_unnumbered, saved)):
+        raise KgenError(
+            f"expected the variables of this {type(model).__name__} in {VARIABLES}, received those "
+            "of another model: take another copy of the run, or start anew."
+        )
+    for name, place in zip(names, saved, strict=True):
+        variables[name].assign(_fitting(name, file.get_tensor(place), variables[name]))
 
 
 def _without_rates(names):
