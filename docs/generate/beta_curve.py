@@ -10,7 +10,7 @@ from benchmarks import table as figures
 from kgen.plots import saved_figure
 
 PICTURE = "beta_curve.png"
-HEADINGS = ("beta", "rate", "distortion", "sum", "log p(x)", "information", "active units")
+HEADINGS = ("beta", "rate", "distortion", "sum", "-log p(x)", "information", "active units")
 OPENING = """## What does beta trade?
 
 A `beta_vae` minimises distortion + beta * rate: the nats per image that its reconstruction lacks,
