@@ -129,9 +129,12 @@ def test_broken_links_are_found(links, tmp_path, text, expected):
 
 
 def test_commands_of_records_name_no_folder_of_who_ran_them():
-    assert without_folders("python fit --out their/run --seed 1") == "python fit --seed 1"
+    assert without_folders("python fit --out their/run") == "python fit --out runs/run"
     assert without_folders("python fit --resume their/run") == "python fit --resume runs/run"
+    assert without_folders("python fit --resume=their/run") == "python fit --resume=runs/run"
     assert without_folders("python study /their/a.npz") == "python study a.npz"
+    quoted = "python fit --set 'hidden=(4, 4)'"  # as a shell takes it
+    assert without_folders(quoted) == quoted
     for path in sorted(Path("benchmarks/records").glob("*.json")):
         record = json.loads(path.read_text())
         for start in starts_of(record) if isinstance(record, dict) else []:
@@ -147,5 +150,7 @@ def test_commands_of_records_are_those_of_today():
             words = shlex.split(start.get("command", ""))
             if words[1:3] == ["-m", "kgen.fit"]:
                 options = with_defaults(parser().parse_args(words[3:]))
-                if not options.resume:
+                if options.resume:  # the run of the command before it
+                    assert Path(options.resume).name == path.stem
+                else:
                     assert fit.settings_of(options).keys() <= record["settings"].keys(), path

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import shlex
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -20,7 +21,7 @@ def environment():
     versions = {package: metadata.version(package) for package in packages}
     versions[backend.name()] = backend.version()
     return {
-        "command": " ".join(["python", *sys.orig_argv[1:]]),
+        "command": shlex.join(["python", *sys.orig_argv[1:]]),
         "backend": backend.name(),
         "device": backend.device(),
         "versions": {"kgen": kgen.__version__, "python": platform.python_version(), **versions},
