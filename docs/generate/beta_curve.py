@@ -1,9 +1,8 @@
 """A part of the page of results: rate and distortion of a beta-VAE, run by run."""
 
-import tempfile
 from operator import itemgetter
-from pathlib import Path
 
+from drawn import png
 from texts import table
 
 from benchmarks import table as figures
@@ -59,15 +58,15 @@ def row(beta, record):
 
 def picture(records):
     """The PNG: distortion against rate."""
-    found = points(records)
+    return png(draw, points(records))
+
+
+def draw(path, found):
     places = [rate_and_distortion(record) for _, record in found]
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, PICTURE)
-        with saved_figure(path, 5, 3.5) as figure:
-            axes = figure.subplots()
-            axes.plot(*zip(*places, strict=True), marker="o")
-            for (beta, _), place in zip(found, places, strict=True):
-                axes.annotate(f"{beta:g}", place, xytext=(5, 5), textcoords="offset points")
-            axes.set_xlabel("rate: KL divergence, nats per image")
-            axes.set_ylabel("distortion, nats per image")
-        return path.read_bytes()
+    with saved_figure(path, 5, 3.5) as figure:
+        axes = figure.subplots()
+        axes.plot(*zip(*places, strict=True), marker="o")
+        for (beta, _), place in zip(found, places, strict=True):
+            axes.annotate(f"{beta:g}", place, xytext=(5, 5), textcoords="offset points")
+        axes.set_xlabel("rate: KL divergence, nats per image")
+        axes.set_ylabel("distortion, nats per image")

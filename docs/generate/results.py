@@ -1,10 +1,9 @@
 """The page of results: every record's figure, command, samples and curves."""
 
 import csv
-import tempfile
-from pathlib import Path
 
 import beta_curve
+from drawn import png
 from model_pages import RECORDS, texts_of
 from texts import table
 
@@ -111,7 +110,4 @@ def plotted(path):
         rows = list(csv.DictReader(file))
     names = [name for name in rows[0] if name != "epoch"]
     history = {name: [float(row[name] or "nan") for row in rows] for name in names}
-    with tempfile.TemporaryDirectory() as folder:
-        picture = Path(folder, "curves.png")
-        save_loss_plot(picture, history)
-        return picture.read_bytes()
+    return png(save_loss_plot, history)

@@ -48,10 +48,11 @@ def read_folder(folder, size, mode, most):
         A `Dataset`.
 
     Raises:
-        KgenError: for fewer than two images, images beside sub-folders with images, splits that do
-            not fit together, damaged images (listed together), images of different kinds without
-            `mode` or of different sizes without `size`, a table that does not describe the images,
-            source images without their target, or if more than `most` bytes were needed.
+        KgenError: for fewer than two images; images beside sub-folders with images; splits that do
+            not fit together. For damaged images, which are listed together. For images of different
+            kinds without `mode`, or of different sizes without `size`. For a table that does not
+            describe the images; source images without their target. For a need of more than `most`
+            bytes.
     """
     paths, others = _files(folder)
     sides = _sides(folder, paths)

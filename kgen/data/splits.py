@@ -116,9 +116,9 @@ def hold_out(split, where):
 def held_out(n, where, what="images"):
     """A mask, bool (n,), of the items to hold out for testing: every tenth, from the first on.
 
-    There is no random draw: the same files always give the same splits, and both splits have every
-    class of images sorted by class. (If neighbours are near-duplicates, as in a video, make your
-    own test split.)
+    There is no random draw: the same files always give the same splits. If images are sorted by
+    class, both splits have every class. If neighbours are near-duplicates, as in a video, make your
+    own test split.
 
     Args:
         n: the number of items.
