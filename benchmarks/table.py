@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 
 from kgen.encoders.frozen import FROZEN
+from kgen.evaluation.summary import IDENTITY
 from kgen.models import REGISTRY
 
 ROOT = Path(__file__).parents[1]
@@ -92,6 +93,7 @@ def rows(found):
             record = found[name]
             published = PUBLISHED.get((model, data_of(record)), "")
             linked = f"[{name}](benchmarks/records/{name}.json): {training(record)}"
+            linked += f"; {settings}" if (settings := settings_of(record)) else ""
             yield [
                 f"`{model}`",
                 entry.description,
@@ -102,6 +104,11 @@ def rows(found):
             ]
         if not figures:
             yield [f"`{model}`", entry.description, "", NONE, "", ""]
+
+
+def settings_of(record):
+    """What was set for a training, as on the command line; "" where the defaults were taken."""
+    return ", ".join(f"`{setting}`" for setting in record.get("options", {}).get("set") or ())
 
 
 def data_of(record):
@@ -144,6 +151,8 @@ def measured(record):
     is_shown = not estimates or record["model"] in SHOWN_BY_SAMPLES
     if distance is not None and is_shown and is_comparable(record["evaluation"]["used"]):
         found.append(f"Frechet distance {distance:.1f}")
+    if found and "psnr" in record.get("evaluation", {}).get("rows", {}).get("samples", {}):
+        found.append(beside_targets(record["evaluation"]["rows"]))
     if "captions" in record:
         found.append(as_captions_say(record["captions"]))
     if "translation" in record:
@@ -153,6 +162,16 @@ def measured(record):
     if distance is None and "val_loss" in record["last_epoch"]:
         return f"loss {record['last_epoch']['val_loss']:.1f}"
     return None
+
+
+def beside_targets(rows):
+    """How far translated images are from their targets, and how far the sources are."""
+    names = {"l1": "L1 {:.3f}", "psnr": "PSNR {:.1f} dB", "ssim": "SSIM {:.2f}"}
+    translated, sources = (
+        ", ".join(text.format(rows[row][name]) for name, text in names.items())
+        for row in ("samples", IDENTITY)
+    )
+    return f"{translated} (of the sources {sources})"
 
 
 def as_captions_say(study):

@@ -34,10 +34,10 @@ COMMIT = "0123456789" * 4
 IDLE = {"before": 0.01, "during": 0.02, "average": 1.5}
 
 
-@pytest.fixture(scope="module")
-def measured():
-    """The record of one tiny case, measured in a process of its own."""
-    return runner.run(CASE, provenance(BACKEND))
+@pytest.fixture(scope="module", params=cases.installed_backends())
+def measured(request):
+    """The record of one tiny case, measured in a process of its own, on every backend."""
+    return runner.run(replace(CASE, backend=request.param), provenance(request.param))
 
 
 @pytest.fixture
@@ -148,7 +148,7 @@ def test_a_measured_cell_has_every_result(measured):
     assert set(found["cold_start"]) == {"import", "build", "compile", "first_step", "first_sample"}
     assert set(found["sampling"]) == {"1", "8", "64"}
     assert len(found["training"]["seconds"]) == BUDGETS["test"].rounds
-    assert found["environment"]["backend"] == BACKEND
+    assert found["environment"]["backend"] == measured["cell"]["backend"]
     for pair in found["native"].values():
         assert {name: len(samples) for name, samples in pair.items()} == dict.fromkeys(
             ("kgen", "native", "step"), BUDGETS["test"].rounds
