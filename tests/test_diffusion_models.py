@@ -38,7 +38,7 @@ def scattered(model_class, given="labels", seed=0):
 
 
 def arguments(model_class):
-    small = {"image_shape": SHAPE, "levels": 17, "base_channels": 8, "multipliers": (1, 2)}
+    small = {"image_shape": SHAPE, "levels": 17, "base_channels": 8, "multipliers": (1,)}
     return {**small, "timesteps": 20} if model_class in CHAINS else small
 
 
@@ -114,7 +114,7 @@ def test_guidance_of_another_number_of_images():
     many = values(model, labels, 2.0, start)
     for count in (3, 2):
         few = values(model, labels[:count], 2.0, start[:count])
-        np.testing.assert_allclose(few, many[:count], atol=1e-4)
+        np.testing.assert_allclose(few, many[:count], rtol=1e-4, atol=1e-4)
 
 
 # === Conditions ===
