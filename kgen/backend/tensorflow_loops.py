@@ -18,14 +18,14 @@ def scan(function, carry, inputs):
         return tf.nest.map_structure(lambda values: values[index], inputs)
 
     def step(index, carry, outputs):
-        carry, output = function(carry, entry(index))
+        carry, output = traced(carry, entry(index))
         written = [
             array.write(index, value)
             for array, value in zip(outputs, tf.nest.flatten(output), strict=True)
         ]
         return index + 1, carry, written
 
-    # Traced once, only to learn the outputs' shapes and dtypes.
+    # Traced once, for the outputs' shapes and dtypes are to be known before the loop.
     traced = tf.function(function, autograph=False).get_concrete_function(carry, entry(0))
     _, output = traced.structured_outputs
     arrays = [
