@@ -19,6 +19,8 @@ import json
 import time
 from pathlib import Path
 
+from matplotlib.ticker import LogLocator, NullFormatter
+
 from kgen import plots
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -95,8 +97,9 @@ def plot(record, path):
             axes.set(xscale="log", yscale="log", xlabel="network evaluations", ylabel=label)
             axes.set_xticks(record["evaluations"], map(str, record["evaluations"]))
             axes.tick_params(axis="x", which="minor", bottom=False, labelbottom=False)
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axes.yaxis.set_major_formatter("{x:g}")  # figures are saved without formulas
-            axes.yaxis.set_minor_formatter("{x:g}")
+            axes.yaxis.set_minor_formatter(NullFormatter())
             axes.grid(alpha=0.3)
         plots.legend_beside(figure)
     print(path)

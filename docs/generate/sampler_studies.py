@@ -23,7 +23,9 @@ def of_run(name, record):
 
 Frechet distances between {record["images"]:,} samples and as many test images, in the features of
 {record["encoder"]} (sha256 {record["encoder_sha256"][:8]}...); other real images have
-{record["floor"]:.2f}. Fewer images make a distance larger: compare these with each other only.
+{record["floor"]:.2f}. Fewer images make a distance larger: compare these with each other
+only. Samples of a model of classes have exactly as many of each as the test images, which other
+real images have not, so their distance can be the smaller one.
 Seconds are those of 16 images, on {backend} {versions[backend]}, {record["device"]},
 {record["machine"]["processors"]} processors.{note}
 
