@@ -20,7 +20,7 @@ from kgen.backend.tensorflow_convolution import (
     padded_conv,
 )
 from kgen.backend.tensorflow_errors import raising_as_raised
-from kgen.backend.tensorflow_loops import scan
+from kgen.backend.tensorflow_loops import scan, with_gradients
 from kgen.backend.tensorflow_names import recurring_variable_names
 
 __all__ = [
@@ -64,6 +64,7 @@ def adds_in_order():
     return False
 
 
+@with_gradients(True)
 def value_and_grad(model, function, variables):
     """Value of `function() -> (loss, aux)`, and the gradients of loss by `variables`.
 
@@ -126,6 +127,7 @@ def batch_normalised(x, scale, offset, epsilon):
     )
 
 
+@with_gradients(True)
 def input_gradient(model, function, inputs):
     """d sum(function(inputs)) / d inputs; it can be differentiated again (gradient penalties)."""
     with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -135,6 +137,7 @@ def input_gradient(model, function, inputs):
     return tape.gradient(total, inputs)
 
 
+@with_gradients(True)
 def value_and_vjp(function, inputs, vector):
     """`function(inputs)` and a vector-Jacobian product, see `kgen.backend.jax.value_and_vjp`."""
     with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -158,7 +161,8 @@ def compiled(model, function, loop=False):
 
     @functools.cache
     def graph(xla):
-        return tf.function(function, autograph=False, reduce_retracing=not xla, jit_compile=xla)
+        traced = with_gradients(False)(function)
+        return tf.function(traced, autograph=False, reduce_retracing=not xla, jit_compile=xla)
 
     def call(*args):
         args = keras.tree.map_structure(_tensor, args)

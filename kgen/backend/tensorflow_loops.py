@@ -1,8 +1,28 @@
 """Loops of TensorFlow: `scan` as a `tf.while_loop`."""
 
+import contextlib
+import contextvars
+
 import tensorflow as tf
 
 __all__ = ["scan"]
+
+_with_gradients = contextvars.ContextVar("with_gradients", default=True)
+
+
+@contextlib.contextmanager
+def with_gradients(taken):
+    """Within, gradients through loops are taken, or none are; also a decorator.
+
+    `scan` traces what a loop repeats, to learn its outputs. Where no gradient is taken, the loop
+    calls that trace, and a U-Net is traced once, not twice. XLA cannot compile the gradient of such
+    a call (TensorFlow 2.21).
+    """
+    before = _with_gradients.set(taken)
+    try:
+        yield
+    finally:
+        _with_gradients.reset(before)
 
 
 def scan(function, carry, inputs):
@@ -18,14 +38,14 @@ def scan(function, carry, inputs):
         return tf.nest.map_structure(lambda values: values[index], inputs)
 
     def step(index, carry, outputs):
-        carry, output = traced(carry, entry(index))
+        carry, output = (function if _with_gradients.get() else traced)(carry, entry(index))
         written = [
             array.write(index, value)
             for array, value in zip(outputs, tf.nest.flatten(output), strict=True)
         ]
         return index + 1, carry, written
 
-    # Traced once, for the outputs' shapes and dtypes are to be known before the loop.
+    # The outputs' shapes and dtypes are to be known before the loop.
     traced = tf.function(function, autograph=False).get_concrete_function(carry, entry(0))
     _, output = traced.structured_outputs
     arrays = [

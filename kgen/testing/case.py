@@ -112,5 +112,5 @@ class Case(States):
 
     def log_prob(self, model, count=COUNT, **settings):
         """`log_prob` of the first items, given their conditions; in few steps, where it has any."""
-        settings = log_prob_arguments(model, steps=5) | settings
+        settings = log_prob_arguments(model, steps=20) | settings
         return model.log_prob(self.items[:count], **self.condition(count), **settings)

@@ -96,7 +96,7 @@ def samples_see_new_weights(case):
     assert same(case.made_by(case.anew()), before)
 
 
-@check(of_base_class=True)
+@check
 def an_uncompiled_model_samples(case):
     assert case.made_by(case.uncompiled, 2).shape[0] == 2
 
