@@ -227,6 +227,26 @@ def test_scan_begins_an_iteration_when_the_last_has_ended():
     assert at_once == [1] * 6
 
 
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow",
+    reason="only TensorFlow traces what a loop repeats apart from the loop",
+)
+def test_without_gradients_what_a_loop_repeats_is_traced_once():
+    traced = []
+
+    def step(carry, x):
+        traced.append(x)
+        return carry + x, carry * x
+
+    def scanned(x):
+        return backend.scan(step, ops.zeros(()), x)
+
+    total, _ = backend.compiled(keras.Model(), scanned)(np.arange(6, dtype="float32"))
+    assert (float(total), len(traced)) == (15.0, 1)
+    gradient = backend.input_gradient(None, lambda x: scanned(x)[0], ops.arange(6, dtype="float32"))
+    assert array(gradient).tolist() == [1.0] * 6
+
+
 def test_affine():
     x, matrix, bias = random(3, 4), random(4, 2), random(2)
     result = array(backend.affine(*map(ops.convert_to_tensor, (x, matrix, bias))))
