@@ -5,7 +5,7 @@ import contextvars
 
 import tensorflow as tf
 
-__all__ = ["scan"]
+__all__ = ["scan", "with_gradients"]
 
 _with_gradients = contextvars.ContextVar("with_gradients", default=True)
 
