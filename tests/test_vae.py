@@ -347,8 +347,8 @@ def test_sample_gives_images(model, mode):
 def test_log_prob_is_one_number_per_image(model):
     found = model.log_prob(some_images(model.levels, 4, model.image_shape), samples=3)
     assert found.shape == (4,)
+    # Not all below zero: three weights can estimate a probability above one.
     assert np.isfinite(found).all()
-    assert (found < 0).all()
 
 
 def test_objective_is_a_finite_scalar(model):
