@@ -36,6 +36,25 @@ def test_ratios_are_of_equal_seeds():
     assert study.as_text(r1).split() == ["r1", "3", "5.0", "[5.0,", "30.0]", "0.50", "0.50", "0.70"]
 
 
+def run_of(**changes):
+    plain = {"model": "dcgan", "data": {"name": "mnist"}, "trained_epochs": 8, "seed": 0}
+    return plain | {"settings": {}, "options": {"data": "mnist"}} | changes
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"trained_epochs": 7}, "runs of one number of epochs are compared; received 7, 8"),
+        ({"model": "wgan"}, "runs of one model are compared; received dcgan, wgan"),
+        ({"seed": 2}, "each seed needs a plain run; seeds without one: 2"),
+    ],
+)
+def test_runs_that_cannot_be_compared_are_refused(changes, said):
+    option = run_of(settings={"r1_weight": 1.0})
+    assert study.mistake_in([run_of(), option]) is None
+    assert study.mistake_in([run_of(), option | changes]) == said
+
+
 def test_a_run_is_measured_by_its_samples(monkeypatch, tmp_path):
     data = kgen.data.load("digits")
     encoder, count = kgen.encoders.for_data(data), len(data.test)

@@ -34,6 +34,22 @@ def option_of(settings, plain):
     return " ".join(f"{name}={value}" for name, value in added.items()) or "plain"
 
 
+def mistake_in(runs):
+    """What keeps runs (as in run.json, the first a plain one) from being compared; None if none."""
+    compared = {
+        "model": {run["model"] for run in runs},
+        "set": {data_of(run) for run in runs},
+        "number of epochs": {str(run["trained_epochs"]) for run in runs},
+    }
+    for name, found in compared.items():
+        if len(found) > 1:
+            return f"runs of one {name} are compared; received {', '.join(sorted(found))}"
+    plain = {run["seed"] for run in runs if run["settings"] == runs[0]["settings"]}
+    if alone := sorted({run["seed"] for run in runs} - plain):
+        return f"each seed needs a plain run; seeds without one: {', '.join(map(str, alone))}"
+    return None
+
+
 def case_of(run, plain, reference):
     """{run, option, settings, seed, trained_epochs, frechet_distance, ...} of a run."""
     known = json.loads((run / "run.json").read_text())
@@ -53,7 +69,7 @@ def rows_of(cases):
     for option in dict.fromkeys(case["option"] for case in cases):
         found = [case for case in cases if case["option"] == option]
         distances = [case["frechet_distance"] for case in found]
-        pairs = [(case, plain[case["seed"]]) for case in found if case["seed"] in plain]
+        pairs = [(case, plain[case["seed"]]) for case in found]
         ratios = [case["frechet_distance"] / other["frechet_distance"] for case, other in pairs]
         yield {
             "option": option,
@@ -82,7 +98,10 @@ def main():
     parser.add_argument("runs", type=Path, nargs="+", help="folders of runs; the first is plain")
     parser.add_argument("--images", type=int, default=10_000, help="samples and test images")
     options = parser.parse_args()
-    plain = json.loads((options.runs[0] / "run.json").read_text())
+    known = [json.loads((run / "run.json").read_text()) for run in options.runs]
+    if mistake := mistake_in(known):
+        parser.error(mistake)
+    plain = known[0]
     data = kgen.data.load(data_of(plain))
     encoder = kgen.encoders.for_data(data)
     reference = kgen.evaluation.Reference(data, encoder, count=options.images)
