@@ -290,8 +290,34 @@ def test_models_of_texts_take_strings_of_every_kind(kind):
     np.testing.assert_allclose(model.log_prob(kind(texts)), model.log_prob(SPACE.encode(texts)))
 
 
+class Captioned(keras.utils.PyDataset):
+    """Two batches, of which it hears the epochs."""
+
+    def __init__(self, *parts):
+        super().__init__(workers=2)
+        self.batches, self.heard = list(batches(*parts)), []
+
+    def __len__(self):
+        return len(self.batches)
+
+    def __getitem__(self, index):
+        return self.batches[index]
+
+    def on_epoch_end(self):
+        self.heard.append("end")
+
+
+def loader(images, texts):
+    torch = pytest.importorskip("torch")
+    return torch.utils.data.DataLoader(list(zip(images[:64], texts[:64], strict=True)), 32)
+
+
+BATCHES = {"generator": batches, "PyDataset": Captioned, "DataLoader": loader}
+
+
 @pytest.mark.parametrize("kind", [list, np.array], ids=["list", "array"])
-def test_batches_of_a_generator_hold_strings(kind, caplog):
+@pytest.mark.parametrize("made", BATCHES.values(), ids=BATCHES)
+def test_batches_hold_strings(made, kind, caplog):
     data = captioned()
     images, tokens = data.train.x, data.train.condition
     texts, histories = SPACE.decode(tokens), []
@@ -302,9 +328,28 @@ def test_batches_of_a_generator_hold_strings(kind, caplog):
         model = kgen.models.create("cvae", data, **SMALL["cvae"])
         model.compile(keras.optimizers.Adam(0.01))
         with caplog.at_level(logging.WARNING, "kgen"):
-            history = model.fit(batches(images, captions), shuffle=False, verbose=0).history
+            history = model.fit(made(images, captions), shuffle=False, verbose=0).history
         histories.append(history)
     assert histories[1] == pytest.approx(histories[0], rel=1e-6)
     warnings = [record.getMessage() for record in caplog.records if "unknown" in record.msg]
     assert len(warnings) == 1  # of the first batch, not of each
     assert "crimson" in warnings[0]
+
+
+def test_a_pydataset_hears_of_every_epoch():
+    data = captioned()
+    batches_of_words = Captioned(data.train.x, SPACE.decode(data.train.condition))
+    model = kgen.models.create("cvae", data, **SMALL["cvae"])
+    model.compile()
+    model.fit(batches_of_words, epochs=2, verbose=0)
+    assert batches_of_words.heard.count("end") >= 2  # Keras calls it once more before the first
+
+
+def test_strings_in_tf_data_are_told_to_be_tokens():
+    tf = pytest.importorskip("tensorflow")
+    data = captioned()
+    texts = tf.constant(SPACE.decode(data.train.condition))
+    model = kgen.models.create("cvae", data, **SMALL["cvae"])
+    model.compile()
+    with pytest.raises(kgen.KgenError, match="texts must be tokens"):
+        model.fit(tf.data.Dataset.from_tensor_slices((data.train.x, texts)).batch(32))

@@ -133,6 +133,8 @@ class Tokens(Space):
     def _advice(self, dtype, shape):
         if is_whole(dtype):
             return super()._advice(dtype, shape)
+        if dtype == "string":
+            return "in tf.data, texts must be tokens already: `encode` them with this space"
         return f"pass one string a text, or rows of {self.length} whole numbers"
 
     def _advice_on_range(self, smallest, largest):

@@ -152,13 +152,14 @@ def are_batches(x):
 
 def checked_batches(model, x):
     """The same batches, each checked as it arrives if it passes through Python."""
-    check = BatchCheck(model, reads_strings=isinstance(x, types.GeneratorType))
+    check = BatchCheck(model)
     if isinstance(x, keras.utils.PyDataset):
         if x.num_batches == 0:
             raise KgenError(
                 "Expected at least one batch, received a PyDataset of none: add images."
             )
         checked_arrays(model, *check(x[0]))  # Keras reads the first batch, too
+        return CheckedBatches(x, check)
     elif hasattr(x, "element_spec"):  # a tf.data.Dataset: dtype and shape are known beforehand
         check(x.element_spec)
     elif isinstance(x, types.GeneratorType):
@@ -170,19 +171,14 @@ def checked_batches(model, x):
 
 
 class BatchCheck:
-    """Callable: checks number, dtype and shape of a batch's parts.
+    """Callable: checks number, dtype and shape of a batch's parts. Strings become tokens.
 
     It holds spaces, not the model, so that it can be pickled for a DataLoader's workers.
-
-    Args:
-        model: whose batches they are.
-        reads_strings: whether strings become tokens; else they are refused.
     """
 
-    def __init__(self, model, reads_strings=False):
+    def __init__(self, model):
         self.space, self.condition_space = model.space, model.condition_space
         self.name = type(model).__name__
-        self.reads_strings = reads_strings
         self.warn = True  # of unknown words, in the first batch
 
     def __call__(self, batch):
@@ -222,7 +218,7 @@ class BatchCheck:
         }
 
     def _checked_part(self, space, values, count=None):
-        values = _tensor(space.read(values, self.warn) if self.reads_strings else values)
+        values = _tensor(space.read(values, self.warn))
         space.check_batch(values, count)
         return values
 
@@ -232,6 +228,28 @@ class BatchCheck:
         return (x,) if condition is None else (x, condition)
 
 
+class CheckedBatches(keras.utils.PyDataset):
+    """The user's PyDataset with checked batches, as tuples of 1 or 2 arrays."""
+
+    def __init__(self, batches, check):
+        names = ("workers", "use_multiprocessing", "max_queue_size")
+        super().__init__(**{name: getattr(batches, name) for name in names})
+        self.batches, self.check = batches, check
+
+    @property
+    def num_batches(self):
+        return self.batches.num_batches
+
+    def __getitem__(self, index):
+        return self.check.as_tuple(self.batches[index])
+
+    def on_epoch_begin(self):
+        self.batches.on_epoch_begin()
+
+    def on_epoch_end(self):
+        self.batches.on_epoch_end()
+
+
 class Collate:
     """A DataLoader's `collate_fn` with checked batches, returned as tuples of 1 or 2 tensors."""
 
@@ -239,7 +257,9 @@ class Collate:
         self.collate, self.check = collate, check
 
     def __call__(self, items):
-        return self.check.as_tuple(self.collate(items))
+        from kgen.backend.torch_batches import as_tensor  # a DataLoader serves every backend
+
+        return keras.tree.map_structure(as_tensor, self.check.as_tuple(self.collate(items)))
 
 
 def _tensor(values):
