@@ -79,7 +79,8 @@ def records():
         for case in study["cases"]:
             if case["run"] in found:
                 found[case["run"]]["translation"] = case
-    return {name: record for name, record in found.items() if record.get("model") in REGISTRY}
+    of_runs = {name: record for name, record in found.items() if "cases" not in record}
+    return {name: record for name, record in of_runs.items() if record.get("model") in REGISTRY}
 
 
 def rows(found):

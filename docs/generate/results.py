@@ -3,6 +3,7 @@
 import csv
 
 import beta_curve
+import gan_options
 from drawn import png
 from model_pages import RECORDS, texts_of
 from texts import table
@@ -41,14 +42,14 @@ def contents():
     """{path: text or bytes} of the page and its curves."""
     curves = {f"results/{name}.png": plotted(RECORDS / f"{name}.csv") for name in kept(".csv")}
     beta = {f"results/{beta_curve.PICTURE}": beta_curve.picture(figures.records())}
-    return {"results/index.md": page(), **curves, **beta}
+    return {"results/index.md": page(), **curves, **beta, **gan_options.contents()}
 
 
 def page():
     records = figures.records()
     parts = [section(name, record) for name, record in records.items()]
-    opening = [OPENING, DEPTH, table(DEPTH_HEADINGS, depth()), beta_curve.section(records)]
-    return "\n".join([*opening, *parts])
+    studies = [DEPTH, table(DEPTH_HEADINGS, depth()), beta_curve.section(records)]
+    return "\n".join([OPENING, *studies, gan_options.section(), *parts])
 
 
 def depth():
