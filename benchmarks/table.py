@@ -69,7 +69,8 @@ def records():
     """{name: record} of the runs that `benchmarks/record.py` kept.
 
     Beside them what studies found: as "captions" the record of `studies/captions.py`, whose cases
-    begin with the samples, as "translation" the run's case of `studies/translation.py`.
+    begin with the samples, as "translation" the run's case of `studies/translation.py`, as "codes"
+    the record of `studies/codes.py`, with the first of its runs.
     """
     found = {path.stem: json.loads(path.read_text()) for path in sorted(RECORDS.glob("*.json"))}
     for name, record in found.items():
@@ -79,6 +80,8 @@ def records():
         for case in study["cases"]:
             if case["run"] in found:
                 found[case["run"]]["translation"] = case
+    for study in [study for name, study in found.items() if name.startswith("codes-")]:
+        found[study["cases"][0]["run"]]["codes"] = study
     of_runs = {name: record for name, record in found.items() if "cases" not in record}
     return {name: record for name, record in of_runs.items() if record.get("model") in REGISTRY}
 
@@ -158,6 +161,8 @@ def measured(record):
         found.append(as_captions_say(record["captions"]))
     if "translation" in record:
         found.append(as_asked(record["translation"]))
+    if "codes" in record:
+        found.append(matching_classes(record["codes"]))
     if found:
         return "; ".join(found)
     if distance is None and "val_loss" in record["last_epoch"]:
@@ -188,6 +193,14 @@ def as_asked(case):
     others = ", ".join(f"{name} {case[name]:.0%}" for name in SAID if name in case)
     error = f"squared error {case['reconstruction']:.4f}"
     return f"translated as asked {case['asked']:.0%}, {told or others}, {error}"
+
+
+def matching_classes(study):
+    """How often a code, learnt without labels, is that of the image's class."""
+    middle, best = (study[name]["accuracy"] for name in ("median", "best"))
+    seeds = len(study["cases"])
+    told = f"median of {seeds} seeds, best {best:.0%}" if seeds > 1 else "1 seed"
+    return f"codes match the classes {middle:.0%} ({told})"
 
 
 def number_of_samples(estimate):

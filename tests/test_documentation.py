@@ -83,6 +83,9 @@ def test_what_studies_found_is_a_figure():
     case = {"asked": 0.875, "probe": 0.1, "reconstruction": 0.0123}
     found = table.measured(record(translation=case))
     assert found == "translated as asked 88%, class told from codes 10%, squared error 0.0123"
+    study = {"cases": [{}, {}], "median": {"accuracy": 0.75}, "best": {"accuracy": 0.96}}
+    found = table.measured(record(codes=study))
+    assert found == "codes match the classes 75% (median of 2 seeds, best 96%)"
 
 
 def test_distances_of_other_classifiers_are_left_out():
