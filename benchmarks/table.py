@@ -154,7 +154,7 @@ def measured(record):
     )
     is_shown = not estimates or record["model"] in SHOWN_BY_SAMPLES
     if distance is not None and is_shown and is_comparable(record["evaluation"]["used"]):
-        found.append(f"Frechet distance {distance:.1f}")
+        found.append(f"Frechet distance {distance:.1f}{drawn_as_asked(record)}")
     if found and "psnr" in record.get("evaluation", {}).get("rows", {}).get("samples", {}):
         found.append(beside_targets(record["evaluation"]["rows"]))
     if "captions" in record:
@@ -168,6 +168,14 @@ def measured(record):
     if distance is None and "val_loss" in record["last_epoch"]:
         return f"loss {record['last_epoch']['val_loss']:.1f}"
     return None
+
+
+def drawn_as_asked(record):
+    """How the measured samples were drawn, where it was not as the run's own pictures are."""
+    own = record.get("pictures") or {}
+    sampling = record["evaluation"]["used"].get("sampling") or {}
+    asked = [f"{name} {value}" for name, value in sampling.items() if own.get(name, value) != value]
+    return f" ({', '.join(asked)})" if asked else ""
 
 
 def beside_targets(rows):

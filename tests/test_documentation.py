@@ -96,6 +96,17 @@ def test_distances_of_other_classifiers_are_left_out():
         assert table.measured(record(evaluation=evaluation)) == expected
 
 
+def test_a_distance_says_how_its_samples_were_drawn_if_not_as_the_pictures():
+    used = {
+        "encoder_sha256": table.FROZEN[0].identity.sha256,
+        "sampling": {"steps": 18, "churn": 40},
+    }
+    evaluation = {"rows": {"samples": {"frechet_distance": 4.07}}, "used": used}
+    for churn, expected in ((0, "Frechet distance 4.1 (churn 40)"), (40, "Frechet distance 4.1")):
+        pictures = {"steps": 18, "churn": churn}
+        assert table.measured(record(evaluation=evaluation, pictures=pictures)) == expected
+
+
 def test_every_model_has_a_row_and_published_figures_are_of_its_data():
     dynamic = {"options": {"data": "mnist:dynamic"}, "last_epoch": {"val_loss": 90.0}}
     found = {"a": record(last_epoch={"val_loss": 95.0}), "b": record(**dynamic)}
