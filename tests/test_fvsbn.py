@@ -56,7 +56,8 @@ def test_drawing_is_that_of_the_plain_loop(form):
 def test_it_begins_with_nearly_fair_coins():
     model = kgen.FVSBN((3, 4, 1))
     images = some_images(model)
-    np.testing.assert_allclose(model.log_prob(images), -12 * np.log(2), rtol=0.01)
+    # Logits are sums of at most 11 weights of deviation 0.01: 12 of them add a deviation of 0.04.
+    np.testing.assert_allclose(model.log_prob(images), -12 * np.log(2), atol=0.25)
 
 
 def test_more_than_a_few_levels_are_refused():

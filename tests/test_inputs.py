@@ -347,6 +347,7 @@ def test_a_non_finite_loss_of_right_batches_is_the_losss(says):
 
 def test_a_loaders_batches_are_checked_where_they_are_collated(says):
     """Of PyTorch's DataLoader this is the part that is kgen's; see `test_cross_backend.py`."""
+    pytest.importorskip("torch", reason="batches of a DataLoader are PyTorch's tensors")
     check = BatchCheck(cvae())
     items = list(zip(IMAGES, LABELS, strict=True))
 
