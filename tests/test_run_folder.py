@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 
+import keras
 import numpy as np
 import pytest
 
@@ -18,6 +19,7 @@ from kgen.runs import checkpoint
 from kgen.runs import folder as run_folder
 from kgen.runs.checkpoint import Progress
 from kgen.runs.interruption import Interruption
+from kgen.runs.provenance import environment
 from kgen.runs.recorder import Recorder
 from kgen.runs.stages import stage_of
 
@@ -422,3 +424,9 @@ def test_a_path_that_is_none_is_one_short_line(main, capsys):
         assert (stop.value.code, error.count("\n")) == (2, 1)
         assert len(error) < 500
         assert "\0" not in error
+
+
+def test_versions_are_of_what_is_imported(monkeypatch):
+    """Keras' nightly build is no package of the name "keras"."""
+    monkeypatch.setattr(keras, "__version__", "9.9.dev0")
+    assert environment()["versions"]["keras"] == "9.9.dev0"

@@ -6,8 +6,10 @@ import shlex
 import subprocess
 import sys
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
+
+import keras
+import numpy as np
 
 import kgen
 from kgen import backend
@@ -17,8 +19,8 @@ SOURCE = Path(kgen.__file__).parent
 
 def environment():
     """A dict of command, backend, device, versions, commit, machine and start time."""
-    packages = ("keras", "numpy")
-    versions = {package: metadata.version(package) for package in packages}
+    # What is imported says its version: Keras' nightly build is installed by another name.
+    versions = {"keras": keras.__version__, "numpy": np.__version__}
     versions[backend.name()] = backend.version()
     return {
         "command": shlex.join(["python", *sys.orig_argv[1:]]),
