@@ -69,8 +69,8 @@ def rows_of(cases):
     for option in dict.fromkeys(case["option"] for case in cases):
         found = [case for case in cases if case["option"] == option]
         distances = [case["frechet_distance"] for case in found]
-        pairs = [(case, plain[case["seed"]]) for case in found]
-        ratios = [case["frechet_distance"] / other["frechet_distance"] for case, other in pairs]
+        of_plain = [plain[case["seed"]]["frechet_distance"] for case in found]
+        ratios = np.divide(distances, of_plain)
         yield {
             "option": option,
             "runs": [case["run"] for case in found],

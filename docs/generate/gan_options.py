@@ -19,14 +19,17 @@ of that of the plain run of the same seed, again the median.
 
 def section():
     """The table and the samples of every set that was studied."""
-    paths = sorted(RECORDS.glob(RECORD))
-    return "\n".join(of_study(path.stem, json.loads(path.read_text())) for path in paths)
+    return "\n".join(of_study(path.stem, json.loads(path.read_text())) for path in paths())
 
 
 def contents():
     """{path in the site: bytes} of the pictures."""
-    paths = sorted(RECORDS.glob(RECORD))
-    return {f"results/{path.stem}.png": path.with_suffix(".png").read_bytes() for path in paths}
+    return {f"results/{path.stem}.png": path.with_suffix(".png").read_bytes() for path in paths()}
+
+
+def paths():
+    """The files of the studies."""
+    return sorted(RECORDS.glob(RECORD))
 
 
 def of_study(name, record):
