@@ -1,5 +1,9 @@
 """The environment of a run: versions, commit, machine and time."""
 
+import kgen.chosen_backend  # before Keras
+
+# isort: split
+
 import os
 import platform
 import shlex
@@ -11,7 +15,6 @@ from pathlib import Path
 import keras
 import numpy as np
 
-import kgen
 from kgen import backend
 
 SOURCE = Path(kgen.__file__).parent
