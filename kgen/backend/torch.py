@@ -20,6 +20,7 @@ from kgen.backend.torch_convolution import (
     pointwise_conv,
     to_channels_last,
 )
+from kgen.backend.torch_loops import refuse_tracing, scan, traced_loops
 from kgen.backend.torch_recording import TracedStep, cond, opaque
 from kgen.backend.torch_threads import flushed_denormals, training
 from kgen.backend.variable_names import recurring_variable_names
@@ -167,6 +168,7 @@ def group_normalised(x, scale, offset, groups, epsilon):
 
 def input_gradient(model, function, inputs):
     """d sum(function(inputs)) / d inputs; it can be differentiated again (gradient penalties)."""
+    refuse_tracing()
     differentiable = torch.is_grad_enabled()  # True inside value_and_grad, False in a test step
     with torch.enable_grad(), added_losses():
         inputs = inputs if inputs.requires_grad else inputs.detach().requires_grad_()
@@ -177,6 +179,7 @@ def input_gradient(model, function, inputs):
 
 def value_and_vjp(function, inputs, vector):
     """`function(inputs)` and a vector-Jacobian product, see `kgen.backend.jax.value_and_vjp`."""
+    refuse_tracing()
     with torch.enable_grad():
         inputs = inputs.detach().requires_grad_()
         value = function(inputs)
@@ -194,10 +197,10 @@ def categorical_log_prob(values, logits):
 def compiled(model, function, loop=False):
     """`function(*arrays)` for inference: eager on PyTorch, without an autograd graph.
 
-    A `loop` of small operations runs in one thread: waking a second thread takes longer than the
-    operations.
+    A `loop` of small operations is traced, and runs in one thread: waking a second thread takes
+    longer than the operations.
     """
-    function = by_averages(model, function)
+    function = (traced_loops if loop else by_averages)(model, function)
     threads = _one_thread if loop else contextlib.nullcontext
 
     def call(*args):
@@ -224,18 +227,6 @@ def _one_thread():
 def affine(inputs, matrix, bias):
     """`inputs @ matrix + bias`, (n, inputs) -> (n, outputs), with the least overhead."""
     return torch.addmm(bias, inputs.to(matrix.dtype), matrix)
-
-
-def scan(function, carry, inputs):
-    """Loop `carry, output = function(carry, input)` over the inputs; returns (carry, outputs).
-
-    See `kgen.backend.jax.scan`.
-    """
-    outputs = []
-    for entries in zip(*map(torch.unbind, keras.tree.flatten(inputs)), strict=True):
-        carry, output = function(carry, keras.tree.pack_sequence_as(inputs, entries))
-        outputs.append(output)
-    return carry, keras.tree.map_structure(lambda *parts: torch.stack(parts), *outputs)
 
 
 def default_jit_compile(model):

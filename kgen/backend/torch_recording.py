@@ -18,6 +18,8 @@ import torch
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils import _pytree as pytree
 
+from kgen.backend.torch_loops import refuse_tracing
+
 
 class TracedStep:
     """`step(batch)`, which reads and assigns `variables`, traced once per batch shape.
@@ -126,6 +128,7 @@ class _TraceScope(keras.StatelessScope):
 def cond(predicate, if_true, if_false):
     """`if_true()` or `if_false()`. One branch is traced; steps that take the other run eagerly."""
     if _TraceScope.current is None:
+        refuse_tracing()
         return if_true() if predicate else if_false()
     own = _TraceScope.current.own[id(predicate)]
     _TraceScope.current.decisions.append((own, bool(own)))
