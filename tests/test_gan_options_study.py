@@ -37,7 +37,8 @@ def test_ratios_are_of_equal_seeds():
 
 
 def run_of(**changes):
-    plain = {"model": "dcgan", "data": {"name": "mnist"}, "trained_epochs": 8, "seed": 0}
+    data = {"name": "mnist", "training_images": 54_000}
+    plain = {"model": "dcgan", "data": data, "trained_epochs": 8, "seed": 0}
     return plain | {"settings": {}, "options": {"data": "mnist"}} | changes
 
 
@@ -46,6 +47,14 @@ def run_of(**changes):
     [
         ({"trained_epochs": 7}, "runs of one number of epochs are compared; received 7, 8"),
         ({"model": "wgan"}, "runs of one model are compared; received dcgan, wgan"),
+        (
+            {"options": {"data": "mnist", "learning_rate": 1e-3}},
+            "runs of one learning rate are compared; received 0.001, None",
+        ),
+        (
+            {"data": {"name": "mnist", "training_images": 10}},
+            "runs of one number of training images are compared; received 10, 54000",
+        ),
         ({"seed": 2}, "each seed needs a plain run; seeds without one: 2"),
     ],
 )

@@ -2,9 +2,9 @@
 
     python -m benchmarks.studies.gan_options runs/plain-0 runs/plain-1 runs/r1-0 runs/r1-1 ...
 
-Takes runs of one model on one set, of equally many epochs. They differ in their seeds and in what
-`--set` said; the first run is a plain one. The Frechet distance is between 10,000 samples and the
-test images, in the features of the data's classifier.
+Takes runs of one model on one set, of equally many images and epochs and of one learning rate. They
+differ in their seeds and in what `--set` said; the first run is a plain one. The Frechet distance
+is between 10,000 samples and the test images, in the features of the data's classifier.
 
 Prints a row for each setting: the distance's median and range over the seeds; the median ratio to
 the plain run of the same seed; precision and recall. Writes
@@ -40,6 +40,8 @@ def mistake_in(runs):
         "model": {run["model"] for run in runs},
         "set": {data_of(run) for run in runs},
         "number of epochs": {str(run["trained_epochs"]) for run in runs},
+        "learning rate": {str(run["options"].get("learning_rate")) for run in runs},
+        "number of training images": {str(run["data"]["training_images"]) for run in runs},
     }
     for name, found in compared.items():
         if len(found) > 1:
