@@ -81,7 +81,8 @@ def records():
             if case["run"] in found:
                 found[case["run"]]["translation"] = case
     for study in [study for name, study in found.items() if name.startswith("codes-")]:
-        found[study["cases"][0]["run"]]["codes"] = study
+        if (run := study["cases"][0]["run"]) in found:
+            found[run]["codes"] = study
     of_runs = {name: record for name, record in found.items() if "cases" not in record}
     return {name: record for name, record in of_runs.items() if record.get("model") in REGISTRY}
 

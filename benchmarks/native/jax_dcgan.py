@@ -127,11 +127,11 @@ class Baseline:
             (d_loss, statistics), gradients = discriminator_update(
                 discriminator, generator, statistics, images, noise[0]
             )
-            d_adam, discriminator = d_adam.update(gradients, discriminator, 2e-4, beta1=0.5)
+            d_adam, discriminator = d_adam.update(gradients, discriminator, 5e-4, beta1=0.5)
             (g_loss, statistics), gradients = generator_update(
                 generator, discriminator, statistics, noise[1]
             )
-            g_adam, generator = g_adam.update(gradients, generator, 2e-4, beta1=0.5)
+            g_adam, generator = g_adam.update(gradients, generator, 1e-3, beta1=0.5)
             state = (generator, discriminator), (g_adam, d_adam), statistics, key
             return state, {"discriminator_loss": d_loss, "generator_loss": g_loss}
 

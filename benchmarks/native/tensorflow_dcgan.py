@@ -112,8 +112,8 @@ class Baseline:
         self.levels, self.latent_size = levels, latent_size
         self.generator = Generator(latent_size, image_shape, base_channels)
         self.discriminator = Discriminator(image_shape, base_channels)
-        self.generator_adam = adam(self.generator)
-        self.discriminator_adam = adam(self.discriminator)
+        self.generator_adam = adam(self.generator, 1e-3)
+        self.discriminator_adam = adam(self.discriminator, 5e-4)
         self._compiled_step = tf.function(self._step, jit_compile=compiled)
 
     def load(self, weights):
@@ -150,5 +150,5 @@ class Baseline:
         training.synchronise()
 
 
-def adam(network):
-    return training.Adam(network.weights, lambda step: 2e-4, beta1=0.5)
+def adam(network, rate):
+    return training.Adam(network.weights, lambda step: rate, beta1=0.5)

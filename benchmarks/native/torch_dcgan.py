@@ -77,8 +77,8 @@ class Baseline:
         if compiled:
             self.generate = torch.compile(self.generator)
             self.discriminate = torch.compile(self.discriminator)
-        self.generator_optimizer = adam(self.generator)
-        self.discriminator_optimizer = adam(self.discriminator)
+        self.generator_optimizer = adam(self.generator, 1e-3)
+        self.discriminator_optimizer = adam(self.discriminator, 5e-4)
 
     def load(self, weights):
         project, *arrays, kernel, bias = trainable(weights)
@@ -124,9 +124,9 @@ class Baseline:
         training.synchronise()
 
 
-def adam(network):
+def adam(network, rate):
     parameters = network.parameters()
-    return torch.optim.Adam(parameters, 2e-4, betas=(0.5, 0.999), eps=1e-7, fused=True)
+    return torch.optim.Adam(parameters, rate, betas=(0.5, 0.999), eps=1e-7, fused=True)
 
 
 def cross_entropy(logits, target):
