@@ -308,7 +308,7 @@ class Captioned(keras.utils.PyDataset):
 
 
 def loader(images, texts):
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="a DataLoader is PyTorch's")
     return torch.utils.data.DataLoader(list(zip(images[:64], texts[:64], strict=True)), 32)
 
 
@@ -346,7 +346,7 @@ def test_a_pydataset_hears_of_every_epoch():
 
 
 def test_strings_in_tf_data_are_told_to_be_tokens():
-    tf = pytest.importorskip("tensorflow")
+    tf = pytest.importorskip("tensorflow", reason="tf.data is TensorFlow's")
     data = captioned()
     texts = tf.constant(SPACE.decode(data.train.condition))
     model = kgen.models.create("cvae", data, **SMALL["cvae"])
