@@ -69,13 +69,15 @@ def records():
     """{name: record} of the runs that `benchmarks/record.py` kept.
 
     Beside them what studies found: as "captions" the record of `studies/captions.py`, whose cases
-    begin with the samples, as "translation" the run's case of `studies/translation.py`, as "codes"
-    the record of `studies/codes.py`, with the first of its runs.
+    begin with the samples, as "nearest" the record of `studies/nearest.py`, as "translation" the
+    run's case of `studies/translation.py`, as "codes" the record of `studies/codes.py`, with the
+    first of its runs.
     """
     found = {path.stem: json.loads(path.read_text()) for path in sorted(RECORDS.glob("*.json"))}
     for name, record in found.items():
-        if study := found.get(f"captions-{name}"):
-            record["captions"] = study
+        for kind in ("captions", "nearest"):
+            if study := found.get(f"{kind}-{name}"):
+                record[kind] = study
     for study in [study for name, study in found.items() if name.startswith("translation-")]:
         for case in study["cases"]:
             if case["run"] in found:
@@ -160,6 +162,8 @@ def measured(record):
         found.append(beside_targets(record["evaluation"]["rows"]))
     if "captions" in record:
         found.append(as_captions_say(record["captions"]))
+    if "nearest" in record:
+        found.append(nearest_training_images(record["nearest"]))
     if "translation" in record:
         found.append(as_asked(record["translation"]))
     if "codes" in record:
@@ -194,6 +198,17 @@ def as_captions_say(study):
     case = study["cases"][0]
     how = "".join(f" ({name} {value:g})" for name, value in study["sampling"].items())
     return f"as captions say{how}: " + ", ".join(f"{name} {case[name]:.0%}" for name in SAID)
+
+
+def nearest_training_images(study):
+    """How often samples are copies, and nearest to the image whose caption was asked for."""
+    known, new = study["cases"]
+    how = "".join(f" ({name} {value:g})" for name, value in study["sampling"].items())
+    return (
+        f"samples{how} for training captions: nearest to the image of that caption "
+        f"{known['named']:.0%}, copies {known['copies']:.0%}; copies for new captions "
+        f"{new['copies']:.0%}"
+    )
 
 
 def as_asked(case):

@@ -69,10 +69,12 @@ def test_a_run_is_measured_by_its_samples(monkeypatch, tmp_path):
     encoder, count = kgen.encoders.for_data(data), len(data.test)
     reference = kgen.evaluation.Reference(data, encoder, count)
     known = {"settings": {"r1_weight": 1.0}, "seed": 3, "trained_epochs": 5}
+    known["data"] = {"training_images": 250}
     (tmp_path / "run.json").write_text(json.dumps(known))
     perfect = types.SimpleNamespace(sample=lambda count, seed: data.test.images[:count])
     monkeypatch.setattr(study.kgen, "load", lambda path: perfect)
     found = study.case_of(tmp_path, {"settings": {}}, reference)
     assert (found["option"], found["seed"], found["trained_epochs"]) == ("r1_weight=1.0", 3, 5)
+    assert found["training_images"] == 250
     assert found["frechet_distance"] < 1.0
     assert (found["precision"], found["recall"]) == (1.0, 1.0)

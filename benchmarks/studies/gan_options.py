@@ -53,7 +53,7 @@ def mistake_in(runs):
 
 
 def case_of(run, plain, reference):
-    """{run, option, settings, seed, trained_epochs, frechet_distance, ...} of a run."""
+    """{run, option, settings, seed, trained_epochs, training_images, ...} of a run."""
     known = json.loads((run / "run.json").read_text())
     samples = kgen.load(run / "model").sample(reference.count, seed=0)
     figures, _ = kgen.evaluation.quality(samples, reference)
@@ -61,6 +61,7 @@ def case_of(run, plain, reference):
         "run": run.name,
         "option": option_of(known["settings"], plain["settings"]),
         **{name: known[name] for name in ("settings", "seed", "trained_epochs")},
+        "training_images": known["data"]["training_images"],
         **{name: figures[name] for name in ("frechet_distance", *FIGURES)},
     }
 

@@ -9,10 +9,10 @@ RECORD = "gan_options-*.json"
 HEADINGS = ("option", "Frechet distance", "of the plain run's", "precision", "recall")
 OPENING = """## What does each option of a GAN buy?
 
-`{model}` on `{data}`, {epochs} epochs. Each option is added alone to {plain}. The Frechet distance
-is that of {images:,} samples to as many test images, in the features of the data's classifier
-(sha256 {encoder}...): the median and the range of {seeds} seeds. Beside it the distance as a part
-of that of the plain run of the same seed, again the median.
+`{model}` on {training_images:,} images of `{data}`, {epochs} epochs. Each option is added alone to
+{plain}. The Frechet distance is that of {images:,} samples to as many test images, in the features
+of the data's classifier (sha256 {encoder}...): the median and the range of {seeds} seeds. Beside it
+the distance as a part of that of the plain run of the same seed, again the median.
 
 """
 
@@ -37,6 +37,7 @@ def of_study(name, record):
     opening = OPENING.format(
         **{key: record[key] for key in ("model", "data", "images")},
         epochs=first["trained_epochs"],
+        training_images=first["training_images"],
         seeds=len({case["seed"] for case in record["cases"]}),
         plain=" ".join(f"`{key}={value}`" for key, value in first["settings"].items()),
         encoder=record["encoder_sha256"][:8],

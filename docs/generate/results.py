@@ -35,6 +35,13 @@ often their own caption agrees in more attributes than each of 99 others (R-prec
 distance to the test images is that of features of a classifier, trained on the machine that
 measured: compare it with that of the real images of the same table.
 """
+NEAREST = """Images drawn for captions, and the training images nearest to them
+(`benchmarks/studies/nearest.py`). Distances are root mean squared differences of pixels, in parts
+of their range; the median is shown, beside that of real test images. A copy is nearer to a training
+image than one in a hundred test images. The last column says how often the nearest training image
+has the caption that was asked for.
+"""
+NEAREST_COLUMNS = ("samples for", "images", "distance", "of test images", "copies", "as asked")
 ON_TEST_IMAGES = "This run is of an earlier version, which took test images for validation.\n"
 
 
@@ -42,7 +49,10 @@ def contents():
     """{path: text or bytes} of the page and its curves."""
     curves = {f"results/{name}.png": plotted(RECORDS / f"{name}.csv") for name in kept(".csv")}
     beta = {f"results/{beta_curve.PICTURE}": beta_curve.picture(figures.records())}
-    return {"results/index.md": page(), **curves, **beta, **gan_options.contents()}
+    nearest = {
+        f"results/{path.name}": path.read_bytes() for path in sorted(RECORDS.glob("nearest-*.png"))
+    }
+    return {"results/index.md": page(), **curves, **beta, **nearest, **gan_options.contents()}
 
 
 def page():
@@ -85,6 +95,9 @@ def section(name, record):
         parts.append(f"{record['remark']}\n")
     if "captions" in record:
         parts += [AS_CAPTIONS_SAY, table(["", *CAPTIONS], captions(record["captions"]["cases"]))]
+    if "nearest" in record:
+        parts += [NEAREST, table(NEAREST_COLUMNS, nearest(record["nearest"]["cases"]))]
+        parts.append(f"![Samples, and the nearest training images](nearest-{name}.png)\n")
     if (RECORDS / f"{name}.png").exists():
         parts.append(f"![Images of the run {name}](../models/{name}.png)\n")
     if (RECORDS / f"{name}.txt").exists():
@@ -103,6 +116,14 @@ def captions(cases):
             shares = [f"{case[name + behind]:.0%}" for name in SHARES]
             of_all = [f"{case['R-precision']:.0%}", f"{case['Frechet distance']:.1f}"]
             yield [kind, *shares, *(["", ""] if behind else of_all)]
+
+
+def nearest(cases):
+    """Rows of how near samples come to training images."""
+    for case in cases:
+        distances = [f"{case[name]:.3f}" for name in ("distance", "test_distance")]
+        shares = [f"{case[name]:.0%}" for name in ("copies", "named")]
+        yield [case["row"], str(case["images"]), *distances, *shares]
 
 
 def plotted(path):
