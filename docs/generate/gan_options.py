@@ -1,4 +1,7 @@
-"""A part of the page of results: what `benchmarks/studies/gan_options.py` found."""
+"""A part of the page of results: what the two studies of a GAN's options found.
+
+They are `benchmarks/studies/gan_options.py`, of images, and `gan_ring.py`, of eight modes.
+"""
 
 import json
 
@@ -15,16 +18,28 @@ of the data's classifier (sha256 {encoder}...): the median and the range of {see
 the distance as a part of that of the plain run of the same seed, again the median.
 
 """
+RING = "gan_ring"
+RING_HEADINGS = ("option", "modes covered", "samples near a mode", "samples off")
+RING_OPENING = """### Which options keep all modes?
+
+A dense `gan` on points near eight equally likely modes of a ring, as images of two pixels
+(`benchmarks/studies/gan_ring.py`), {epochs} epochs. A mode is covered if it gets at least a quarter
+of its share. Off are the samples that would have to move for equal shares, with none between the
+modes. Medians and ranges of {seeds} seeds.
+
+"""
 
 
 def section():
-    """The table and the samples of every set that was studied."""
-    return "\n".join(of_study(path.stem, json.loads(path.read_text())) for path in paths())
+    """The table and the samples of every set that was studied, and of the ring."""
+    found = [of_study(path.stem, json.loads(path.read_text())) for path in paths()]
+    return "\n".join([*found, of_ring(json.loads((RECORDS / f"{RING}.json").read_text()))])
 
 
 def contents():
     """{path in the site: bytes} of the pictures."""
-    return {f"results/{path.stem}.png": path.with_suffix(".png").read_bytes() for path in paths()}
+    names = [*(path.stem for path in paths()), RING]
+    return {f"results/{name}.png": (RECORDS / f"{name}.png").read_bytes() for name in names}
 
 
 def paths():
@@ -51,3 +66,16 @@ def row(found):
     median, low, high = found["frechet_distance"]
     figures = [f"{found[name]:.2f}" for name in ("ratio", "precision", "recall")]
     return [f"`{found['option']}`", f"{median:.1f} ({low:.1f} to {high:.1f})", *figures]
+
+
+def of_ring(record):
+    opening = RING_OPENING.format(epochs=record["epochs"], seeds=record["seeds"])
+    rows = table(RING_HEADINGS, map(ring_row, record["rows"]))
+    return "\n".join([opening + rows, f"![Samples of the first seed]({RING}.png)\n"])
+
+
+def ring_row(found):
+    modes = "{:.0f} ({:.0f} to {:.0f})".format(*found["modes"])
+    shares = ["{:.0%} ({:.0%} to {:.0%})".format(*found[name]) for name in ("near", "off")]
+    settings = ", ".join(f"`{name}={value}`" for name, value in found["settings"].items())
+    return [settings or "plain", modes, *shares]
