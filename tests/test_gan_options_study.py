@@ -64,6 +64,11 @@ def test_runs_that_cannot_be_compared_are_refused(changes, said):
     assert study.mistake_in([run_of(), option | changes]) == said
 
 
+def test_a_study_of_few_images_has_a_name_of_its_own():
+    assert study.name_of(run_of()) == "gan_options-mnist"
+    assert study.name_of(run_of(options={"limit": 250})) == "gan_options-mnist-250"
+
+
 def test_a_run_is_measured_by_its_samples(monkeypatch, tmp_path):
     data = kgen.data.load("digits")
     encoder, count = kgen.encoders.for_data(data), len(data.test)

@@ -8,8 +8,8 @@ is between 10,000 samples and the test images, in the features of the data's cla
 
 Prints a row for each setting: the distance's median and range over the seeds; the median ratio to
 the plain run of the same seed; precision and recall. Writes
-`benchmarks/records/gan_options-<data>.json`, and beside it a picture: a row of samples of each
-setting's first run.
+`benchmarks/records/gan_options-<data>.json`, with `--limit N` `gan_options-<data>-<N>.json`, and
+beside it a picture: a row of samples of each setting's first run.
 """
 
 import argparse
@@ -50,6 +50,12 @@ def mistake_in(runs):
     if alone := sorted({run["seed"] for run in runs} - plain):
         return f"each seed needs a plain run; seeds without one: {', '.join(map(str, alone))}"
     return None
+
+
+def name_of(run):
+    """The record's name, of a run as in run.json."""
+    limit = run["options"].get("limit")
+    return f"gan_options-{run['data']['name']}" + (f"-{limit}" if limit else "")
 
 
 def case_of(run, plain, reference):
@@ -116,10 +122,11 @@ def main():
     record["rows"] = list(rows_of(record["cases"]))
     print(COLUMNS.format(*HEADING))
     print(*map(as_text, record["rows"]), sep="\n")
-    write_as(record, f"gan_options-{data.name}")
+    name = name_of(plain)
+    write_as(record, name)
     folders = {run.name: run for run in options.runs}
     shown = picture([folders[row["runs"][0]] for row in record["rows"]])
-    kgen.pictures.save_grid(RECORDS / f"gan_options-{data.name}.png", shown, data.levels)
+    kgen.pictures.save_grid(RECORDS / f"{name}.png", shown, data.levels)
 
 
 if __name__ == "__main__":

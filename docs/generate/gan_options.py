@@ -10,12 +10,11 @@ from texts import table
 
 RECORD = "gan_options-*.json"
 HEADINGS = ("option", "Frechet distance", "of the plain run's", "precision", "recall")
-OPENING = """## What does each option of a GAN buy?
-
-`{model}` on {training_images:,} images of `{data}`, {epochs} epochs. Each option is added alone to
-{plain}. The Frechet distance is that of {images:,} samples to as many test images, in the features
-of the data's classifier (sha256 {encoder}...): the median and the range of {seeds} seeds. Beside it
-the distance as a part of that of the plain run of the same seed, again the median.
+TITLE = "## What does each option of a GAN buy?\n\n"
+OPENING = """`{model}` on {training_images:,} images of `{data}`, {epochs} epochs. Each option is
+added alone to {plain}. The Frechet distance is that of {images:,} samples to as many test images,
+in the features of the data's classifier (sha256 {encoder}...): the median and the range of {seeds}
+seeds. Beside it the distance as a part of that of the plain run of the same seed, again the median.
 
 """
 RING = "gan_ring"
@@ -23,9 +22,9 @@ RING_HEADINGS = ("option", "modes covered", "samples near a mode", "samples off"
 RING_OPENING = """### Which options keep all modes?
 
 A dense `gan` on points near eight equally likely modes of a ring, as images of two pixels
-(`benchmarks/studies/gan_ring.py`), {epochs} epochs. A mode is covered if it gets at least a quarter
-of its share. Off are the samples that would have to move for equal shares, with none between the
-modes. Medians and ranges of {seeds} seeds.
+(`benchmarks/studies/gan_ring.py`), {epochs} epochs. Near a mode is within five standard deviations;
+a mode is covered if it gets at least a quarter of its share. Off are the samples that would have to
+move for equal shares, with none between the modes. Medians and ranges of {seeds} seeds.
 
 """
 
@@ -33,7 +32,7 @@ modes. Medians and ranges of {seeds} seeds.
 def section():
     """The table and the samples of every set that was studied, and of the ring."""
     found = [of_study(path.stem, json.loads(path.read_text())) for path in paths()]
-    return "\n".join([*found, of_ring(json.loads((RECORDS / f"{RING}.json").read_text()))])
+    return TITLE + "\n".join([*found, of_ring(json.loads((RECORDS / f"{RING}.json").read_text()))])
 
 
 def contents():
