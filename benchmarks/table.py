@@ -213,10 +213,13 @@ def nearest_training_images(study):
 
 def as_asked(case):
     """What a translation keeps to, and what codes still tell, or other attributes."""
-    told = f"class told from codes {case['probe']:.0%}" if "probe" in case else ""
-    others = ", ".join(f"{name} {case[name]:.0%}" for name in SAID if name in case)
-    error = f"squared error {case['reconstruction']:.4f}"
-    return f"translated as asked {case['asked']:.0%}, {told or others}, {error}"
+    if "probe" in case:
+        told = f"class told from codes {case['probe']:.0%}"
+        found = f"translated as asked {case['asked']:.0%}, {told}"
+    else:
+        shares = {"digit": case["asked"], **{name: case[name] for name in SAID if name in case}}
+        found = "translated as asked: " + ", ".join(f"{n} {v:.0%}" for n, v in shares.items())
+    return f"{found}, squared error {case['reconstruction']:.4f}"
 
 
 def matching_classes(study):

@@ -83,6 +83,12 @@ def test_what_studies_found_is_a_figure():
     case = {"asked": 0.875, "probe": 0.1, "reconstruction": 0.0123}
     found = table.measured(record(translation=case))
     assert found == "translated as asked 88%, class told from codes 10%, squared error 0.0123"
+    case = {"asked": 0.34, "reconstruction": 0.0123, "place": 0.998, "colour": 0.93}
+    found = table.measured(record(translation=case))
+    assert found == "translated as asked: digit 34%, colour 93%, place 100%, squared error 0.0123"
+    known, new = ({"named": named, "copies": 0.5} for named in (0.75, 0.0))
+    found = table.measured(record(nearest={"cases": [known, new], "sampling": {}}))
+    assert "nearest to the image of that caption 75%, copies 50%; copies for new" in found
     study = {"cases": [{}, {}], "median": {"accuracy": 0.75}, "best": {"accuracy": 0.96}}
     found = table.measured(record(codes=study))
     assert found == "codes match the classes 75% (median of 2 seeds, best 96%)"
