@@ -2,11 +2,11 @@
 
 import importlib
 import inspect
-import json
 from pathlib import Path
 
 from texts import cell, first_sentence, linked, table
 
+from benchmarks import table as figures
 from kgen import models
 from kgen.training import GenerativeModel, Lacking
 
@@ -169,8 +169,7 @@ def families():
 
 def records_of(model):
     """{name: record} of the runs of a model."""
-    found = {path.stem: json.loads(path.read_text()) for path in sorted(RECORDS.glob("*.json"))}
-    return {name: record for name, record in found.items() if record.get("model") == model}
+    return {name: record for name, record in figures.records().items() if record["model"] == model}
 
 
 def pictures():
