@@ -52,7 +52,7 @@ def keep(run, options, references):
     for start in starts_of(record):
         start["command"] = without_folders(start["command"])
     source = options.data or data_of(record)
-    data = kgen.data.load(source)
+    data = kgen.data.load(source, size=record.get("options", {}).get("size"))
     model = kgen.load(run / "model")
     with tqdm.tqdm(unit="image", desc=run.name) as bar:
         found = evaluate(
