@@ -21,7 +21,7 @@ import tqdm
 
 import kgen
 from benchmarks.commands import starts_of, without_folders
-from benchmarks.table import data_of
+from benchmarks.table import loaded_data
 from kgen.capabilities import log_prob_arguments
 from kgen.description.parameters import assigned, parsed
 from kgen.evaluation import evaluate, likelihood
@@ -41,7 +41,7 @@ def main():
     parser.add_argument("--sampling", nargs="+", default=[], help="KEY=VALUE of the sampling")
     parser.add_argument("--remark", help="what a reader of the figure should know")
     options = parser.parse_args()
-    references = {}  # what is known of the real images, by the name of the set
+    references = {}  # what is known of the real images, by the checksum of the set
     for run in options.runs:
         keep(run, options, references)
 
@@ -51,8 +51,7 @@ def keep(run, options, references):
     record = json.loads((run / "run.json").read_text())
     for start in starts_of(record):
         start["command"] = without_folders(start["command"])
-    source = options.data or data_of(record)
-    data = kgen.data.load(source, size=record.get("options", {}).get("size"))
+    data = loaded_data(record, options.data)
     model = kgen.load(run / "model")
     with tqdm.tqdm(unit="image", desc=run.name) as bar:
         found = evaluate(
@@ -61,7 +60,7 @@ def keep(run, options, references):
             samples=options.samples,
             seed=SEED,
             bound_samples=options.bound_samples[0],
-            reference=references.get(source),
+            reference=references.get(data.checksum),
             progress=bar.update,
             sampling={n: parsed(text) for n, text in assigned("--sampling", options.sampling)},
             likelihood_images=options.likelihood_images,
@@ -71,7 +70,7 @@ def keep(run, options, references):
             split = data.test.limit(found.likelihood["images"])
             further = options.bound_samples[1:]
             estimates += [likelihood(model, split, k, SEED, bar.update) for k in further]
-    references[source] = found.reference
+    references[data.checksum] = found.reference
     if model.likelihood:
         record["test"] = {"split": "test", "seed": SEED, "estimates": estimates}
     record["evaluation"] = {"rows": found.rows, "used": found.used, "seconds": found.seconds}

@@ -9,6 +9,7 @@ published ones from `PUBLISHED`.
 import json
 from pathlib import Path
 
+import kgen
 from kgen.encoders.frozen import FROZEN
 from kgen.evaluation.summary import IDENTITY
 from kgen.models import REGISTRY
@@ -121,6 +122,22 @@ def settings_of(record):
 def data_of(record):
     """The data as `--data` names them, such as "mnist:dynamic"."""
     return record.get("options", {}).get("data") or record["data"]["name"]
+
+
+def loaded_data(record, source=None):
+    """The data of a run, in the size and colours it was trained in.
+
+    Args:
+        record: as in run.json.
+        source: for `kgen.data.load`; None for that of the run.
+    """
+    options = record.get("options", {})
+    return kgen.data.load(
+        source or data_of(record),
+        size=options.get("size"),
+        mode=options.get("color"),
+        grayscale=bool(options.get("grayscale")),
+    )
 
 
 def data_in_words(record):

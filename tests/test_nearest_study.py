@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from benchmarks import table
 from benchmarks.studies import nearest as study
 from kgen.data.dataset import Dataset
 from kgen.data.splits import Split
@@ -42,3 +43,8 @@ def test_new_images_are_as_far_as_test_images():
     case, _ = study.case_of("new", data.test.x, data.test.condition, data)
     assert case["distance"] == case["test_distance"] > 0.0
     assert case["copies"] == pytest.approx(1 / 3)  # one of three lies below their 1st percentile
+
+
+def test_the_data_of_a_run_have_its_size():
+    assert table.loaded_data({"options": {"data": "digits", "size": 4}}).image_shape == (4, 4, 1)
+    assert table.loaded_data({"data": {"name": "digits"}}).image_shape == (8, 8, 1)

@@ -20,7 +20,7 @@ import numpy as np
 
 import kgen
 from benchmarks.studies.measuring import RECORDS, record_of, write_as
-from benchmarks.table import data_of
+from benchmarks.table import data_of, loaded_data
 
 SHOWN = 12  # samples of a row
 FIGURES = ("precision", "recall")
@@ -111,7 +111,7 @@ def main():
     if mistake := mistake_in(known):
         parser.error(mistake)
     plain = known[0]
-    data = kgen.data.load(data_of(plain))
+    data = loaded_data(plain)
     encoder = kgen.encoders.for_data(data)
     reference = kgen.evaluation.Reference(data, encoder, count=options.images)
     asked = {"data": data.name, "model": plain["model"], "images": reference.count}

@@ -3,12 +3,12 @@
     python -m benchmarks.studies.gan_ring
 
 Points in the plane, as images of two pixels, lie near eight equally likely modes. A dense `gan` is
-trained on them, with each option alone, from several seeds. Of its samples:
+trained on them, with each option alone, from several seeds. Three figures tell of its samples.
 
-- `modes`: how many modes get at least a quarter of their share;
-- `near`: the fraction within five standard deviations of a mode;
-- `off`: the fraction of samples that would have to move for equal shares of the modes: the total
-  variation, where being near no mode is a ninth place.
+- `modes`: how many modes get at least a quarter of their share.
+- `near`: the fraction within five standard deviations of a mode.
+- `off`: the fraction of samples that would have to move for equal shares of the modes. It is the
+  total variation; being near no mode counts as a ninth place.
 
 Prints the median and the range over the seeds. Writes `benchmarks/records/gan_ring.json`, and
 beside it a picture of the first seed's samples.

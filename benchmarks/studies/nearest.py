@@ -13,6 +13,7 @@ image, three samples, and the training image nearest to the first sample.
 """
 
 import argparse
+import json
 import textwrap
 from pathlib import Path
 
@@ -20,6 +21,7 @@ import numpy as np
 
 import kgen
 from benchmarks.studies.measuring import RECORDS, record_of, write_as
+from benchmarks.table import loaded_data
 from kgen.description.parameters import assigned, parsed
 from kgen.metrics import memorization
 from kgen.plots import saved_figure
@@ -67,14 +69,12 @@ def picture(path, columns, captions):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path, help="of a model that is given captions")
-    parser.add_argument("--data", default="emoji", help="as the run had it (default: emoji)")
-    parser.add_argument("--size", type=int, help="of the run's images")
     parser.add_argument("--samples", type=int, default=300, help="of each kind, at most")
     parser.add_argument("--sampling", nargs="*", default=[], metavar="KEY=VALUE")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     model = kgen.load(options.run / "model")
-    data = kgen.data.load(options.data, size=options.size)
+    data = loaded_data(json.loads((options.run / "run.json").read_text()))
     sampling = {name: parsed(text) for name, text in assigned("--sampling", options.sampling)}
     known = {"data": data.name, "seed": options.seed, "sampling": sampling}
     record = {**record_of(argparse.Namespace(**known)), "run": options.run.name}

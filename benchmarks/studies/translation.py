@@ -25,7 +25,7 @@ import numpy as np
 import kgen
 from benchmarks.studies import captions
 from benchmarks.studies.measuring import RECORDS, record_of, write_as
-from benchmarks.table import data_of
+from benchmarks.table import loaded_data
 from kgen import encoders
 from kgen.analysis.probe import linear_probe
 from kgen.data.placed_digits import COLOURS, DIGITS, PLACES
@@ -98,7 +98,7 @@ def main():
     parser.add_argument("--images", type=int, default=10_000)
     options = parser.parse_args()
     known = json.loads((options.runs[0] / "run.json").read_text())
-    data = kgen.data.load(data_of(known))
+    data = loaded_data(known)
     of_labels = data.label_names is not None
     classifier = encoders.frozen_classifier(data if of_labels else kgen.data.load("mnist"))
     record = record_of(argparse.Namespace(data=data.name, images=options.images))
