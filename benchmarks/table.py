@@ -177,6 +177,8 @@ def measured(record):
         found.append(f"Frechet distance {distance:.1f}{drawn_as_asked(record)}")
     if found and "psnr" in record.get("evaluation", {}).get("rows", {}).get("samples", {}):
         found.append(beside_targets(record["evaluation"]["rows"]))
+    if estimates and "perplexity" in estimates[0] and "latents" in record["evaluation"]:
+        found.append(told_by_latents(record["evaluation"]["latents"]))
     if "captions" in record:
         found.append(as_captions_say(record["captions"]))
     if "nearest" in record:
@@ -210,11 +212,23 @@ def beside_targets(rows):
     return f"{translated} (of the sources {sources})"
 
 
+def told_by_latents(figures):
+    """What the latents of a text say about it."""
+    return (
+        f"KL {figures['kl']:.1f}, mutual information {figures['mutual_information']:.1f}, "
+        f"{figures['active_units']} of {figures['units']} latents active"
+    )
+
+
 def as_captions_say(study):
-    """The fractions of samples that show what their captions say, attribute by attribute."""
+    """The fractions of samples that show what their captions say, attribute by attribute.
+
+    And all attributes: of all samples, and of those whose pair no training image shows.
+    """
     case = study["cases"][0]
     how = "".join(f" ({name} {value:g})" for name, value in study["sampling"].items())
-    return f"as captions say{how}: " + ", ".join(f"{name} {case[name]:.0%}" for name in SAID)
+    shares = ", ".join(f"{name} {case[name]:.0%}" for name in (*SAID, "all"))
+    return f"as captions say{how}: {shares}; of new pairs all {case['all, held out']:.0%}"
 
 
 def nearest_training_images(study):

@@ -73,13 +73,18 @@ def test_a_figure_says_what_it_is():
     texts = estimate("bound", 36.0, images=4834, samples=100, perplexity=61.24)
     found = table.measured(record(test={"estimates": [texts]}, data={"name": "words"}, **NO_LEVELS))
     assert found == "≤ 36.00 ± 0.25 nats a text, perplexity ≤ 61.2 (k = 100)"
+    told = {"kl": 5.58, "mutual_information": 5.5, "active_units": 15, "units": 16}
+    evaluation = NO_LEVELS["evaluation"] | {"latents": told}
+    found = table.measured(record(test={"estimates": [texts]}, evaluation=evaluation))
+    assert found.endswith("; KL 5.6, mutual information 5.5, 15 of 16 latents active")
 
 
 def test_what_studies_found_is_a_figure():
-    shares = dict.fromkeys(table.SAID, 0.5) | {"digit": 0.935}
+    shares = dict.fromkeys(table.SAID, 0.5) | {"digit": 0.935, "all": 0.4, "all, held out": 0.3}
     study = {"cases": [shares], "sampling": {"guidance": 3.0}}
     found = table.measured(record(captions=study))
     assert found.startswith("as captions say (guidance 3): digit 94%, colour 50%")
+    assert found.endswith("background 50%, all 40%; of new pairs all 30%")
     case = {"asked": 0.875, "probe": 0.1, "reconstruction": 0.0123}
     found = table.measured(record(translation=case))
     assert found == "translated as asked 88%, class told from codes 10%, squared error 0.0123"
