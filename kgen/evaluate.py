@@ -166,6 +166,7 @@ def evaluate_all(sources, options):
 
     from kgen.description.parameters import assigned, parsed
     from kgen.evaluation import check_images_of, evaluate, images_compared, images_scored
+    from kgen.spaces import Pixels
 
     given = {name: parsed(text) for name, text in assigned("--sampling", options.sampling)}
     runs = load_models(sources, options.model)
@@ -185,8 +186,9 @@ def evaluate_all(sources, options):
             encoder = encoder_of(whole, options)
         count = images_compared(images, options.samples, options.split)
         scored = images_scored(model, count, options.likelihood_images)
-        total = model.can_sample * count + scored
-        with tqdm.tqdm(total=total, unit="image", desc=printable(folder)) as bar:
+        drawn = count if model.can_sample and isinstance(images.space, Pixels) else 0
+        unit = images.space.what.removesuffix("s")
+        with tqdm.tqdm(total=drawn + scored, unit=unit, desc=printable(folder)) as bar:
             found = evaluate(
                 model,
                 images,

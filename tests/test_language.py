@@ -156,6 +156,9 @@ def test_sentences_from_a_file_to_an_evaluation(tmp_path, monkeypatch, capsys):
     ends = model.reconstruct(["a red bird sang", "a blue bird flew"])
     np.testing.assert_array_equal(rows[0, [0, -1]], ends)
     evaluate.main(["run", "--data", "own.txt", "--bound-samples", "5"])
-    printed = capsys.readouterr().out
+    printed, progress = capsys.readouterr()
+    assert "100%" in progress
+    assert "text/s" in progress
+    assert "received the texts of own: compare likelihoods" in printed
     assert "perplexity" in printed
     assert "of 2 units active" in printed

@@ -12,6 +12,7 @@ from kgen.encoders.classifier import Classifier, trained_classifier
 from kgen.encoders.frozen import frozen_classifier
 from kgen.encoders.inception import Inception
 from kgen.errors import KgenError
+from kgen.spaces import Pixels
 
 __all__ = ["Classifier", "Inception", "for_data", "frozen_classifier", "trained_classifier"]
 
@@ -29,9 +30,14 @@ def for_data(data, progress=False, name=None):
             faster and made for these images; Inception if they have no labels to train one on.
 
     Raises:
-        KgenError: for a classifier of images without labels, Inception of grey images, or weights
-            that cannot be downloaded.
+        KgenError: for data that are no images, a classifier of images without labels, Inception of
+            grey images, or weights that cannot be downloaded.
     """
+    if not isinstance(data.space, Pixels):
+        raise KgenError(
+            f"Expected images, which an encoder knows, received the {data.space.what} of "
+            f"{data.name}: compare likelihoods, or write an encoder of your own."
+        )
     colour = data.image_shape[-1] == 3
     if name == "inception" and not colour:
         raise KgenError(
