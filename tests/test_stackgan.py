@@ -81,6 +81,9 @@ def test_small_images_are_means_of_squares():
     small = stackgan().small(images)
     assert (small.shape, small.dtype) == ((3, 8, 8, 1), images.dtype)
     assert small[1, 2, 3, 0] == np.rint(images[1, 4:6, 6:8, 0].mean())
+    for wrong in (images[0], images / 4.0, small):
+        with pytest.raises(kgen.KgenError, match=r"^Expected .*images.* \(n, 16, 16, 1\)"):
+            stackgan().small(wrong)
 
 
 def test_the_training_of_stage_one_changes_all_its_weights_and_none_of_stage_two():
@@ -108,6 +111,24 @@ def test_stage_two_leaves_stage_one_and_shows_both():
     noise = np.random.default_rng(0).standard_normal((4, 9), "float32")
     small = model.first.decode(noise[:, 3:], captions[:4])
     np.testing.assert_array_equal(both[:, 0, ::2, ::2], small)
+
+
+def test_without_a_seed_both_stages_have_the_same_noise(monkeypatch):
+    model, (_, captions) = stackgan(), given(4, side=16)
+    model.compile()
+    noise = []
+    for name in ("_decode", "_small"):
+        monkeypatch.setattr(model, name, recorded(getattr(model, name), noise))
+    model.sample_in_stages(4, captions)
+    np.testing.assert_array_equal(*noise)
+
+
+def recorded(function, noise):
+    def called(latents, condition):
+        noise.append(latents)
+        return function(latents, condition)
+
+    return called
 
 
 def test_both_stages_are_trained_by_the_command_and_sampled_from_words(tmp_path, monkeypatch):

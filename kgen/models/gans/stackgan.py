@@ -184,7 +184,7 @@ class StackGAN(Augmented):
         ]
 
     def small(self, images):
-        """Images of stage I: means over squares of pixels of uint8 images, rounded."""
+        """Images of stage I: means over squares of pixels, rounded; KgenError for other images."""
         rows, columns, channels = self.small_shape
         times = 2**self.halvings
 
@@ -192,7 +192,7 @@ class StackGAN(Augmented):
             squares = images.reshape(len(images), rows, times, columns, times, channels)
             return np.rint(squares.mean(axis=(2, 4))).astype(images.dtype)
 
-        return in_chunks(shrunk, np.asarray(images), size=ROWS)
+        return in_chunks(shrunk, self.checked_items(images), size=ROWS)
 
     # === Networks ===
 
@@ -237,9 +237,9 @@ class StackGAN(Augmented):
         Returns:
             uint8 (count, 2, height, width, channels); pixels of small images are repeated.
         """
-        large = self.sample(count, condition, seed)
         count, condition = self.to_sample(count, condition, noise=self.latent_size)
         latents = np.random.default_rng(seed).standard_normal((count, self.latent_size), "float32")
+        large = self.decode(latents, condition)
         small = in_chunks(self._small, latents, condition)
         small = small.repeat(2**self.halvings, axis=1).repeat(2**self.halvings, axis=2)
         return np.stack([small, large], axis=1)
