@@ -218,7 +218,9 @@ def in_words(annotation):
     if origin in (typing.Union, types.UnionType):
         return " or ".join(map(in_words, arguments))
     if origin is tuple and arguments[-1:] == (...,):
-        return f"a tuple such as 500 or (200, 100), each entry {in_words(arguments[0])}"
+        of_words = str in (arguments[0], *typing.get_args(arguments[0])[:1])
+        example = "('red', 'blue')" if of_words else "500 or (200, 100)"
+        return f"a tuple such as {example}, each entry {in_words(arguments[0])}"
     if origin is tuple:
         return f"({', '.join(map(in_words, arguments))})"
     words = {int: "a whole number", float: "a finite number", str: "a word", bool: "True or False"}

@@ -111,6 +111,7 @@ def read_text(path, most):
 def _dataset(name, texts, for_testing, source, licence, fewest):
     train = [text for text, is_held in zip(texts, for_testing, strict=True) if not is_held]
     test = [text for text, is_held in zip(texts, for_testing, strict=True) if is_held]
-    space = Tokens.of(train, fewest=fewest)
+    length = max(len(split_words(text)) for text in texts)  # what is cut has another probability
+    space = Tokens.of(train, length, fewest)
     splits = (Split(space.encode(part)) for part in (train, test))
     return Dataset(name, *splits, space, source, licence)

@@ -46,9 +46,12 @@ class Space:
         if count is None and not len(values):
             raise KgenError(f"Expected at least 1 of the {self.what}, received 0: pass some.")
         if self.limits and len(values):
-            array = np.asarray(values)
-            self.check_range(array.min(), array.max())
+            self.check_values(np.asarray(values))
         return values
+
+    def check_values(self, array):
+        """Raise KgenError if an array of the right dtype and shape is none of this space."""
+        self.check_range(array.min(), array.max())
 
     def check_masked(self, values, mask):
         """Values for inference of which a part is hidden.
@@ -96,11 +99,13 @@ class Space:
         """
         dtype, shape = dtype_of(values), shape_of(values)
         wrong_number = None not in (count, *shape[:1]) and shape[:1] != (count,)
-        if not self._fits(dtype) or shape[1:] != self.shape or wrong_number:
+        is_item = self._fits(dtype) and shape[1:] == self.shape
+        if not is_item or wrong_number:
             dimensions = ["n" if count is None else str(count), *map(str, self.shape)]
+            advice = f"pass {count}, one a row" if is_item else self._advice(dtype, shape)
             raise KgenError(
                 f"Expected {self.what}, {self.dtype} of shape ({', '.join(dimensions)}), received "
-                f"{dtype} of shape {shape}: {self._advice(dtype, shape)}."
+                f"{dtype} of shape {shape}: {advice}."
             )
 
     def _fits(self, dtype):

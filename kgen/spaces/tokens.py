@@ -1,18 +1,23 @@
 """Texts, as the numbers of their words."""
 
+import functools
 import logging
 import re
+import sys
+import unicodedata
 from collections import Counter
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
+from kgen.errors import KgenError
 from kgen.spaces.arrays import is_whole
 from kgen.spaces.space import Space
 
-WORD = re.compile(r"\w+(?:'\w+)?|[^\w\s]")
 UNKNOWN = 1  # the token of every word that is not among a space's words
+UNKNOWN_WORDS = ("<unknown>", "<unk>")  # how texts write it: `decode`, and known sets of texts
+JOINERS = "\u200c\u200d"  # without width, within words of Persian and of Indian languages
 STRINGS = ("U", "T", "O")  # kinds of NumPy's dtypes whose values may be strings
 SHOWN = 5  # unknown words that a warning names
 
@@ -41,6 +46,14 @@ class Tokens(Space):
     words: tuple[str, ...]
     what: ClassVar[str] = "texts"
     dtype: ClassVar[str] = "int32"
+
+    def __post_init__(self):
+        if len(set(self.words)) < len(self.words):
+            (word, _), *_ = Counter(self.words).most_common(1)
+            raise KgenError(
+                f"Expected each word once, received {word!r} several times: remove one, or take "
+                "the words of kgen.spaces.Tokens.of(texts)."
+            )
 
     def __str__(self):
         return f"texts of up to {self.length} of {len(self.words)} words"
@@ -72,6 +85,8 @@ class Tokens(Space):
             words = split_words(text)
             counts.update(words)
             longest = max(longest, len(words))
+        for word in UNKNOWN_WORDS:
+            del counts[word]
         known = sorted(counts, key=lambda word: (-counts[word], word))
         return cls(length or longest, tuple(word for word in known if counts[word] >= fewest))
 
@@ -100,9 +115,20 @@ class Tokens(Space):
     def check(self, values, count=None):
         """Texts as tokens; see `Space.check`. Strings may be given, too, as `texts_of` reads them.
 
-        A warning names words of the strings that are unknown; they become token 1.
+        Warnings name words of the strings that are unknown, which become token 1, and say how many
+        strings have more words than `length`, which are left out.
         """
         return super().check(self.read(values), count)
+
+    def check_values(self, array):
+        super().check_values(array)
+        behind = (array[:, :-1] == 0) & (array[:, 1:] != 0)
+        if behind.any():
+            row = array[behind.any(axis=1)][0]
+            raise KgenError(
+                f"Expected texts with zeros only behind their words, received {row.tolist()}: put "
+                "the zeros last, as keras.utils.pad_sequences(..., padding='post') does."
+            )
 
     def read(self, values, warn=True):
         """Strings as tokens; everything else as it is."""
@@ -110,12 +136,18 @@ class Tokens(Space):
         if texts is None:
             return values
         if warn:
-            self._warn_of_unknown_words(texts)
+            self._warn([split_words(text) for text in texts])
         return self.encode(texts)
 
-    def _warn_of_unknown_words(self, texts):
-        known = set(self.words)
-        unknown = {word: None for text in texts for word in split_words(text) if word not in known}
+    def _warn(self, texts):
+        longer = sum(len(words) > self.length for words in texts)
+        if longer:
+            logger.warning(
+                "kgen: %d text(s) of more than %d words and marks; those behind are left out.",
+                *(longer, self.length),
+            )
+        known = {*self.words, *UNKNOWN_WORDS}
+        unknown = {word: None for words in texts for word in words if word not in known}
         if unknown:
             named = ", ".join(list(unknown)[:SHOWN]) + (", ..." if len(unknown) > SHOWN else "")
             logger.warning(
@@ -166,8 +198,26 @@ def texts_of(values):
 def split_words(text):
     """A text as words and marks in lower case.
 
+    Accents and vowel signs belong to their letter, however they are encoded.
+
     Examples:
         >>> kgen.spaces.split_words("It's a red seven.")
         ["it's", 'a', 'red', 'seven', '.']
     """
-    return WORD.findall(text.lower())
+    text = unicodedata.normalize("NFC", text.lower())
+    return _pattern("" if text.isascii() else JOINERS + _combining()).findall(text)
+
+
+@functools.cache
+def _pattern(more):
+    """Finds words, of word characters and `more`, the unknown word, and marks."""
+    letter = rf"[\w{more}]"
+    unknown = "|".join(UNKNOWN_WORDS)
+    return re.compile(rf"{unknown}|{letter}+(?:'{letter}+)?|[^\w\s]")
+
+
+@functools.cache
+def _combining():
+    """All characters of Unicode that combine with the letter before; `re` has no name for them."""
+    characters = map(chr, range(sys.maxunicode + 1))
+    return "".join(one for one in characters if unicodedata.category(one).startswith("M"))
