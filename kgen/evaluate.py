@@ -126,7 +126,7 @@ def images_of(folder, options):
     name = options.data or again.data or (record.get("data") or {}).get("name")
     if options.data is None and not data.is_named(name):
         raise KgenError(
-            f"Expected the images that {folder} was trained on, which are your own: --data PATH."
+            f"Expected the data that {folder} was trained on, which are your own: --data PATH."
         )
     return {
         "source": name,

@@ -87,6 +87,7 @@ def start_in(folder, options, whole, images):
     kgen.set_seed(options.seed)
     model = models.create(options.model, images, **settings)
     check_models_data(model, images)
+    check_one_batch(images, options)
     if options.patience:
         check_patience(model)
     compile_stages(model, options.learning_rate)
@@ -156,6 +157,7 @@ def resume_in(folder, options, record):
     whole = load_images(options)
     images = divided(whole, options)
     check_same_images(record.get("data") or {}, describe(whole, images), folder, options.data)
+    check_one_batch(images, options)
     if progress.batch_size not in (None, options.batch_size):
         raise KgenError(
             f"Expected the batch size {progress.batch_size} that {folder} was trained with, "
@@ -198,18 +200,23 @@ def divided(whole, options):
     """The images to train on: with validation images apart, then limited."""
     images = whole.with_validation(options.validation, options.seed or 0)
     images = images.limit(options.limit) if options.limit else images
+    what = images.space.what
     for flag in ("patience", "evaluate_every"):
         if getattr(options, flag) and images.validation is None:
             raise KgenError(
-                f"Expected validation images for --{flag.replace('_', '-')}, received none of "
-                f"{len(images.train)} training images: ask for some by --validation."
+                f"Expected validation {what} for --{flag.replace('_', '-')}, received none of "
+                f"{len(images.train)} training {what}: ask for some by --validation."
             )
+    return images
+
+
+def check_one_batch(images, options):
+    """Raise KgenError if there are fewer training images than a batch has."""
     if len(images.train) < options.batch_size:
         raise KgenError(
-            f"Expected at least one batch of {options.batch_size} training images, received "
-            f"{len(images.train)}: pass a smaller --batch-size."
+            f"Expected at least one batch of {options.batch_size} training {images.space.what}, "
+            f"received {len(images.train)}: pass a smaller --batch-size."
         )
-    return images
 
 
 def check_same_images(recorded, received, folder, place):
@@ -222,7 +229,7 @@ def check_same_images(recorded, received, folder, place):
     same = ("checksum", "training_images", "validation_images")
     if any(recorded.get(name) != received[name] for name in same):
         raise KgenError(
-            f"Expected the images that {folder} was trained on, received others in {place}: pass "
+            f"Expected the data that {folder} was trained on, received others in {place}: pass "
             "their place as --data."
         )
 

@@ -116,7 +116,7 @@ def save_items(path, items, space, title=None):
         >>> kgen.pictures.save_items("digits.png", data.test.images[:20], data.space)
     """
     if isinstance(space, Tokens):
-        with atomic_write(path) as temporary, open(temporary, "w") as file:
+        with atomic_write(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
             file.writelines(f"{line}\n" for line in space.decode(items))
     elif isinstance(space, Pixels):
         save_grid(path, items, space.levels, title=title)

@@ -149,7 +149,7 @@ def test_conditions_beside_batches_are_refused(says):
 
 
 def test_a_validation_split_leaves_images_for_both(says):
-    with says("Expected a validation_split that leaves images for both, received 0.001"):
+    with says("Expected a validation_split that leaves some for both, received 0.001"):
         vae().fit(IMAGES, validation_split=0.001, verbose=0)
 
 

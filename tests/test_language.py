@@ -146,7 +146,9 @@ def test_sentences_from_a_file_to_an_evaluation(tmp_path, monkeypatch, capsys):
     small = ["--batch-size", "12", "--out", "run", "--set", "features=16", "latent_size=2"]
     fit.main(["--model", "sentence_vae", "--data", "own.txt", "--epochs", "10", *small])
     assert len((tmp_path / "run/samples/epoch-010.txt").read_text().splitlines()) == 64
-    capsys.readouterr()
+    assert "\ntexts: run/samples/epoch-010.txt\n" in capsys.readouterr().out
+    with pytest.raises(kgen.KgenError, match="one batch of 64 training texts, received 33: pass"):
+        fit.main(["--model", "sentence_vae", "--data", "own.txt", "--out", "other"])
     sample.main(["run", "-n", "3", "--seed", "0"])
     printed = capsys.readouterr().out.splitlines()
     lines = (tmp_path / "run/samples.txt").read_text().splitlines()
@@ -161,4 +163,5 @@ def test_sentences_from_a_file_to_an_evaluation(tmp_path, monkeypatch, capsys):
     assert "text/s" in progress
     assert "received the texts of own: compare likelihoods" in printed
     assert "perplexity" in printed
+    assert "bits per dimension" not in printed
     assert "of 2 units active" in printed

@@ -248,7 +248,7 @@ def test_where_the_model_is_missing_or_damaged_the_newest_checkpoint_counts(
     harm, run, capsys, caplog
 ):
     harm(run / "model")
-    path, described = run_folder.trained_model(run)
+    path, described, _ = run_folder.trained_model(run)
     assert path == run / "checkpoints" / "epoch-2-step-0"
     assert described == f"{run}: checkpoints/epoch-2-step-0, after 2 epochs"
     lines = [line for line in caplog.messages if "damaged model" in line]
@@ -259,7 +259,7 @@ def test_where_the_model_is_missing_or_damaged_the_newest_checkpoint_counts(
 
 def test_a_model_alone_that_does_not_say_how_far_it_is_trained_is_taken(tmp_path):
     kgen.save(model_of(0), tmp_path / "model")
-    path, described = run_folder.trained_model(tmp_path)
+    path, described, _ = run_folder.trained_model(tmp_path)
     assert path == tmp_path / "model"
     assert "does not say how far" in described
     (tmp_path / "other").mkdir()

@@ -1,5 +1,8 @@
 """StackGAN: the losses of its two stages, conditioning augmentation, and their training in turn."""
 
+import logging
+import shlex
+
 import numpy as np
 import pytest
 from keras import ops
@@ -8,6 +11,7 @@ from test_text_to_image import WORDS, fixed, given, loss_of, matching_of, seen, 
 
 import kgen
 from kgen import fit, sample
+from kgen.runs.trained_models import load_models
 from kgen.testing.comparing import array
 
 
@@ -131,7 +135,9 @@ def recorded(function, noise):
     return called
 
 
-def test_both_stages_are_trained_by_the_command_and_sampled_from_words(tmp_path, monkeypatch):
+def test_both_stages_are_trained_by_the_command_and_sampled_from_words(
+    tmp_path, monkeypatch, capsys
+):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "data").mkdir()
     lines = ["file_name,text"]
@@ -143,7 +149,21 @@ def test_both_stages_are_trained_by_the_command_and_sampled_from_words(tmp_path,
     small = ["base_channels=4", "text_size=8", "latent_size=9", "condition_size=3"]
     options = ["--epochs", "1", "--batch-size", "9", "--out", "run", "--set", *small]
     fit.main(["--model", "stackgan", "--data", "data", *options])
+    following = capsys.readouterr().out.splitlines()[-1]
+    asked = "--condition 'a white square' --out run/grid.png"
+    assert following == f"next: python -m kgen.sample run -n 64 {asked}"
+    sample.main(shlex.split(following)[4:])
     first, second = (Image.open(f"run/samples/{name}-epoch-001.png") for name in ("small", "large"))
     assert second.size != first.size
     sample.main(["run", "--condition", "a white square", "a black square", "--out", "two.npy"])
     assert np.load("two.npy").shape == (2, 16, 16, 1)
+
+
+def test_a_run_that_was_stopped_in_stage_one_is_told_to_be_untrained(monkeypatch, caplog):
+    stopped = {"one": ("model", "one: 2 epochs", 0), "two": ("model", "two: 2 epochs", 1)}
+    monkeypatch.setattr("kgen.runs.trained_models.trained_model", stopped.get)
+    monkeypatch.setattr(kgen, "load", lambda path: stackgan())
+    with caplog.at_level(logging.WARNING, "kgen"):
+        assert list(load_models(["one", "two"], [])) == ["one", "two"]
+    (record,) = caplog.records
+    assert "one was stopped in an earlier stage of its training: large is" in record.getMessage()

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import kgen
 from kgen.bounds import Names, Words, checked
+from kgen.runs.asked import asked_condition
 from kgen.spaces import Tokens, split_words
 
 SPACE = Tokens(length=4, words=("a", "red", "seven"))
@@ -83,3 +84,56 @@ def test_test_sentences_are_whole(tmp_path):
     (tmp_path / "own.txt").write_text("\n".join(lines))
     data = kgen.data.load(tmp_path / "own.txt")
     assert np.count_nonzero(data.test.x, axis=1).tolist() == [7]
+
+
+# === Where strings are given ===
+
+
+def test_a_batch_of_two_strings_is_no_pair():
+    model = kgen.LanguageModel(SPACE.words, SPACE.length, features=8)
+    model.compile()
+    losses = [
+        model.evaluate(batches, verbose=0, return_dict=True)["loss"]
+        for batches in (["a", "red seven"], (part for part in (["a", "red seven"],)))
+    ]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+    history = model.fit(["a", "red"], validation_data=["a", "seven"], batch_size=2, verbose=0)
+    assert "val_loss" in history.history
+
+
+def test_one_string_is_one_text():
+    assert SPACE.encode("a red seven").tolist() == [[2, 3, 4, 0]]
+    assert Tokens.of("a red seven").words == ("a", "red", "seven")
+
+
+def test_text_files_are_utf8_with_or_without_a_mark(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.txt").write_bytes("\ufeffcafé seven\r\n\r\na\u2028red\r\n".encode())
+    space = Tokens(4, ("café", "seven", "a", "red"))
+    tokens = asked_condition(space, ["own.txt"])
+    assert tokens.tolist() == [[2, 3, 0, 0], [4, 5, 0, 0]]
+    kgen.pictures.save_items("texts.txt", tokens, space)
+    assert (tmp_path / "texts.txt").read_bytes() == "café seven\na red\n".encode()
+    (tmp_path / "blank.txt").write_text("\n \n")
+    with pytest.raises(kgen.KgenError, match=r"a text in blank\.txt, one a line, received none"):
+        asked_condition(space, ["blank.txt"])
+
+
+def test_models_of_images_refuse_sets_of_texts(tmp_path):
+    (tmp_path / "own.txt").write_text("a red seven\n" * 20)
+    data = kgen.data.load(tmp_path / "own.txt")
+    for name in ("cvae", "edm", "text_to_image_gan"):
+        with pytest.raises(kgen.KgenError, match=r"^Expected images for .*received texts in own"):
+            kgen.models.create(name, data)
+
+
+def test_an_interpolation_is_given_one_caption():
+    model = kgen.CVAE(
+        (8, 8, 1), 17, words=SPACE.words, length=4, classes=0, hidden=(8,), latent_size=2
+    )
+    ends = np.random.default_rng(0).standard_normal((2, 1, 2)).astype("float32")
+    rows = [
+        kgen.latent.interpolate(model, *ends, steps=3, condition=given)
+        for given in ("a red seven", SPACE.encode(["a red seven"]))
+    ]
+    np.testing.assert_array_equal(*rows)

@@ -295,6 +295,6 @@ for start, end, way in zip(first, second, ways, strict=True):
 #
 # - English: `python -m kgen.fit --model sentence_vae --data wordnet_examples --epochs 10`, and
 #   `--model language_model` beside it; `python -m kgen.evaluate` prints both perplexities.
-# - Your own: any text file, one sentence a line, `--data my/sentences.txt`.
+# - Your own: a `.txt` file, one sentence a line, `--data my/sentences.txt`.
 # - Cyclical annealing: `annealing="cyclical"`, with `annealing_steps` the length of a cycle.
 # - Images with latents: `2_vae.py`.

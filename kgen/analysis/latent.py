@@ -160,9 +160,10 @@ def _most_used(model, condition):
 
 def _repeated(condition, count):
     """A condition of one row, repeated to `count` rows; None stays None."""
-    if isinstance(condition, dict):
-        return {name: _repeated(part, count) for name, part in condition.items()}
-    return None if condition is None else np.repeat(np.asarray(condition), count, axis=0)
+    if condition is None:
+        return None
+    arrays = _as_arrays(condition)
+    return rows_of(arrays, np.repeat(np.arange(count_of(arrays)), count))
 
 
 def _centre(model, image, condition):
@@ -199,8 +200,9 @@ def _decoded(model, latents, condition):
 
 def _as_arrays(condition):
     if isinstance(condition, dict):
-        return {name: np.asarray(part) for name, part in condition.items()}
-    return None if condition is None else np.asarray(condition)
+        return {name: _as_arrays(part) for name, part in condition.items()}
+    texts = texts_of(condition)
+    return None if condition is None else np.asarray(condition if texts is None else texts)
 
 
 def _linear_weights(start, end, way):

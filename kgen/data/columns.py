@@ -51,9 +51,9 @@ class Given:
         """
         if self.names:
             return Attributes(self.names), np.array(self.values, np.float32)
-        longest = max(len(split_words(text)) for text in self.values[:training])
+        longest = max(len(split_words(text)) for text in self.values)
         allowance.check(4 * longest * len(self.values), most, where, what="captions")
-        space = Tokens.of(self.values[:training])
+        space = Tokens.of(self.values[:training], longest)
         return space, space.encode(self.values)
 
 

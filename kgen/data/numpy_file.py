@@ -55,7 +55,8 @@ def read(path, keys, most):
         if "allow_pickle" in reason:  # numpy suggests an unsafe option
             reason = "it holds Python objects, not numbers"
     raise KgenError(
-        f"Expected a folder of images, or an .npz or .npy file of plain arrays, received {path}, "
+        f"Expected a folder of images, an .npz or .npy file of plain arrays, or a .txt file of "
+        f"sentences, received {path}, "
         f"{_called(path)} that cannot be read as one ({reason}): write it by numpy.savez."
     )
 

@@ -1,6 +1,7 @@
 """Sets of sentences: WordNet's examples, and the user's text files."""
 
 import gzip
+import re
 
 import numpy as np
 
@@ -65,8 +66,7 @@ def read_text_file(path, most):
         KgenError: for a file that is no UTF-8 or has fewer than two sentences, or if its text or
             its tokens need more memory.
     """
-    lines = (line.strip() for line in read_text(path, most).splitlines())
-    texts = [line for line in lines if line]
+    texts = lines_of(read_text(path, most))
     for_testing = held_out(len(texts), f"{path}, one a line", "sentences")
     needed = len(texts) * max(len(split_words(text)) for text in texts) * 4
     allowance.check(needed, most, str(path), "give shorter lines, or ", "texts")
@@ -78,6 +78,14 @@ def read_text_file(path, most):
         "unknown: the user's own texts",
         fewest=1,
     )
+
+
+def lines_of(text):
+    """The lines of a text without space around them, except blank ones.
+
+    A line ends as in a text file, not at the other signs at which `str.splitlines` divides.
+    """
+    return [line.strip() for line in re.split(r"[\r\n]", text) if line.strip()]
 
 
 def read_text(path, most):

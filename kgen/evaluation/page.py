@@ -23,7 +23,7 @@ def write_page(path, evaluations, title="Evaluation of generative models"):
     """
     import jinja2
 
-    source = resources.files("kgen.evaluation").joinpath("page.html").read_text()
+    source = resources.files("kgen.evaluation").joinpath("page.html").read_text("utf-8")
     template = jinja2.Environment(autoescape=True).from_string(source)
     groups = summary.groups(evaluations)
     page = template.render(

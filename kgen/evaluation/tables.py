@@ -138,9 +138,14 @@ def likelihood_in_words(figures, items):
     kind = f"{kind}; {figures['images']:,} {items}"
     if "perplexity" in figures:
         kind += f"; perplexity {figures['perplexity']:.2f} of words and ends"
-    return (
+    nats = (
         f"{figures['negative_log_prob_nats']:.2f} +- {figures['standard_error_nats']:.2f} nats per "
-        f"{items.removesuffix('s')}, {figures['bits_per_dimension']:.4f} +- "
+        f"{items.removesuffix('s')}"
+    )
+    if "perplexity" in figures:
+        return f"{nats} ({kind})"
+    return (
+        f"{nats}, {figures['bits_per_dimension']:.4f} +- "
         f"{figures['standard_error_bits']:.4f} bits per dimension ({kind})"
     )
 

@@ -15,10 +15,6 @@ CONDITIONS = {
 }
 
 
-def _kinds(known, kinds, otherwise):
-    return " or ".join(kind for name, kind in kinds.items() if name in known) or otherwise
-
-
 def arguments_of(model_class, data):
     """The constructor's arguments that follow from `data`: of its space and its condition space.
 
@@ -27,9 +23,10 @@ def arguments_of(model_class, data):
     """
     known = constructor_parameters(model_class)
     found = data.space.arguments()
-    if not set(found) <= set(known):
+    items = [kind for name, kind in ITEMS.items() if name in known] or ["texts"]
+    if data.space.what not in items or not set(found) <= set(known):
         raise KgenError(
-            f"Expected {_kinds(known, ITEMS, 'texts')} for {model_class.__name__}, received "
+            f"Expected {' or '.join(items)} for {model_class.__name__}, received "
             f"{data.space.what} in {data.name}: choose another model or other data."
         )
     if not model_class.conditional:
@@ -37,11 +34,11 @@ def arguments_of(model_class, data):
     for space in parts_of(data.condition_space).values():
         given = space.condition_arguments()
         if not set(given) <= set(known) - set(found):
-            taken = _kinds(known, CONDITIONS, "nothing of the data")
+            taken = " or ".join(kind for name, kind in CONDITIONS.items() if name in known)
             raise KgenError(
-                f"Expected {taken} as what {model_class.__name__} is given, "
-                f"received {space.what} in {data.name}: choose another model, or another form of "
-                "the data (NAME:labels, NAME:edges)."
+                f"Expected {taken or 'nothing of the data'} as what {model_class.__name__} is "
+                f"given, received {space.what} in {data.name}: choose another model, or another "
+                "form of the data (NAME:labels, NAME:edges)."
             )
         found |= given
     if "classes" in known:

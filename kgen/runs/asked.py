@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from kgen.data import read_images
+from kgen.data.texts import lines_of
 from kgen.errors import KgenError
 from kgen.spaces import Attributes, Labels, Pixels, Tokens, as_array
 
@@ -51,6 +52,21 @@ def asked_condition(space, words, label_names=None):
     return np.asarray([_numbers(word) for word in words], "float32")
 
 
+def example_of(space, condition):
+    """Words of the command line that ask for the first row of a condition.
+
+    Args:
+        space: of the condition.
+        condition: an array of it.
+
+    Returns:
+        A list; empty if a model needs none, for it chooses for itself.
+    """
+    if isinstance(space, Tokens):
+        return ["--condition", *space.decode(condition[:1])]
+    return ["--condition", "IMAGE.png"] if isinstance(space, Pixels) else []
+
+
 def _from_numpy(path):
     try:
         found = np.load(path, allow_pickle=False)
@@ -76,12 +92,15 @@ def _texts(word):
     if not word.endswith(".txt"):
         return [word]
     try:
-        return [line.strip() for line in Path(word).read_text().splitlines() if line.strip()]
+        texts = lines_of(Path(word).read_text("utf-8-sig"))
     except (OSError, ValueError) as error:
         raise KgenError(
             f"Expected {word} to be a file of one text a line, which cannot be read: "
             f"{str(error)[:100]}. Name another."
         ) from error
+    if not texts:
+        raise KgenError(f"Expected a text in {word}, one a line, received none: add some.")
+    return texts
 
 
 def _attributes(word, names):

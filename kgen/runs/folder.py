@@ -195,7 +195,7 @@ def _check_record(record, path):
 
 
 def trained_model(folder):
-    """A run's newest model: (its folder, for `kgen.load`; its progress in words).
+    """A run's newest model: its folder, for `kgen.load`; its progress in words; its stage, from 0.
 
     It is `model/`, which is written when training ends, unless that is missing, damaged or older
     than the last intact checkpoint. With early stopping, it is that of the best epoch so far.
@@ -216,7 +216,7 @@ def trained_model(folder):
         except KgenError as error:
             logger.warning("kgen: damaged model %s left out: %s", model, error)
     if not states and kind(model / checkpoint.RECORD) is None and kind(model) == "folder":
-        return model, f"{folder}: {MODEL}, which does not say how far it is trained"
+        return model, f"{folder}: {MODEL}, which does not say how far it is trained", None
     if not states:
         raise KgenError(
             f"Expected {folder} to be a run of kgen.fit, but there is no good {model} and no good "
@@ -225,7 +225,7 @@ def trained_model(folder):
     # If both are equally far: the last one, the model.
     path, progress = max(reversed(states), key=lambda state: state[1].position)
     best = f", the weights of the best epoch, {progress.best}" if progress.best else ""
-    return path, f"{folder}: {path.relative_to(folder)}, {progress}{best}"
+    return path, f"{folder}: {path.relative_to(folder)}, {progress}{best}", progress.stage
 
 
 def _newest(store):

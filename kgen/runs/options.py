@@ -188,7 +188,7 @@ def given_again(record, changes):
             setattr(again, name, getattr(changes, name))
     if again.data is None:
         raise KgenError(
-            f"Expected the images that {changes.resume} was trained on, which are your own: "
+            f"Expected the data that {changes.resume} was trained on, which are your own: "
             f"python -m kgen.fit --resume {changes.resume} --data PATH"
         )
     return again

@@ -13,6 +13,7 @@ import kgen
 from kgen import backend, models, pictures
 from kgen.data import Split, is_named
 from kgen.errors import KgenError
+from kgen.runs.asked import example_of
 from kgen.runs.checkpoint import Progress, Store
 from kgen.runs.checkpoints import Checkpoints
 from kgen.runs.folder import CHECKPOINTS
@@ -109,12 +110,16 @@ def train(model, images, folder, options, record, progress, measurements):
         store = Store(folder / CHECKPOINTS)
         store.write(progress, lambda folder: kgen.save(model, folder))
     if picture:
-        print(f"picture: {picture}")
+        shown = "picture" if pictures.suffix_of(model.space) == ".png" else "texts"
+        print(f"{shown}: {picture}")
     if model.can_sample:
         here = shlex.quote(str(folder))
         out = shlex.quote(str(folder / f"grid{pictures.suffix_of(model.space)}"))
-        named = own_model(options)
-        print(" ".join([f"next: python -m kgen.sample {here} -n 64 --out {out}", *named]))
+        asked = " ".join(
+            map(shlex.quote, example_of(images.condition_space, images.test.condition))
+        )
+        words = [f"next: python -m kgen.sample {here} -n 64", asked, f"--out {out}"]
+        print(" ".join(filter(None, [*words, *own_model(options)])))
 
 
 def own_model(options):

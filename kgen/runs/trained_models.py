@@ -1,7 +1,11 @@
 """Load the models of runs, for `kgen.sample` and `kgen.evaluate`."""
 
+import logging
+
 from kgen.errors import KgenError
 from kgen.runs.folder import trained_model
+
+logger = logging.getLogger("kgen")
 
 
 def load_models(folders, own):
@@ -25,9 +29,10 @@ def load_models(folders, own):
         kgen.models.import_own(place)
     loaded = {}
     for folder in folders:
-        path, described = trained_model(folder)
+        path, described, stage = trained_model(folder)
         loaded[folder] = kgen.load(path)
         print(described)
+        _warn_of_untrained(loaded[folder], folder, stage)
     for place in own:
         if not any(type(model) is kgen.models.get(place) for model in loaded.values()):
             raise KgenError(
@@ -35,3 +40,13 @@ def load_models(folders, own):
                 "models: leave --model out."
             )
     return loaded
+
+
+def _warn_of_untrained(model, folder, stage):
+    left = [] if stage is None else [name for name, *_ in model.stages()[stage + 1 :]]
+    if left:
+        logger.warning(
+            "kgen: %s was stopped in an earlier stage of its training: %s is not trained, and "
+            "samples are noise. To continue: python -m kgen.fit --resume %s",
+            *(folder, " and ".join(left), folder),
+        )

@@ -140,7 +140,9 @@ class Space:
         Raises:
             KgenError: always.
         """
-        raise KgenError(f"Expected {self.what} to sample for, received none: pass condition=.")
+        raise KgenError(
+            f"Expected {self.what} to sample for, received none: pass condition=, or --condition."
+        )
 
     def arguments(self):
         """{constructor argument: value} of a model of this space."""

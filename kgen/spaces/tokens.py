@@ -80,6 +80,7 @@ class Tokens(Space):
             length: most words of a text; None for the longest of these.
             fewest: how often a word must occur to be known.
         """
+        texts = [texts] if isinstance(texts, str) else texts
         counts, longest = Counter(), 1
         for text in texts:  # whose words are not all held at once
             words = split_words(text)
@@ -88,10 +89,14 @@ class Tokens(Space):
         for word in UNKNOWN_WORDS:
             del counts[word]
         known = sorted(counts, key=lambda word: (-counts[word], word))
-        return cls(length or longest, tuple(word for word in known if counts[word] >= fewest))
+        return cls(
+            longest if length is None else length,
+            tuple(word for word in known if counts[word] >= fewest),
+        )
 
     def encode(self, texts):
         """Strings as tokens, int32 (n, length); words beyond `length` are left out."""
+        texts = [texts] if isinstance(texts, str) else texts
         numbers = {word: token for token, word in enumerate(self.words, start=2)}
         tokens = np.zeros((len(texts), self.length), "int32")
         for row, text in zip(tokens, texts, strict=True):
@@ -153,7 +158,7 @@ class Tokens(Space):
             logger.warning(
                 "kgen: %d unknown word(s), read as <unknown>: %s. The model knows %d words, those "
                 "of its training texts.",
-                *(len(unknown), named, len(known)),
+                *(len(unknown), named, len(self.words)),
             )
 
     def _converted(self, array):

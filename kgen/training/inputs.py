@@ -20,6 +20,7 @@ from kgen.spaces import (
     in_words,
     rows_of,
     shape_of,
+    texts_of,
 )
 
 MAY_BE_0 = ("epochs", "initial_epoch")
@@ -75,6 +76,8 @@ def checked_validation(model, validation_data):
     if validation_data is None:
         return None
     try:
+        if texts_of(validation_data) is not None:
+            validation_data = (validation_data,)
         x, y, weights = keras.utils.unpack_x_y_sample_weight(validation_data)
     except ValueError as error:
         raise KgenError(
@@ -101,8 +104,8 @@ def split_validation(x, condition, fraction):
     kept = len(x) - int(len(x) * fraction)
     if not 0 < kept < len(x):
         raise KgenError(
-            f"Expected a validation_split that leaves images for both, received {fraction} of "
-            f"{len(x)} images: pass a number between 0 and 1."
+            f"Expected a validation_split that leaves some for both, received {fraction} of "
+            f"{len(x)} items: pass a number between 0 and 1."
         )
     parts = slice(kept), slice(kept, None)
     return tuple((x[part], rows_of(condition, part)) for part in parts)
@@ -184,6 +187,8 @@ class BatchCheck:
     def __call__(self, batch):
         """A batch as (x, condition); the condition of an unconditional model is None."""
         try:
+            if texts_of(batch) is not None:  # not (x, condition), but as many strings
+                batch = (batch,)
             x, condition, weights = keras.utils.unpack_x_y_sample_weight(batch)
         except ValueError as error:
             raise KgenError(

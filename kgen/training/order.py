@@ -73,7 +73,7 @@ def check_number(x, at_least):
     """Raise KgenError if there are fewer than `at_least` items, one batch."""
     if len(x) < at_least:
         raise KgenError(
-            f"Expected at least one batch of {at_least} images, received {len(x)}: "
+            f"Expected at least one batch of {at_least} items, received {len(x)}: "
             "pass a smaller batch_size."
         )
 
