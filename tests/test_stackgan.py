@@ -153,6 +153,9 @@ def test_both_stages_are_trained_by_the_command_and_sampled_from_words(
     asked = "--condition 'a white square' --out run/grid.png"
     assert following == f"next: python -m kgen.sample run -n 64 {asked}"
     sample.main(shlex.split(following)[4:])
+    plain = ["--model", "pca", "--set", "latent_size=2", "--out", "plain"]
+    fit.main([*plain, "--data", "data", "--batch-size", "9"])
+    assert "--condition" not in capsys.readouterr().out
     first, second = (Image.open(f"run/samples/{name}-epoch-001.png") for name in ("small", "large"))
     assert second.size != first.size
     sample.main(["run", "--condition", "a white square", "a black square", "--out", "two.npy"])

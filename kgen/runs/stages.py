@@ -115,9 +115,8 @@ def train(model, images, folder, options, record, progress, measurements):
     if model.can_sample:
         here = shlex.quote(str(folder))
         out = shlex.quote(str(folder / f"grid{pictures.suffix_of(model.space)}"))
-        asked = " ".join(
-            map(shlex.quote, example_of(images.condition_space, images.test.condition))
-        )
+        condition = example_of(model.condition_space, images.test.condition)
+        asked = " ".join(map(shlex.quote, condition))
         words = [f"next: python -m kgen.sample {here} -n 64", asked, f"--out {out}"]
         print(" ".join(filter(None, [*words, *own_model(options)])))
 
