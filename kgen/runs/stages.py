@@ -115,10 +115,9 @@ def train(model, images, folder, options, record, progress, measurements):
     if model.can_sample:
         here = shlex.quote(str(folder))
         out = shlex.quote(str(folder / f"grid{pictures.suffix_of(model.space)}"))
-        condition = example_of(model.condition_space, images.test.condition)
-        asked = " ".join(map(shlex.quote, condition))
-        words = [f"next: python -m kgen.sample {here} -n 64", asked, f"--out {out}"]
-        print(" ".join(filter(None, [*words, *own_model(options)])))
+        asked = map(shlex.quote, example_of(model.condition_space, images.test.condition))
+        words = [here, "-n 64", *asked, "--out", out, *own_model(options)]
+        print("next: python -m kgen.sample", *words)
 
 
 def own_model(options):

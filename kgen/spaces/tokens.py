@@ -80,9 +80,8 @@ class Tokens(Space):
             length: most words of a text; None for the longest of these.
             fewest: how often a word must occur to be known.
         """
-        texts = [texts] if isinstance(texts, str) else texts
         counts, longest = Counter(), 1
-        for text in texts:  # whose words are not all held at once
+        for text in _listed(texts):  # whose words are not all held at once
             words = split_words(text)
             counts.update(words)
             longest = max(longest, len(words))
@@ -96,8 +95,8 @@ class Tokens(Space):
 
     def encode(self, texts):
         """Strings as tokens, int32 (n, length); words beyond `length` are left out."""
-        texts = [texts] if isinstance(texts, str) else texts
         numbers = {word: token for token, word in enumerate(self.words, start=2)}
+        texts = _listed(texts)
         tokens = np.zeros((len(texts), self.length), "int32")
         for row, text in zip(tokens, texts, strict=True):
             words = split_words(text)[: self.length]
@@ -198,6 +197,10 @@ def texts_of(values):
         values = np.asarray(values).tolist()
     is_list = isinstance(values, list | tuple)
     return list(values) if is_list and all(isinstance(text, str) for text in values) else None
+
+
+def _listed(texts):
+    return [texts] if isinstance(texts, str) else texts
 
 
 def split_words(text):

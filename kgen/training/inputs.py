@@ -76,9 +76,7 @@ def checked_validation(model, validation_data):
     if validation_data is None:
         return None
     try:
-        if texts_of(validation_data) is not None:
-            validation_data = (validation_data,)
-        x, y, weights = keras.utils.unpack_x_y_sample_weight(validation_data)
+        x, y, weights = _parts(validation_data)
     except ValueError as error:
         raise KgenError(
             "Expected validation_data (images,), (images, labels) or batches, received a "
@@ -187,9 +185,7 @@ class BatchCheck:
     def __call__(self, batch):
         """A batch as (x, condition); the condition of an unconditional model is None."""
         try:
-            if texts_of(batch) is not None:  # not (x, condition), but as many strings
-                batch = (batch,)
-            x, condition, weights = keras.utils.unpack_x_y_sample_weight(batch)
+            x, condition, weights = _parts(batch)
         except ValueError as error:
             raise KgenError(
                 f"Expected batches {self._forms()}, received {len(batch)} parts: leave the others "
@@ -265,6 +261,11 @@ class Collate:
         from kgen.backend.torch_batches import as_tensor  # a DataLoader serves every backend
 
         return keras.tree.map_structure(as_tensor, self.check.as_tuple(self.collate(items)))
+
+
+def _parts(batch):
+    """(x, y, sample weights), as Keras unpacks a batch; several strings are no parts, but x."""
+    return keras.utils.unpack_x_y_sample_weight(batch if texts_of(batch) is None else (batch,))
 
 
 def _tensor(values):
